@@ -1,0 +1,1319 @@
+/*
+ * chan.c - channels and select on pthreads
+ *
+ * A channel is a mutex and two condition variables around a ring buffer: a plain
+ * sender sleeps on one while the ring is full, a plain receiver on the other while
+ * it is empty.  Everybody at capacity 0, and every select, waits differently: one
+ * waiter per case is linked into its channel's queue, and all waiters of a thread
+ * share one sleeper.  Whoever can do a waiting case claims the sleeper, copies the
+ * element straight between the two threads, and lets the sleeper go.
+ *
+ * Read it from top to bottom: structures; waiting without sleeping; sleeping;
+ * queues and claims; the ring; who is served next; the one blocking transfer;
+ * select; the public functions.
+ */
+#if defined __linux__ && !defined CHAN_PORTABLE
+#define _GNU_SOURCE             /* sched_getaffinity */
+#else
+#define _POSIX_C_SOURCE 200809L
+#endif
+
+#include "chan.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* CHAN_PORTABLE: POSIX only.  macOS has no clock attribute for condition variables. */
+#if defined __APPLE__ && !defined CHAN_PORTABLE
+#define CHAN_PORTABLE
+#endif
+
+/* How often a waiting thread looks before it yields and then sleeps; 0: it sleeps at once. */
+#ifndef CHAN_SPIN
+#define CHAN_SPIN 400
+#endif
+
+enum {
+	YIELDS = 8,             /* looks with a sched_yield between them, after the spinning */
+	LOCK_TRIES = 100,       /* looks at a taken lock before sleeping on it */
+	FEW_CASES = 16,         /* a select of so many allocates nothing */
+	SMALL_ELEMENT = 4096    /* bytes: discarding so much allocates nothing */
+};
+
+/* ---- Structures ------------------------------------------------------------ */
+
+/*
+ * One case of a waiting operation, on its thread's stack (a large select's in its
+ * own memory).  next, prev and queued belong to ch->lock; err is written by whoever
+ * claims the sleeper; the rest is constant while the waiter is queued.
+ */
+struct waiter {
+	struct waiter *next, *prev;
+	struct sleeper *sleeper;
+	chan *ch;
+	void *value;                    /* the element to send, or where it goes; NULL discards it */
+	size_t index;                   /* of the case in its select */
+	enum chan_op op;
+	int err;
+	bool queued;
+};
+
+/*
+ * A thread that waits, with all its cases, on that thread's stack.  Its state only
+ * gains bits, each by one atomic step:
+ *
+ *   CLAIMED  exactly one thread sets it first and decides how the wait ends: another
+ *            thread, which does a case, or the sleeper itself, which gives up.
+ *   DONE     the case is done.  If PARKED was not set before, this is the last that
+ *            the other thread does to the sleeper, which may be gone an instant later.
+ *   PARKED   the sleeper sleeps on wake, or is about to.  If DONE was not set before,
+ *            it stays until fired is set and the other thread has left.
+ */
+struct sleeper {
+	atomic_int state;
+	struct waiter *cases, *winner;  /* sorted by channel; the one that was done */
+	size_t n;
+	struct sleeper *next;           /* in the list of those that one operation has claimed */
+
+	pthread_mutex_t lock;           /* these are made when it parks */
+	pthread_cond_t wake;
+	bool fired;
+	atomic_bool left;               /* the waking thread touches the sleeper no more */
+};
+
+enum { CLAIMED = 1, DONE = 2, PARKED = 4 };
+
+/* Those who wait to send, or to receive. */
+struct side {
+	size_t waiting;                 /* plain operations asleep on ready, */
+	size_t woken;                   /* those of them who were signalled and are not back yet */
+	struct waiter *first, *last;    /* selects, and everybody at capacity 0, oldest first */
+	pthread_cond_t ready;
+};
+
+/*
+ * Invariants, whenever lock is free:
+ *   0 <= count <= capacity.
+ *   count > receivers.woken implies that no open case and no unsignalled thread waits
+ *     to receive: every element has a receiver on its way, or nobody wants it.
+ *   capacity - count > senders.woken implies the same for those who wait to send.
+ *   closed implies that both queues are empty and every waiting thread was signalled.
+ * Lock order: channels by increasing address, then one sleeper.
+ *
+ * The first 64 bytes are what every operation writes, the next are only read.
+ */
+struct chan {
+	pthread_mutex_t lock;           /* protects all that is not constant or atomic */
+	size_t head;                    /* index of the oldest element in the ring */
+	atomic_size_t count;            /* elements in the ring; written under lock, read without too */
+	atomic_bool closed;             /* likewise */
+	bool select_next;               /* both kinds wait: the next element or place is for a select */
+
+	size_t elem_size, capacity;     /* constant */
+	unsigned char *ring;            /* constant */
+	void (*drop)(void *value);      /* constant once the channel is shared */
+	void *memory;                   /* constant: what to give to free */
+	atomic_size_t owners;
+	atomic_size_t wakers;           /* threads that signal after they have unlocked */
+
+	struct side receivers;          /* ready: can_recv */
+	struct side senders;            /* ready: can_send */
+};
+
+enum { CACHE_LINE = 64 };
+
+/* What an operation does for others after it has let go of its locks. */
+struct wakeups {
+	size_t receivers, senders;      /* signals for plain operations in its channel */
+	struct sleeper *claimed;
+};
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static bool passed(int64_t deadline)
+{
+	return deadline <= 0 || (deadline != CHAN_FOREVER && chan_now() >= deadline);
+}
+
+/* malloc that leaves errno alone: volatile, because compilers know that malloc does. */
+static void *quiet_malloc(size_t size)
+{
+	volatile int saved = errno;
+	void *memory = malloc(size);
+	errno = saved;
+	return memory;
+}
+
+static void quiet_free(void *memory)
+{
+	volatile int saved = errno;
+	free(memory);
+	errno = saved;
+}
+
+/* ---- Waiting without sleeping ------------------------------------------------
+ *
+ * To sleep and be woken costs microseconds, many if the CPU went idle; a hand-over
+ * between two running threads costs a tenth of one.  So a thread looks for a while
+ * before it sleeps.  But it must never take the CPU from the thread that it waits
+ * for: at most CPUs - 1 threads spin at any time, the others yield at once.
+ */
+
+static int count_cpus(void)
+{
+	volatile int saved = errno;
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+#if defined __linux__ && !defined CHAN_PORTABLE
+	cpu_set_t set;
+	if (sched_getaffinity(0, sizeof set, &set) == 0)
+		n = CPU_COUNT(&set);
+#endif
+	errno = saved;
+	return n > 1 ? (int)n : 1;
+}
+
+static int cpus(void)
+{
+	static atomic_int known;
+	int n = atomic_load_explicit(&known, memory_order_relaxed);
+	if (n == 0) {
+		n = count_cpus();
+		atomic_store_explicit(&known, n, memory_order_relaxed);
+	}
+	return n;
+}
+
+static void relax_cpu(void)
+{
+#if defined __i386__ || defined __x86_64__
+	__asm__ volatile ("pause");
+#elif defined __aarch64__
+	__asm__ volatile ("isb");
+#endif
+}
+
+/* Spins until done(what), for at most so many looks. */
+static bool spin(bool (*done)(void *what), void *what, int looks)
+{
+	static atomic_int spinning;
+	bool yes = false;
+
+	if (atomic_fetch_add_explicit(&spinning, 1, memory_order_relaxed) < cpus() - 1)
+		for (int i = 0; i < looks && !(yes = done(what)); i++)
+			relax_cpu();
+	atomic_fetch_sub_explicit(&spinning, 1, memory_order_relaxed);
+	return yes;
+}
+
+/*
+ * Waits until done(what), but not for long: spins, then yields.  How long a thread
+ * spins follows from how it went before: a success doubles its patience, up to
+ * CHAN_SPIN looks, a failure halves it.
+ */
+static bool linger(bool (*done)(void *what), void *what)
+{
+	static _Thread_local int patience = CHAN_SPIN;
+	bool yes = done(what);
+
+	if (yes || CHAN_SPIN == 0)
+		return yes;
+	yes = spin(done, what, patience);
+	for (int i = 0; i < YIELDS && !yes; i++) {
+		sched_yield();
+		yes = done(what);
+	}
+	if (yes)
+		patience = patience < CHAN_SPIN / 2 ? 2 * patience : CHAN_SPIN;
+	else
+		patience = patience / 2 + 1;
+	return yes;
+}
+
+/* Nobody holds a channel's lock for long: look some times before sleeping on it. */
+static void lock(chan *c)
+{
+	if (CHAN_SPIN > 0 && cpus() > 1) {
+		for (int i = 0; i < LOCK_TRIES; i++) {
+			if (pthread_mutex_trylock(&c->lock) == 0)
+				return;
+			relax_cpu();
+		}
+	}
+	pthread_mutex_lock(&c->lock);
+}
+
+static void unlock(chan *c)
+{
+	pthread_mutex_unlock(&c->lock);
+}
+
+/*
+ * Lets another thread finish its last step: waits a moment, longer from time to
+ * time, so that a thread of lower priority gets to run.
+ */
+static void give_way(unsigned tries)
+{
+	struct timespec moment = { 0, 50000 };
+	volatile int saved = errno;
+	if (tries % 16 == 15)
+		nanosleep(&moment, NULL);
+	else
+		sched_yield();
+	errno = saved;
+}
+
+/* ---- Sleeping ---------------------------------------------------------------- */
+
+static struct timespec to_timespec(int64_t ns)
+{
+	return (struct timespec){ (time_t)(ns / CHAN_SECOND), (long)(ns % CHAN_SECOND) };
+}
+
+static int64_t clock_ns(clockid_t clock)
+{
+	struct timespec t;
+	clock_gettime(clock, &t);
+	return t.tv_sec * CHAN_SECOND + t.tv_nsec;
+}
+
+#ifdef CHAN_PORTABLE
+enum { SLEEP_CLOCK = CLOCK_REALTIME };
+#else
+enum { SLEEP_CLOCK = CLOCK_MONOTONIC };
+#endif
+
+static int make_cond(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+	int err = pthread_condattr_init(&attr);
+	if (err != 0)
+		return err;
+#ifndef CHAN_PORTABLE
+	err = pthread_condattr_setclock(&attr, SLEEP_CLOCK);
+#endif
+	if (err == 0)
+		err = pthread_cond_init(cond, &attr);
+	pthread_condattr_destroy(&attr);
+	return err;
+}
+
+/*
+ * Sleeps until cond is signalled, the deadline has come, or for no reason: the caller
+ * looks at its predicate again, and then at the clock.  A far deadline is reached in
+ * steps of an hour, so that every time_t can hold it.  Cancellation stays pending.
+ */
+static void sleep_on(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline)
+{
+	int cancel;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	if (deadline == CHAN_FOREVER) {
+		pthread_cond_wait(cond, mutex);
+	} else {
+		int64_t rest = earlier(deadline - chan_now(), 3600 * CHAN_SECOND);
+		struct timespec until = to_timespec(clock_ns(SLEEP_CLOCK) + (rest > 0 ? rest : 0));
+		pthread_cond_timedwait(cond, mutex, &until);
+	}
+	pthread_setcancelstate(cancel, &cancel);
+}
+
+static int set_state(struct sleeper *s, int bit)
+{
+	return atomic_fetch_or_explicit(&s->state, bit, memory_order_acq_rel);
+}
+
+static bool claim(struct sleeper *s)
+{
+	return !(set_state(s, CLAIMED) & CLAIMED);
+}
+
+/* Lets go a sleeper that the caller has claimed.  Caller holds no lock. */
+static void release(struct sleeper *s)
+{
+	if (!(set_state(s, DONE) & PARKED))
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->fired = true;
+	pthread_mutex_unlock(&s->lock);
+	/*
+	 * Signalled under the lock, the thread would wake only to wait for the lock.
+	 * Signalled here, it may be awake already: it waits for left before it goes.
+	 */
+	pthread_cond_signal(&s->wake);
+	atomic_store_explicit(&s->left, true, memory_order_release);
+}
+
+static bool is_done(void *sleeper)
+{
+	struct sleeper *s = sleeper;
+	return atomic_load_explicit(&s->state, memory_order_acquire) & DONE;
+}
+
+static bool has_left(void *sleeper)
+{
+	struct sleeper *s = sleeper;
+	return atomic_load_explicit(&s->left, memory_order_acquire);
+}
+
+/*
+ * Sleeps until a case was done (true), or until the deadline (false: then nobody
+ * will do one).  At the deadline a claim decides: either nobody else has claimed
+ * the sleeper and nobody will, or the one who has is about to fire.
+ */
+static bool park(struct sleeper *s, int64_t deadline)
+{
+	bool gave_up = false;
+
+	pthread_mutex_lock(&s->lock);
+	while (!s->fired && !gave_up) {
+		if (!passed(deadline))
+			sleep_on(&s->wake, &s->lock, deadline);
+		else if (claim(s))
+			gave_up = true;
+		else
+			deadline = CHAN_FOREVER;
+	}
+	pthread_mutex_unlock(&s->lock);
+	for (unsigned i = 0; !gave_up && !has_left(s); i++)
+		give_way(i);
+	return !gave_up;
+}
+
+/* The same for a system that refuses a mutex or condition variable. */
+static bool poll_until_done(struct sleeper *s, int64_t deadline)
+{
+	for (unsigned i = 0; !is_done(s); i++) {
+		if (passed(deadline)) {
+			if (claim(s))
+				return false;
+			deadline = CHAN_FOREVER;
+		}
+		give_way(i);
+	}
+	return true;
+}
+
+/* Waits until one of the cases was done (true), or the deadline. */
+static bool wait_for_claim(struct sleeper *s, int64_t deadline)
+{
+	bool done = linger(is_done, s);
+
+	if (done)
+		return true;
+	if (pthread_mutex_init(&s->lock, NULL) != 0)
+		return poll_until_done(s, deadline);
+	if (make_cond(&s->wake) != 0) {
+		pthread_mutex_destroy(&s->lock);
+		return poll_until_done(s, deadline);
+	}
+	done = (set_state(s, PARKED) & DONE) || park(s, deadline);
+	pthread_cond_destroy(&s->wake);
+	pthread_mutex_destroy(&s->lock);
+	return done;
+}
+
+/* ---- Queues and claims: caller holds the channel's lock ----------------------- */
+
+static struct side *side_of(chan *c, enum chan_op op)
+{
+	return op == CHAN_OP_SEND ? &c->senders : &c->receivers;
+}
+
+static void enqueue(struct waiter *w)
+{
+	struct side *side = side_of(w->ch, w->op);
+
+	w->next = NULL;
+	w->prev = side->last;
+	w->queued = true;
+	if (side->last != NULL)
+		side->last->next = w;
+	else
+		side->first = w;
+	side->last = w;
+}
+
+static void dequeue(struct waiter *w)
+{
+	struct side *side = side_of(w->ch, w->op);
+
+	if (!w->queued)
+		return;
+	if (w->prev != NULL)
+		w->prev->next = w->next;
+	else
+		side->first = w->next;
+	if (w->next != NULL)
+		w->next->prev = w->prev;
+	else
+		side->last = w->prev;
+	w->queued = false;
+}
+
+/*
+ * The oldest waiter of this side that nobody else has claimed.  Those found claimed
+ * leave the queue: their thread is on its way out, through another channel or because
+ * of its deadline, and it comes here too before it goes, so they are still there.
+ */
+static struct waiter *oldest(struct side *side)
+{
+	while (side->first != NULL && atomic_load_explicit(&side->first->sleeper->state, memory_order_relaxed) & CLAIMED)
+		dequeue(side->first);
+	return side->first;
+}
+
+/*
+ * Claims the oldest waiter that can be claimed.  All the waiters of its sleeper in
+ * this channel leave the queue now: once let go, its thread must not come back to
+ * a channel that its receiver may have freed.
+ */
+static struct waiter *claim_oldest(struct side *side, struct wakeups *up)
+{
+	struct waiter *w;
+	struct sleeper *s;
+
+	do {
+		w = oldest(side);
+		if (w == NULL)
+			return NULL;
+		s = w->sleeper;
+	} while (!claim(s));
+
+	for (struct waiter *v = w; v >= s->cases && v->ch == w->ch; v--)
+		dequeue(v);
+	for (struct waiter *v = w + 1; v < s->cases + s->n && v->ch == w->ch; v++)
+		dequeue(v);
+	s->winner = w;
+	w->err = 0;
+	s->next = up->claimed;
+	up->claimed = s;
+	return w;
+}
+
+/* ---- The ring: caller holds the channel's lock --------------------------------- */
+
+static size_t count(chan *c)
+{
+	return atomic_load_explicit(&c->count, memory_order_relaxed);
+}
+
+static void set_count(chan *c, size_t n)
+{
+	atomic_store_explicit(&c->count, n, memory_order_relaxed);
+}
+
+static bool closed(chan *c)
+{
+	return atomic_load_explicit(&c->closed, memory_order_relaxed);
+}
+
+/* Copies, if there is anything to copy; NULL discards. */
+static void copy(void *to, const void *from, size_t size)
+{
+	if (to == NULL || size == 0)
+		return;
+	if (size == sizeof(uint64_t))
+		memcpy(to, from, sizeof(uint64_t));     /* the usual size: two instructions */
+	else
+		memcpy(to, from, size);
+}
+
+static unsigned char *element(const void *array, size_t i, size_t elem_size)
+{
+	return array == NULL ? NULL : (unsigned char *)array + i * elem_size;
+}
+
+/* The place i after place p, round the ring; p and i are at most capacity, whose double may overflow. */
+static size_t after(const chan *c, size_t p, size_t i)
+{
+	return i < c->capacity - p ? p + i : i - (c->capacity - p);
+}
+
+/* Puts as many of the n values as there is room for, and says how many. */
+static size_t put(chan *c, const void *values, size_t n)
+{
+	size_t used = count(c), tail = after(c, c->head, used), size = c->elem_size;
+	size_t room = c->capacity - used, end = c->capacity - tail;
+
+	if (n > room)
+		n = room;
+	if (n <= end) {
+		copy(c->ring + tail * size, values, n * size);
+	} else {
+		copy(c->ring + tail * size, values, end * size);
+		copy(c->ring, element(values, end, size), (n - end) * size);
+	}
+	set_count(c, used + n);
+	return n;
+}
+
+/* Takes as many values as there are, at most n, and says how many; NULL discards them. */
+static size_t take(chan *c, void *values, size_t n)
+{
+	size_t used = count(c), size = c->elem_size, end = c->capacity - c->head;
+
+	if (n > used)
+		n = used;
+	if (n <= end) {
+		copy(values, c->ring + c->head * size, n * size);
+	} else {
+		copy(values, c->ring + c->head * size, end * size);
+		copy(element(values, end, size), c->ring, (n - end) * size);
+	}
+	c->head = after(c, c->head, n);
+	set_count(c, used - n);
+	return n;
+}
+
+/* ---- Who is served next: caller holds the channel's lock ------------------------
+ *
+ * Selects are handed elements and places directly; threads asleep on the condition
+ * variable are signalled and compete for them, which is faster.  Where both kinds
+ * wait they take turns, so that neither starves.  woken counts those on their way:
+ * they need no second signal, and what they come for is not given away.
+ */
+
+static bool is_plain_turn(chan *c, struct side *side)
+{
+	if (side->waiting == side->woken)
+		return false;
+	if (oldest(side) == NULL)
+		return true;
+	c->select_next = !c->select_next;
+	return c->select_next;
+}
+
+/* Elements have come: wakes plain receivers, or hands them to selects. */
+static void serve_receivers(chan *c, struct wakeups *up)
+{
+	struct waiter *w;
+
+	while (count(c) > c->receivers.woken) {
+		if (is_plain_turn(c, &c->receivers)) {
+			c->receivers.woken++;
+			up->receivers++;
+		} else if ((w = claim_oldest(&c->receivers, up)) != NULL) {
+			take(c, w->value, 1);
+		} else if (c->receivers.waiting == c->receivers.woken) {
+			return;
+		}
+	}
+}
+
+/* There is room: wakes plain senders, or takes what selects have to send. */
+static void serve_senders(chan *c, struct wakeups *up)
+{
+	struct waiter *w;
+
+	while (c->capacity - count(c) > c->senders.woken) {
+		if (is_plain_turn(c, &c->senders)) {
+			c->senders.woken++;
+			up->senders++;
+		} else if ((w = claim_oldest(&c->senders, up)) != NULL) {
+			put(c, w->value, 1);
+		} else if (c->senders.waiting == c->senders.woken) {
+			return;
+		}
+	}
+}
+
+/* Sends what can be sent without waiting, at most n values, and says how many. */
+static size_t send_some(chan *c, const void *values, size_t n, struct wakeups *up)
+{
+	size_t done = 0, k;
+	struct waiter *w;
+
+	if (closed(c))
+		return 0;
+	if (c->capacity == 0) {
+		while (done < n && (w = claim_oldest(&c->receivers, up)) != NULL)
+			copy(w->value, element(values, done++, c->elem_size), c->elem_size);
+		return done;
+	}
+	while (done < n && (k = put(c, element(values, done, c->elem_size), n - done)) > 0) {
+		done += k;
+		serve_receivers(c, up);
+	}
+	return done;
+}
+
+/* Receives what can be received without waiting, at most n values, and says how many. */
+static size_t recv_some(chan *c, void *values, size_t n, struct wakeups *up)
+{
+	size_t done = 0, k;
+	struct waiter *w;
+
+	if (c->capacity == 0) {
+		while (done < n && (w = claim_oldest(&c->senders, up)) != NULL)
+			copy(element(values, done++, c->elem_size), w->value, c->elem_size);
+		return done;
+	}
+	while (done < n && (k = take(c, element(values, done, c->elem_size), n - done)) > 0) {
+		done += k;
+		serve_senders(c, up);
+	}
+	return done;
+}
+
+static void signal_each(pthread_cond_t *cond, size_t n)
+{
+	while (n-- > 0)
+		pthread_cond_signal(cond);
+}
+
+/*
+ * Unlocks, then wakes: a thread that is woken under the lock would only wait for it.
+ * Whoever is counted in wakers still needs the condition variables, and chan_free
+ * waits for that.  A claimed sleeper stays until it is let go.
+ */
+static void unlock_and_wake(chan *c, struct wakeups *up)
+{
+	bool signals = up->receivers + up->senders > 0;
+
+	if (signals)
+		atomic_fetch_add_explicit(&c->wakers, 1, memory_order_relaxed);
+	unlock(c);
+	if (signals) {
+		signal_each(&c->receivers.ready, up->receivers);
+		signal_each(&c->senders.ready, up->senders);
+		atomic_fetch_sub_explicit(&c->wakers, 1, memory_order_release);
+	}
+	for (struct sleeper *s = up->claimed, *next; s != NULL; s = next) {
+		next = s->next;
+		release(s);
+	}
+	*up = (struct wakeups){ 0 };
+}
+
+/* ---- The one blocking transfer --------------------------------------------------- */
+
+/*
+ * glibc before 2.41 can lose a signal when several threads wait on one condition
+ * variable (sourceware bug 25847).  There a plain wait looks again by itself, after
+ * FIRST_NAP, then twice that, and so on up to LAST_NAP.
+ */
+#if defined __GLIBC__ && defined __GLIBC_PREREQ
+#if !__GLIBC_PREREQ(2, 41)
+#define CAN_LOSE_SIGNALS
+#endif
+#endif
+#define FIRST_NAP (20 * CHAN_MS)
+#define LAST_NAP  CHAN_SECOND
+
+/* A plain operation sleeps until its side is ready; caller holds the lock and looks again. */
+static void wait_plain(chan *c, struct side *side, int64_t deadline, int64_t *nap)
+{
+#ifdef CAN_LOSE_SIGNALS
+	deadline = earlier(deadline, chan_now() + *nap);
+	*nap = earlier(2 * *nap, LAST_NAP);
+#else
+	(void)nap;
+#endif
+	side->waiting++;
+	sleep_on(&side->ready, &c->lock, deadline);
+	side->waiting--;
+	if (side->woken > 0)
+		side->woken--;
+}
+
+static void begin(struct sleeper *s, struct waiter *cases, size_t n)
+{
+	atomic_init(&s->state, 0);
+	atomic_init(&s->left, false);
+	s->cases = cases;
+	s->n = n;
+	s->fired = false;
+	for (size_t i = 0; i < n; i++) {
+		cases[i].sleeper = s;
+		enqueue(&cases[i]);
+	}
+}
+
+/*
+ * Capacity 0: waits for the partner of one value.  Caller holds the lock, which is
+ * given up for good: after the partner has come the channel may be gone.
+ */
+static int meet(chan *c, enum chan_op op, void *value, int64_t deadline, struct wakeups *up)
+{
+	struct waiter w = { .ch = c, .op = op, .value = value };
+	struct sleeper s;
+
+	begin(&s, &w, 1);
+	unlock_and_wake(c, up);
+	if (wait_for_claim(&s, deadline))
+		return w.err;
+	lock(c);
+	dequeue(&w);
+	unlock(c);
+	return ETIMEDOUT;
+}
+
+static bool may_send(void *ch)
+{
+	chan *c = ch;
+	return count(c) < c->capacity || closed(c);
+}
+
+static bool may_recv(void *ch)
+{
+	chan *c = ch;
+	return count(c) > 0 || closed(c);
+}
+
+/*
+ * Sends or receives n values at most, and at least `least` unless the channel is
+ * closed or the deadline comes.  *moved says how many, whatever is returned.
+ */
+static int transfer(chan *c, enum chan_op op, void *values, size_t least, size_t n, size_t *moved, int64_t deadline)
+{
+	size_t elem_size = c->elem_size;
+	struct wakeups up = { 0 };
+	int64_t nap = FIRST_NAP;
+	int err = 0;
+
+	*moved = 0;
+	if (c->capacity > 0 && deadline > 0)
+		linger(op == CHAN_OP_SEND ? may_send : may_recv, c);
+	lock(c);
+	for (;;) {
+		void *rest = element(values, *moved, elem_size);
+		*moved += op == CHAN_OP_SEND ? send_some(c, rest, n - *moved, &up) : recv_some(c, rest, n - *moved, &up);
+		if (*moved >= least)
+			break;
+		if (closed(c))
+			err = EPIPE;
+		else if (passed(deadline))
+			err = ETIMEDOUT;
+		if (err != 0)
+			break;
+		if (c->capacity == 0) {
+			err = meet(c, op, element(values, *moved, elem_size), deadline, &up);
+			*moved += err == 0;
+			if (err != 0 || *moved >= least)
+				return err;
+			lock(c);
+		} else if (up.receivers + up.senders > 0 || up.claimed != NULL) {
+			unlock_and_wake(c, &up);
+			lock(c);
+		} else {
+			wait_plain(c, side_of(c, op), deadline, &nap);
+		}
+	}
+	unlock_and_wake(c, &up);
+	return err;
+}
+
+/* ---- Discarding what has a drop callback -------------------------------------------
+ *
+ * The callback runs without a lock and gets the element, so the element is received
+ * into memory of this thread's first.
+ */
+
+static int recv_one(chan *c, void *value, int64_t deadline)
+{
+	size_t got, elem_size = c->elem_size;
+	int err = transfer(c, CHAN_OP_RECV, value, 1, 1, &got, deadline);
+	if (err == EPIPE && value != NULL)
+		memset(value, 0, elem_size);
+	return err;
+}
+
+static int drop_up_to(chan *c, size_t max, size_t *got, int64_t deadline)
+{
+	alignas(max_align_t) unsigned char small[SMALL_ELEMENT];
+	void *value = c->elem_size <= sizeof small ? small : quiet_malloc(c->elem_size);
+	void (*drop)(void *) = c->drop;
+	int err = 0;
+
+	*got = 0;
+	if (value == NULL)
+		return ENOMEM;
+	while (*got < max && (err = recv_one(c, value, deadline)) == 0) {
+		drop(value);
+		++*got;
+		deadline = CHAN_NOWAIT;
+	}
+	if (value != small)
+		quiet_free(value);
+	return *got > 0 ? 0 : err;
+}
+
+/* ---- Select -------------------------------------------------------------------------- */
+
+/* A number from 0 to n-1, uniform.  Each thread has its own generator (splitmix64). */
+static uint64_t pick(uint64_t n)
+{
+	static _Thread_local uint64_t state;
+	if (state == 0)
+		state = (uint64_t)(uintptr_t)&state ^ (uint64_t)chan_now() << 20;
+	uint64_t x = state += 0x9e3779b97f4a7c15u;
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+	return ((x ^ x >> 31) >> 32) * n >> 32;
+}
+
+/* By channel address, so that all threads lock in one order (shell sort). */
+static void sort(struct waiter *w, size_t n)
+{
+	for (size_t gap = n / 2; gap > 0; gap = gap == 2 ? 1 : gap * 4 / 9) {
+		for (size_t i = gap; i < n; i++) {
+			struct waiter moving = w[i];
+			size_t j = i;
+			for (; j >= gap && (uintptr_t)w[j - gap].ch > (uintptr_t)moving.ch; j -= gap)
+				w[j] = w[j - gap];
+			w[j] = moving;
+		}
+	}
+}
+
+/* The waiters of one channel stand together: i is the first of them. */
+static bool is_first(const struct waiter *w, size_t i)
+{
+	return i == 0 || w[i].ch != w[i - 1].ch;
+}
+
+static void lock_all(struct waiter *w, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (is_first(w, i))
+			lock(w[i].ch);
+}
+
+/* Unlocks the others, then `last`, if it is one of them, and wakes. */
+static void unlock_all(struct waiter *w, size_t n, chan *last, struct wakeups *up)
+{
+	for (size_t i = 0; i < n; i++)
+		if (is_first(w, i) && w[i].ch != last)
+			unlock(w[i].ch);
+	if (last != NULL)
+		unlock_and_wake(last, up);
+}
+
+/* Leaves the queues of all channels but the one where a case was done. */
+static void leave(struct waiter *w, size_t n, const chan *served)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (w[i].ch == served)
+			continue;
+		if (is_first(w, i))
+			lock(w[i].ch);
+		dequeue(&w[i]);
+		if (i + 1 == n || w[i + 1].ch != w[i].ch)
+			unlock(w[i].ch);
+	}
+}
+
+static bool is_ready(const struct waiter *w)
+{
+	chan *c = w->ch;
+
+	if (closed(c))
+		return true;
+	if (w->op == CHAN_OP_SEND)
+		return c->capacity > 0 ? count(c) < c->capacity : oldest(&c->receivers) != NULL;
+	return c->capacity > 0 ? count(c) > 0 : oldest(&c->senders) != NULL;
+}
+
+/* Does the case, unless somebody else has just claimed its only partner. */
+static bool attempt(struct waiter *w, struct wakeups *up)
+{
+	chan *c = w->ch;
+	bool sending = w->op == CHAN_OP_SEND;
+
+	if ((sending ? send_some(c, w->value, 1, up) : recv_some(c, w->value, 1, up)) == 1) {
+		w->err = 0;
+		return true;
+	}
+	if (!closed(c))
+		return false;
+	if (!sending && w->value != NULL)
+		memset(w->value, 0, c->elem_size);
+	w->err = EPIPE;
+	return true;
+}
+
+/*
+ * Does one of the ready cases, each with the same chance; NULL if none is ready.
+ * Caller holds all locks, so no case becomes ready meanwhile.  A partner at capacity
+ * 0 may still be claimed through another channel, or give up: then it looks again.
+ */
+static struct waiter *do_ready(struct waiter *w, size_t n, struct wakeups *up)
+{
+	for (;;) {
+		struct waiter *chosen = NULL;
+		uint64_t ready = 0;
+		for (size_t i = 0; i < n; i++)
+			if (is_ready(&w[i]) && pick(++ready) == 0)
+				chosen = &w[i];
+		if (chosen == NULL || attempt(chosen, up))
+			return chosen;
+	}
+}
+
+/*
+ * Pass 1: does a ready case.  Pass 2: enqueues a waiter on every channel, all before
+ * the first lock is released, and waits.  Pass 3: leaves the queues.
+ */
+static struct waiter *select_one(struct waiter *w, size_t n, int64_t deadline)
+{
+	struct wakeups up = { 0 };
+	struct sleeper s;
+
+	sort(w, n);
+	lock_all(w, n);
+	struct waiter *done = do_ready(w, n, &up);
+	if (done != NULL || passed(deadline)) {
+		unlock_all(w, n, done != NULL ? done->ch : NULL, &up);
+		return done;
+	}
+	begin(&s, w, n);
+	unlock_all(w, n, NULL, &up);
+	if (wait_for_claim(&s, deadline))
+		done = s.winner;
+	leave(w, n, done != NULL ? done->ch : NULL);
+	return done;
+}
+
+static bool lacks_value(const chan *c, enum chan_op op, const void *values)
+{
+	return op == CHAN_OP_SEND && values == NULL && c->elem_size > 0;
+}
+
+static bool is_malformed(const chan_case *k)
+{
+	return (k->op != CHAN_OP_SEND && k->op != CHAN_OP_RECV) || lacks_value(k->ch, k->op, k->value);
+}
+
+/* Elements that a case would discard are received here, for the drop callback. */
+static bool drops(const chan_case *k)
+{
+	return k->op == CHAN_OP_RECV && k->value == NULL && k->ch->drop != NULL;
+}
+
+/* The cases with a channel, as waiters; returns their number. */
+static size_t make_waiters(struct waiter *w, const chan_case cases[], size_t n, void *discard)
+{
+	size_t live = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const chan_case *k = &cases[i];
+		if (k->ch == NULL)
+			continue;
+		w[live++] = (struct waiter){ .ch = k->ch, .op = k->op, .index = i, .value = drops(k) ? discard : k->value };
+	}
+	return live;
+}
+
+/* The first case with a channel tells that there is no memory. */
+static int refuse(chan_case cases[])
+{
+	int i = 0;
+
+	while (cases[i].ch == NULL)
+		i++;
+	cases[i].err = ENOMEM;
+	return i;
+}
+
+static int select_live(chan_case cases[], size_t n, size_t live, int64_t deadline, void *discard)
+{
+	struct waiter few[FEW_CASES], *w = few;
+	int index = -1;
+
+	if (live > FEW_CASES)
+		w = live <= SIZE_MAX / sizeof *w ? quiet_malloc(live * sizeof *w) : NULL;
+	if (w == NULL)
+		return refuse(cases);
+	make_waiters(w, cases, n, discard);
+	struct waiter *done = select_one(w, live, deadline);
+	if (done != NULL) {
+		index = (int)done->index;
+		cases[index].err = done->err;
+	}
+	if (w != few)
+		quiet_free(w);
+	return index;
+}
+
+/* With memory for the element that the select may have to drop. */
+static int select_dropping(chan_case cases[], size_t n, size_t live, int64_t deadline, size_t size)
+{
+	alignas(max_align_t) unsigned char small[SMALL_ELEMENT];
+	void *discard = size <= sizeof small ? small : quiet_malloc(size);
+
+	if (discard == NULL)
+		return refuse(cases);
+	int index = select_live(cases, n, live, deadline, discard);
+	if (index >= 0 && cases[index].ch != NULL && drops(&cases[index]) && cases[index].err == 0)
+		cases[index].ch->drop(discard);
+	if (discard != small)
+		quiet_free(discard);
+	return index;
+}
+
+int chan_select(chan_case cases[], size_t n, int64_t deadline)
+{
+	size_t live = 0, size = 0;
+	bool dropping = false;
+
+	for (size_t i = 0; i < n; i++) {
+		chan_case *k = &cases[i];
+		if (k->ch == NULL)
+			continue;
+		if (is_malformed(k)) {
+			k->err = EINVAL;
+			return (int)i;
+		}
+		if (drops(k)) {
+			dropping = true;
+			size = k->ch->elem_size > size ? k->ch->elem_size : size;
+		}
+		live++;
+	}
+	if (dropping)
+		return select_dropping(cases, n, live, deadline, size);
+	return select_live(cases, n, live, deadline, NULL);
+}
+
+chan_case chan_on_send(chan *c, const void *value)
+{
+	return (chan_case){ CHAN_OP_SEND, c, (void *)value, 0 };
+}
+
+chan_case chan_on_recv(chan *c, void *value)
+{
+	return (chan_case){ CHAN_OP_RECV, c, value, 0 };
+}
+
+/* ---- Plain operations ------------------------------------------------------------------ */
+
+int chan_send_n(chan *c, const void *values, size_t n, size_t *sent, int64_t deadline)
+{
+	size_t moved = 0;
+	int err = 0;
+
+	if (c == NULL || (n > 0 && lacks_value(c, CHAN_OP_SEND, values)))
+		err = EINVAL;
+	else if (n > 0)
+		err = transfer(c, CHAN_OP_SEND, (void *)values, n, n, &moved, deadline);
+	if (sent != NULL)
+		*sent = moved;
+	return err;
+}
+
+int chan_recv_n(chan *c, void *values, size_t max, size_t *got, int64_t deadline)
+{
+	size_t moved = 0;
+	int err = 0;
+
+	if (c == NULL)
+		err = EINVAL;
+	else if (max > 0 && values == NULL && c->drop != NULL)
+		err = drop_up_to(c, max, &moved, deadline);
+	else if (max > 0)
+		err = transfer(c, CHAN_OP_RECV, values, 1, max, &moved, deadline);
+	if (got != NULL)
+		*got = moved;
+	return err;
+}
+
+int chan_send_until(chan *c, const void *value, int64_t deadline)
+{
+	size_t sent;
+
+	if (c == NULL || lacks_value(c, CHAN_OP_SEND, value))
+		return EINVAL;
+	return transfer(c, CHAN_OP_SEND, (void *)value, 1, 1, &sent, deadline);
+}
+
+int chan_recv_until(chan *c, void *value, int64_t deadline)
+{
+	size_t got;
+
+	if (c == NULL)
+		return EINVAL;
+	if (value == NULL && c->drop != NULL)
+		return drop_up_to(c, 1, &got, deadline);
+	return recv_one(c, value, deadline);
+}
+
+int chan_send(chan *c, const void *value)
+{
+	return chan_send_until(c, value, CHAN_FOREVER);
+}
+
+int chan_recv(chan *c, void *value)
+{
+	return chan_recv_until(c, value, CHAN_FOREVER);
+}
+
+int chan_try_send(chan *c, const void *value)
+{
+	int err = chan_send_until(c, value, CHAN_NOWAIT);
+	return err == ETIMEDOUT ? EAGAIN : err;
+}
+
+int chan_try_recv(chan *c, void *value)
+{
+	int err = chan_recv_until(c, value, CHAN_NOWAIT);
+	return err == ETIMEDOUT ? EAGAIN : err;
+}
+
+size_t chan_len(const chan *c)
+{
+	return c == NULL ? 0 : count((chan *)c);
+}
+
+size_t chan_cap(const chan *c)
+{
+	return c == NULL ? 0 : c->capacity;
+}
+
+int64_t chan_now(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+/* ---- Close, make, free ------------------------------------------------------------------- */
+
+/* Plain operations sleep on; all of them wake now, and nobody signals them again. */
+static void wake_all(struct side *side)
+{
+	side->woken = side->waiting;
+	pthread_cond_broadcast(&side->ready);
+}
+
+int chan_close(chan *c)
+{
+	struct wakeups up = { 0 };
+	struct waiter *w;
+
+	if (c == NULL)
+		return EINVAL;
+	lock(c);
+	if (closed(c)) {
+		unlock(c);
+		return EPIPE;
+	}
+	atomic_store_explicit(&c->closed, true, memory_order_relaxed);
+	/* A select may wait beside an element that a plain receiver is on its way for. */
+	while (count(c) > 0 && (w = claim_oldest(&c->receivers, &up)) != NULL)
+		take(c, w->value, 1);
+	while ((w = claim_oldest(&c->receivers, &up)) != NULL) {
+		w->err = EPIPE;
+		if (w->value != NULL)
+			memset(w->value, 0, c->elem_size);
+	}
+	while ((w = claim_oldest(&c->senders, &up)) != NULL)
+		w->err = EPIPE;
+	wake_all(&c->receivers);
+	wake_all(&c->senders);
+	unlock_and_wake(c, &up);
+	return 0;
+}
+
+/* On a line of its own, the ring behind it. */
+static chan *allocate(size_t ring_size)
+{
+	const size_t line = CACHE_LINE, head = (sizeof(chan) + line - 1) / line * line;
+
+	if (ring_size > SIZE_MAX - head - line)
+		return NULL;
+	unsigned char *memory = malloc(head + ring_size + line - 1);
+	if (memory == NULL)
+		return NULL;
+	unsigned char *aligned = memory + (line - (uintptr_t)memory % line) % line;
+	chan *c = (chan *)(void *)aligned;
+	*c = (chan){ .ring = aligned + head, .memory = memory };
+	return c;
+}
+
+static int make_locks(chan *c)
+{
+	int err = pthread_mutex_init(&c->lock, NULL);
+	if (err != 0)
+		return err;
+	err = make_cond(&c->receivers.ready);
+	if (err == 0) {
+		err = make_cond(&c->senders.ready);
+		if (err == 0)
+			return 0;
+		pthread_cond_destroy(&c->receivers.ready);
+	}
+	pthread_mutex_destroy(&c->lock);
+	return err;
+}
+
+chan *chan_new(size_t elem_size, size_t capacity)
+{
+	chan *c = NULL;
+
+	if (elem_size == 0 || capacity <= SIZE_MAX / elem_size)
+		c = allocate(elem_size * capacity);
+	if (c != NULL && make_locks(c) != 0) {
+		free(c->memory);
+		c = NULL;
+	}
+	if (c == NULL) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	c->elem_size = elem_size;
+	c->capacity = capacity;
+	atomic_init(&c->owners, 1);
+	return c;
+}
+
+chan *chan_ref(chan *c)
+{
+	if (c != NULL)
+		atomic_fetch_add_explicit(&c->owners, 1, memory_order_relaxed);
+	return c;
+}
+
+void chan_set_drop(chan *c, void (*drop)(void *value))
+{
+	if (c != NULL)
+		c->drop = drop;
+}
+
+static size_t waiting(const struct side *side)
+{
+	size_t n = side->waiting;
+	for (const struct waiter *w = side->first; w != NULL; w = w->next)
+		n++;
+	return n;
+}
+
+void chan_free(chan *c)
+{
+	if (c == NULL || atomic_fetch_sub_explicit(&c->owners, 1, memory_order_acq_rel) > 1)
+		return;
+	lock(c);
+	size_t n = waiting(&c->receivers) + waiting(&c->senders);
+	unlock(c);
+	if (n > 0) {
+		fprintf(stderr, "chan_free: channel %p is freed while %zu threads wait in it\n", (void *)c, n);
+		abort();
+	}
+	for (unsigned i = 0; atomic_load_explicit(&c->wakers, memory_order_acquire) > 0; i++)
+		give_way(i);
+
+	for (size_t i = 0; c->drop != NULL && i < count(c); i++)
+		c->drop(element(c->ring, after(c, c->head, i), c->elem_size));
+	pthread_cond_destroy(&c->receivers.ready);
+	pthread_cond_destroy(&c->senders.ready);
+	pthread_mutex_destroy(&c->lock);
+	quiet_free(c->memory);
+}

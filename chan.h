@@ -1,0 +1,208 @@
+/*
+ * chan.h - Go's channels and select for C, on pthreads
+ *
+ * A channel carries elements of one size from the threads that send to the
+ * threads that receive, in order, each to exactly one receiver.  A channel of
+ * capacity 0 is a rendezvous: a send waits until a receiver has taken that very
+ * value.  With capacity n up to n elements wait in the channel; a send waits
+ * only while it is full, a receive only while it is empty.  Closing says that
+ * no more will come: receivers drain what is left, then get EPIPE.
+ *
+ *     CHAN_TYPE(ints, int);
+ *
+ *     static void *squares(void *arg)
+ *     {
+ *             ints_tx out = *(ints_tx *)arg;
+ *             for (int i = 1, v = 1; i <= 5; i++, v = i * i)
+ *                     CHAN_SEND(out, &v);
+ *             CHAN_CLOSE(out);
+ *             return NULL;
+ *     }
+ *     ...
+ *     ints c;
+ *     if (CHAN_MAKE(&c, 0) != 0) return 1;
+ *     pthread_create(&thread, NULL, squares, &c.tx);
+ *     for (int v; CHAN_RECV(c.rx, &v) == 0; ) printf("%d\n", v);
+ *
+ * Every function may be called from any thread, none from a signal handler.
+ * Results are 0 or an errno number, as with pthreads; errno itself is set only
+ * by chan_new.  EINTR does not occur, and no call is a cancellation point.
+ * EINVAL (a NULL channel, a NULL value to send) comes before every other error.
+ */
+#ifndef CHAN_H
+#define CHAN_H
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct chan chan;
+
+/* ---- Make and free ------------------------------------------------------- */
+
+/*
+ * A new open channel for elements of elem_size bytes (0 is legal: a counter),
+ * owned once.  NULL with errno ENOMEM when memory is short or the sizes overflow.
+ */
+chan *chan_new(size_t elem_size, size_t capacity);
+
+/* One more owner, which calls chan_free too; returns c. */
+chan *chan_ref(chan *c);
+
+/*
+ * Gives up one ownership; the last one frees the channel, open or closed.  Does
+ * not wait for anybody: to free a channel in which a thread still waits is a bug
+ * in the program, which is told on stderr and aborted.  After a receive has
+ * returned the sender of that element touches the channel no more, so whoever
+ * takes the last element may free.  NULL is ignored.
+ */
+void chan_free(chan *c);
+
+/*
+ * drop(element) is called once for each element that nobody will receive: those
+ * still in the channel when it is freed, and those discarded by a receive with a
+ * NULL value.  It runs without any lock and may call channel functions; NULL
+ * takes it away.  To be set before the channel is shared.
+ */
+void chan_set_drop(chan *c, void (*drop)(void *value));
+
+/* ---- Send and receive ----------------------------------------------------
+ *
+ * Elements are copied at the call.  `value` points to elem_size bytes: it may be
+ * NULL in a receive (the element is discarded) and, if elem_size is 0, in a send.
+ *
+ *   0          transferred, certainly
+ *   EPIPE      closed: nothing was sent; nothing is left to receive, and *value
+ *              is zeroed (Go's zero value)
+ *   EAGAIN     chan_try_*: this call would have had to wait
+ *   ETIMEDOUT  chan_*_until, chan_*_n: not transferred, *value untouched
+ *   EINVAL     c is NULL, or value is NULL in a send of a size above 0
+ *   ENOMEM     only to discard an element above 4096 bytes of a channel with a
+ *              drop callback: nothing was received
+ *
+ * A deadline is a time of chan_now().  What can be done at once is done, even if
+ * the deadline has passed.
+ */
+
+/* Waits while the channel is full; at capacity 0, until a receiver has the value. */
+int chan_send(chan *c, const void *value);
+
+/* Waits while the channel is empty and open; at capacity 0, for a sender. */
+int chan_recv(chan *c, void *value);
+
+/* The same without waiting.  Never EAGAIN because another thread is busy in the channel. */
+int chan_try_send(chan *c, const void *value);
+int chan_try_recv(chan *c, void *value);
+
+/* The same, waiting no longer than to the deadline (nanoseconds). */
+int chan_send_until(chan *c, const void *value, int64_t deadline);
+int chan_recv_until(chan *c, void *value, int64_t deadline);
+
+/*
+ * Sends the n elements of the array in order, waiting as needed; others may send
+ * in between.  *sent says how many went, whatever is returned; sent may be NULL.
+ */
+int chan_send_n(chan *c, const void *values, size_t n, size_t *sent, int64_t deadline);
+
+/*
+ * Waits for one element, then takes all that are there, at most max; at capacity
+ * 0 these are the values of the senders that wait.  *got says how many; got may
+ * be NULL.  n or max of 0 does nothing and gives 0.
+ */
+int chan_recv_n(chan *c, void *values, size_t max, size_t *got, int64_t deadline);
+
+/*
+ * No more sends.  Wakes everybody who waits in the channel: receivers get what is
+ * left, then EPIPE; waiting senders get EPIPE and keep their values.  EPIPE if it
+ * was closed before, and of two at once exactly one gets 0.
+ */
+int chan_close(chan *c);
+
+/* Elements in the channel now, and how many fit; both 0 for NULL and at capacity 0. */
+size_t chan_len(const chan *c);
+size_t chan_cap(const chan *c);
+
+/* ---- Select -------------------------------------------------------------- */
+
+enum chan_op { CHAN_OP_SEND = 1, CHAN_OP_RECV };
+
+typedef struct chan_case {
+	enum chan_op op;
+	chan *ch;               /* NULL: this case is never ready */
+	void *value;            /* the element to send (only read), or where to put it */
+	int err;                /* set in the case that was done: 0, EPIPE, EINVAL */
+} chan_case;
+
+chan_case chan_on_send(chan *c, const void *value);
+chan_case chan_on_recv(chan *c, void *value);
+
+/*
+ * Does exactly one case that is ready and returns its index; waits while none is,
+ * and returns -1 at the deadline (CHAN_NOWAIT: Go's default).  Several ready: a
+ * uniform choice.  Closed channels are ready: .err is EPIPE.  The same channel may
+ * stand in several cases; a select meets other selects, never itself.
+ *
+ * A case with an unknown op or a NULL value to send is done at once, as EINVAL,
+ * and nothing else happens.  Without any channel it waits for the deadline.  More
+ * than 16 channels take memory: if it is refused, the first case with a channel is
+ * returned with .err ENOMEM (so is a case that discards, see above), undone.
+ */
+int chan_select(chan_case cases[], size_t n, int64_t deadline);
+
+/* ---- Time: nanoseconds of a clock that only goes forward ------------------ */
+
+int64_t chan_now(void);
+
+#define CHAN_NOWAIT  ((int64_t)0)       /* a deadline that has always passed */
+#define CHAN_FOREVER INT64_MAX          /* one that never comes */
+#define CHAN_US      ((int64_t)1000)
+#define CHAN_MS      ((int64_t)1000000)
+#define CHAN_SECOND  ((int64_t)1000000000)
+
+/* ---- Typed channels --------------------------------------------------------
+ *
+ * CHAN_TYPE(ints, int); declares ints, a channel of int with its two ends c.tx and
+ * c.rx, of the types ints_tx and ints_rx: what a function takes as a parameter says
+ * what it may do.  A wrong element type or a wrong end is a compile error.  The
+ * untyped channel is in .ch of either end, for instance for chan_ref and chan_free.
+ */
+#define CHAN_TYPE(name, type) \
+	typedef union name##_tx { chan *ch; type *can_send; } name##_tx; \
+	typedef union name##_rx { chan *ch; type *can_recv; } name##_rx; \
+	typedef struct name { name##_tx tx; name##_rx rx; } name
+
+/* 0 or ENOMEM.  c is evaluated twice. */
+#define CHAN_MAKE(c, capacity) \
+	(((c)->tx.ch = (c)->rx.ch = chan_new(sizeof *(c)->tx.can_send, (capacity))) ? 0 : ENOMEM)
+#define CHAN_FREE(c)                       chan_free((c)->tx.ch)
+#define CHAN_CLOSE(to)                     chan_close(((void)sizeof (to).can_send, (to).ch))
+
+#define CHAN_SEND(to, ptr)                 chan_send((to).ch, CHAN_CHECKED(ptr, (to).can_send))
+#define CHAN_TRY_SEND(to, ptr)             chan_try_send((to).ch, CHAN_CHECKED(ptr, (to).can_send))
+#define CHAN_SEND_UNTIL(to, ptr, deadline) chan_send_until((to).ch, CHAN_CHECKED(ptr, (to).can_send), deadline)
+#define CHAN_SEND_N(to, ptr, n, sent, deadline) \
+	chan_send_n((to).ch, CHAN_CHECKED(ptr, (to).can_send), n, sent, deadline)
+#define CHAN_ON_SEND(to, ptr)              chan_on_send((to).ch, CHAN_CHECKED(ptr, (to).can_send))
+
+#define CHAN_RECV(from, ptr)               chan_recv((from).ch, CHAN_CHECKED(ptr, (from).can_recv))
+#define CHAN_TRY_RECV(from, ptr)           chan_try_recv((from).ch, CHAN_CHECKED(ptr, (from).can_recv))
+#define CHAN_RECV_UNTIL(from, ptr, deadline) chan_recv_until((from).ch, CHAN_CHECKED(ptr, (from).can_recv), deadline)
+#define CHAN_RECV_N(from, ptr, max, got, deadline) \
+	chan_recv_n((from).ch, CHAN_CHECKED(ptr, (from).can_recv), max, got, deadline)
+#define CHAN_ON_RECV(from, ptr)            chan_on_recv((from).ch, CHAN_CHECKED(ptr, (from).can_recv))
+
+#define CHAN_LEN(end)                      chan_len((end).ch)
+#define CHAN_CAP(end)                      chan_cap((end).ch)
+
+/* ptr, if it points to the same type as elem: to subtract others is an error, nothing is evaluated. */
+#define CHAN_CHECKED(ptr, elem)            ((ptr) + 0 * sizeof((ptr) - (elem)))
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,648 @@
+/*
+ * spawn.c - tasks on a pool of real threads, and wait groups
+ *
+ * Every thread of the pool has an inbox, a channel of capacity 1.  spawn takes the
+ * thread that was idle last, whose memory is still in the caches, and sends it the
+ * task; if none is idle it starts a new one.  A thread counts as idle from the moment
+ * its task has ended, also while it is on its way to its inbox.
+ *
+ * Read it from top to bottom: wait groups; the pool; the life of a thread; fork;
+ * spawn; configuration and statistics; shutdown.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include "spawn.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* macOS has no clock attribute for condition variables. */
+#if defined __APPLE__ && !defined CHAN_PORTABLE
+#define CHAN_PORTABLE
+#endif
+
+/* ---- Wait groups --------------------------------------------------------------
+ *
+ * Each thread that waits has its own condition variable, on its stack: a wait group
+ * can be initialised statically and destroyed as soon as a wait has returned, since
+ * the last that waitgroup_done does to it is to unlock.
+ */
+
+struct waitgroup_waiter {               /* belongs to wg->lock */
+	struct waitgroup_waiter *next;
+	pthread_cond_t wake;
+	bool can_sleep;                 /* the system had a condition variable; else it polls */
+	bool released;
+};
+
+static void misuse(const char *function, const waitgroup *wg, const char *reason)
+{
+	fprintf(stderr, "%s: wait group %p: %s\n", function, (const void *)wg, reason);
+	abort();
+}
+
+static void pause_shortly(void)
+{
+	struct timespec moment = { 0, 50000 };
+	volatile int saved = errno;
+	nanosleep(&moment, NULL);
+	errno = saved;
+}
+
+static void require(const char *function, const waitgroup *wg)
+{
+	if (wg == NULL)
+		misuse(function, wg, "is NULL");
+}
+
+void waitgroup_init(waitgroup *wg)
+{
+	require("waitgroup_init", wg);
+	pthread_mutex_init(&wg->lock, NULL);
+	wg->count = 0;
+	wg->waiters = NULL;
+}
+
+/* Others whose wait is over may still be on their way out of it: lets them go first. */
+void waitgroup_destroy(waitgroup *wg)
+{
+	bool in_use = true;
+
+	require("waitgroup_destroy", wg);
+	while (in_use) {
+		pthread_mutex_lock(&wg->lock);
+		in_use = wg->waiters != NULL;
+		if (in_use && wg->count > 0)
+			misuse("waitgroup_destroy", wg, "a thread waits for it");
+		pthread_mutex_unlock(&wg->lock);
+		if (in_use)
+			pause_shortly();
+	}
+	pthread_mutex_destroy(&wg->lock);
+}
+
+void waitgroup_add(waitgroup *wg, size_t n)
+{
+	require("waitgroup_add", wg);
+	pthread_mutex_lock(&wg->lock);
+	if (n > SIZE_MAX - wg->count)
+		misuse("waitgroup_add", wg, "counts more than SIZE_MAX");
+	wg->count += n;
+	pthread_mutex_unlock(&wg->lock);
+}
+
+void waitgroup_done(waitgroup *wg)
+{
+	require("waitgroup_done", wg);
+	pthread_mutex_lock(&wg->lock);
+	if (wg->count == 0)
+		misuse("waitgroup_done", wg, "done more often than added");
+	wg->count--;
+	for (struct waitgroup_waiter *w = wg->waiters; w != NULL && wg->count == 0; w = w->next) {
+		w->released = true;
+		if (w->can_sleep)
+			pthread_cond_signal(&w->wake);
+	}
+	pthread_mutex_unlock(&wg->lock);
+}
+
+void waitgroup_wait(waitgroup *wg)
+{
+	waitgroup_wait_until(wg, CHAN_FOREVER);
+}
+
+#ifdef CHAN_PORTABLE
+enum { SLEEP_CLOCK = CLOCK_REALTIME };
+#else
+enum { SLEEP_CLOCK = CLOCK_MONOTONIC };
+#endif
+
+static int make_cond(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+	int err = pthread_condattr_init(&attr);
+	if (err != 0)
+		return err;
+#ifndef CHAN_PORTABLE
+	err = pthread_condattr_setclock(&attr, SLEEP_CLOCK);
+#endif
+	if (err == 0)
+		err = pthread_cond_init(cond, &attr);
+	pthread_condattr_destroy(&attr);
+	return err;
+}
+
+/* Sleeps until cond is signalled, the deadline, or for no reason; for an hour at most, which every time_t can hold. */
+static void sleep_on(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline)
+{
+	int64_t rest = deadline - chan_now();
+	struct timespec t;
+
+	if (deadline == CHAN_FOREVER) {
+		pthread_cond_wait(cond, mutex);
+		return;
+	}
+	clock_gettime(SLEEP_CLOCK, &t);
+	rest = t.tv_nsec + (rest < 3600 * CHAN_SECOND ? rest : 3600 * CHAN_SECOND);
+	t.tv_sec += (time_t)(rest / CHAN_SECOND);
+	t.tv_nsec = (long)(rest % CHAN_SECOND);
+	pthread_cond_timedwait(cond, mutex, &t);
+}
+
+static bool passed(int64_t deadline)
+{
+	return deadline != CHAN_FOREVER && (deadline <= 0 || chan_now() >= deadline);
+}
+
+/* The list without self. */
+static struct waitgroup_waiter *without(struct waitgroup_waiter *list, const struct waitgroup_waiter *self)
+{
+	for (struct waitgroup_waiter **link = &list; *link != NULL; link = &(*link)->next) {
+		if (*link == self) {
+			*link = self->next;
+			break;
+		}
+	}
+	return list;
+}
+
+/* Caller holds wg->lock, and wg->count is not 0. */
+static int wait_released(waitgroup *wg, int64_t deadline)
+{
+	struct waitgroup_waiter self = { .next = wg->waiters };
+
+	self.can_sleep = make_cond(&self.wake) == 0;
+	wg->waiters = &self;
+	while (!self.released && !passed(deadline)) {
+		if (self.can_sleep) {
+			sleep_on(&self.wake, &wg->lock, deadline);
+		} else {
+			pthread_mutex_unlock(&wg->lock);
+			pause_shortly();
+			pthread_mutex_lock(&wg->lock);
+		}
+	}
+	wg->waiters = without(wg->waiters, &self);
+	if (self.can_sleep)
+		pthread_cond_destroy(&self.wake);
+	return self.released ? 0 : ETIMEDOUT;
+}
+
+int waitgroup_wait_until(waitgroup *wg, int64_t deadline)
+{
+	int cancel, err = 0;
+
+	require("waitgroup_wait", wg);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	pthread_mutex_lock(&wg->lock);
+	if (wg->count > 0)
+		err = wait_released(wg, deadline);
+	pthread_mutex_unlock(&wg->lock);
+	pthread_setcancelstate(cancel, &cancel);
+	return err;
+}
+
+/* ---- The pool --------------------------------------------------------------------- */
+
+enum { DEFAULT_STACK = 256 * 1024 };
+#define DEFAULT_IDLE_TIMEOUT (10 * CHAN_SECOND)
+
+struct task {
+	void (*fn)(void *arg);
+	void *arg;                      /* the task's copy */
+	waitgroup *wg;                  /* told when the task has ended; may be NULL */
+};
+
+struct worker {                         /* a living thread of the pool */
+	struct worker *next, *prev;     /* in pool.idle or pool.busy; belong to pool.lock, like */
+	bool idle;                      /* in pool.idle, so that any spawn may send it a task */
+	struct task task;               /* belongs to the thread itself */
+	pthread_t thread;
+	chan *inbox;
+	int64_t idle_timeout;           /* constant, like inbox */
+};
+
+/*
+ * Invariants, whenever lock is free:
+ *   Every living thread is either in idle, and its inbox is empty, or in busy: it has
+ *     a task, or one is on its way to its inbox.
+ *   drain_wanted implies that busy is not empty: the last task to end tells it.
+ */
+static struct pool {
+	pthread_mutex_t lock;
+	struct worker *idle, *busy;     /* the one that came last is first */
+	struct worker *ended;           /* ended by itself and not joined yet; joins the one before it */
+	size_t idle_threads, threads, started, tasks;   /* the last two: ever, of tasks those that ended */
+	bool drain_wanted;
+	bool knows_fork;
+	struct {
+		struct worker *idle, *busy, *ended;
+	} parents;                      /* in a child: what belongs to threads that it does not have */
+} pool = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static spawn_options options = { DEFAULT_STACK, SIZE_MAX, DEFAULT_IDLE_TIMEOUT };   /* belongs to pool.lock */
+static waitgroup drained = WAITGROUP_INIT;              /* not 0 while drain_wanted */
+static waitgroup shutdowns = WAITGROUP_INIT;            /* those that are joining threads */
+
+static _Thread_local bool pooled;                       /* this thread is one of the pool's */
+
+static void lock_pool(void)
+{
+	pthread_mutex_lock(&pool.lock);
+}
+
+static void unlock_pool(void)
+{
+	pthread_mutex_unlock(&pool.lock);
+}
+
+static void insert(struct worker *w, bool idle)
+{
+	struct worker **list = idle ? &pool.idle : &pool.busy;
+
+	w->idle = idle;
+	w->prev = NULL;
+	w->next = *list;
+	if (w->next != NULL)
+		w->next->prev = w;
+	*list = w;
+	pool.idle_threads += idle;
+	pool.threads++;
+}
+
+static void take_out(struct worker *w)
+{
+	if (w->prev != NULL)
+		w->prev->next = w->next;
+	else if (w->idle)
+		pool.idle = w->next;
+	else
+		pool.busy = w->next;
+	if (w->next != NULL)
+		w->next->prev = w->prev;
+	pool.idle_threads -= w->idle;
+	pool.threads--;
+	w->idle = false;
+}
+
+static void free_worker(struct worker *w)
+{
+	chan_free(w->inbox);
+	free(w);
+}
+
+static void tell_if_drained(void)
+{
+	if (pool.drain_wanted && pool.busy == NULL) {
+		pool.drain_wanted = false;
+		waitgroup_done(&drained);
+	}
+}
+
+static void join(struct worker *w)
+{
+	if (w == NULL)
+		return;
+	pthread_join(w->thread, NULL);
+	free_worker(w);
+}
+
+/* ---- The life of a thread ------------------------------------------------------------ */
+
+/*
+ * The calling worker leaves the pool.  Returns the worker that left before it, to be
+ * joined without the lock: so at most one thread is ever left to join.
+ */
+static struct worker *leave_pool(struct worker *self)
+{
+	struct worker *before = pool.ended;
+
+	take_out(self);
+	pool.ended = self;
+	return before;
+}
+
+/* The task is over.  If the thread goes on it is idle now, before anybody hears of the end. */
+static void end_task(struct worker *self, bool goes_on)
+{
+	waitgroup *wg = self->task.wg;
+	struct worker *before = NULL;
+
+	free(self->task.arg);
+	if (!pooled)            /* the only thread of a child that a task has forked */
+		return;
+	lock_pool();
+	pool.tasks++;
+	if (goes_on) {
+		take_out(self);
+		insert(self, true);
+	} else {
+		before = leave_pool(self);
+	}
+	tell_if_drained();
+	unlock_pool();
+	if (wg != NULL)
+		waitgroup_done(wg);
+	join(before);
+}
+
+/* Cleanup handler: the task ends by pthread_exit or pthread_cancel, and its thread with it. */
+static void end_with_thread(void *worker)
+{
+	end_task(worker, false);
+}
+
+static void run_task(struct worker *self)
+{
+	int ignored;
+
+	pthread_cleanup_push(end_with_thread, self);
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &ignored);
+	self->task.fn(self->task.arg);
+	pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &ignored);
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &ignored);
+	pthread_testcancel();
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &ignored);
+	pthread_cleanup_pop(0);
+	end_task(self, true);
+}
+
+static void block_signals(sigset_t *old)
+{
+	sigset_t all;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, old);
+}
+
+static int64_t idle_deadline(const struct worker *self)
+{
+	int64_t now = chan_now();
+	return self->idle_timeout < CHAN_FOREVER - now ? now + self->idle_timeout : CHAN_FOREVER;
+}
+
+/* At the idle timeout: false if it was too late, and a task or the end of the pool is on its way. */
+static bool retire(struct worker *self)
+{
+	struct worker *before = NULL;
+
+	lock_pool();
+	bool retires = self->idle;
+	if (retires)
+		before = leave_pool(self);
+	unlock_pool();
+	join(before);
+	return retires;
+}
+
+/* Waits for the next task; false if the thread is to end. */
+static bool next_task(struct worker *self)
+{
+	block_signals(NULL);
+	for (;;) {
+		int err = chan_recv_until(self->inbox, &self->task, idle_deadline(self));
+		if (err == 0)
+			return true;
+		if (err == EPIPE || retire(self))
+			return false;
+	}
+}
+
+static void *work(void *worker)
+{
+	struct worker *self = worker;
+
+	pooled = true;
+	self->thread = pthread_self();
+	do
+		run_task(self);
+	while (pooled && next_task(self));
+	return NULL;
+}
+
+/* The child of a fork has none of the threads; their memory stays within sight of leak checkers. */
+static void begin_anew(void)
+{
+	pool = (struct pool){ .knows_fork = true, .parents = { pool.idle, pool.busy, pool.ended } };
+	pthread_mutex_init(&pool.lock, NULL);
+	waitgroup_init(&drained);
+	waitgroup_init(&shutdowns);
+	pooled = false;
+}
+
+/* ---- Spawn: caller of these holds pool.lock ------------------------------------------------ */
+
+static int start_thread(struct worker *w)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t size = options.stack_size;
+	pthread_attr_t attr;
+	pthread_t thread;
+	sigset_t old;
+	int err = pthread_attr_init(&attr);
+
+	if (err != 0)
+		return err;
+	if (size <= SIZE_MAX - page)
+		size = (size + page - 1) / page * page;
+	err = pthread_attr_setstacksize(&attr, size);
+	if (err == 0) {
+		block_signals(&old);
+		err = pthread_create(&thread, &attr, work, w);
+		pthread_sigmask(SIG_SETMASK, &old, NULL);
+	}
+	pthread_attr_destroy(&attr);
+	return err;
+}
+
+static struct worker *make_worker(const struct task *task)
+{
+	struct worker *w = malloc(sizeof *w);
+	if (w == NULL)
+		return NULL;
+	*w = (struct worker){ .task = *task, .idle_timeout = options.idle_timeout };
+	w->inbox = chan_new(sizeof w->task, 1);
+	if (w->inbox == NULL) {
+		free(w);
+		return NULL;
+	}
+	return w;
+}
+
+static int start_worker(const struct task *task)
+{
+	if (!pool.knows_fork && pthread_atfork(lock_pool, unlock_pool, begin_anew) != 0)
+		return ENOMEM;
+	pool.knows_fork = true;
+	if (pool.threads >= options.max_threads)
+		return EAGAIN;
+
+	struct worker *w = make_worker(task);
+	if (w == NULL)
+		return ENOMEM;
+	int err = start_thread(w);
+	if (err != 0) {
+		free_worker(w);
+		return err == ENOMEM ? ENOMEM : EAGAIN;
+	}
+	insert(w, false);
+	pool.started++;
+	return 0;
+}
+
+/* Takes over task->arg. */
+static int start(const struct task *task)
+{
+	lock_pool();
+	struct worker *w = pool.idle;
+	if (w == NULL) {
+		int err = start_worker(task);
+		unlock_pool();
+		return err;
+	}
+	take_out(w);
+	insert(w, false);
+	chan *inbox = w->inbox;         /* stays at least until the thread has received the task */
+	unlock_pool();
+	return chan_send(inbox, task);
+}
+
+static int spawn_in(waitgroup *wg, void (*fn)(void *arg), const void *arg, size_t size)
+{
+	struct task task = { fn, NULL, wg };
+	volatile int saved = errno;
+	int err = 0;
+
+	if (fn == NULL || (arg == NULL && size > 0))
+		return EINVAL;
+	if (size > 0) {
+		task.arg = malloc(size);
+		if (task.arg == NULL)
+			err = ENOMEM;
+		else
+			memcpy(task.arg, arg, size);
+	}
+	if (err == 0)
+		err = start(&task);
+	if (err != 0)
+		free(task.arg);
+	errno = saved;
+	return err;
+}
+
+int spawn(void (*fn)(void *arg), const void *arg, size_t size)
+{
+	return spawn_in(NULL, fn, arg, size);
+}
+
+int waitgroup_go(waitgroup *wg, void (*fn)(void *arg), const void *arg, size_t size)
+{
+	waitgroup_add(wg, 1);
+	int err = spawn_in(wg, fn, arg, size);
+	if (err != 0)
+		waitgroup_done(wg);
+	return err;
+}
+
+/* ---- Configuration and statistics ------------------------------------------------------------ */
+
+static size_t least_stack(void)
+{
+#ifdef _SC_THREAD_STACK_MIN
+	volatile int saved = errno;
+	long n = sysconf(_SC_THREAD_STACK_MIN);
+	errno = saved;
+	if (n > 0)
+		return (size_t)n;
+#endif
+	return PTHREAD_STACK_MIN;
+}
+
+int spawn_configure(const spawn_options *o)
+{
+	spawn_options wanted = { DEFAULT_STACK, SIZE_MAX, DEFAULT_IDLE_TIMEOUT };
+
+	if (o != NULL && o->idle_timeout < 0)
+		return EINVAL;
+	if (o != NULL && o->stack_size != 0)
+		wanted.stack_size = o->stack_size > least_stack() ? o->stack_size : least_stack();
+	if (o != NULL && o->max_threads != 0)
+		wanted.max_threads = o->max_threads;
+	if (o != NULL && o->idle_timeout != 0)
+		wanted.idle_timeout = o->idle_timeout;
+	lock_pool();
+	options = wanted;
+	unlock_pool();
+	return 0;
+}
+
+void spawn_get_stats(spawn_stats *s)
+{
+	lock_pool();
+	*s = (spawn_stats){ pool.threads, pool.idle_threads, pool.started, pool.tasks };
+	unlock_pool();
+}
+
+/* ---- Shutdown ---------------------------------------------------------------------------------- */
+
+/* Returns 0 with pool.lock held and no task running, or ETIMEDOUT without it. */
+static int lock_drained(int64_t deadline)
+{
+	for (;;) {
+		lock_pool();
+		if (pool.busy == NULL)
+			return 0;
+		if (!pool.drain_wanted) {
+			pool.drain_wanted = true;
+			waitgroup_add(&drained, 1);
+		}
+		unlock_pool();
+		if (waitgroup_wait_until(&drained, deadline) != 0)
+			return ETIMEDOUT;
+	}
+}
+
+/* Takes the idle threads out of the pool, so that a spawn meanwhile starts afresh, and joins them. */
+static int end_threads(int64_t deadline)
+{
+	int err = lock_drained(deadline);
+	if (err != 0)
+		return err;
+
+	struct worker *workers = pool.idle, *ended = pool.ended, *next;
+	while (pool.idle != NULL)
+		take_out(pool.idle);
+	pool.ended = NULL;
+	waitgroup_add(&shutdowns, 1);
+	unlock_pool();
+
+	for (struct worker *w = workers; w != NULL; w = w->next)
+		chan_close(w->inbox);
+	for (struct worker *w = workers; w != NULL; w = next) {
+		next = w->next;
+		join(w);
+	}
+	join(ended);
+	waitgroup_done(&shutdowns);
+	return waitgroup_wait_until(&shutdowns, deadline);
+}
+
+int spawn_shutdown(int64_t deadline)
+{
+	volatile int saved = errno;
+	int cancel;
+
+	if (pooled)
+		return EDEADLK;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	int err = end_threads(deadline);
+	pthread_setcancelstate(cancel, &cancel);
+	errno = saved;
+	return err;
+}

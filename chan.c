@@ -266,10 +266,15 @@ static void give_way(unsigned tries)
 {
 	struct timespec moment = { 0, 50000 };
 	volatile int saved = errno;
-	if (tries % 16 == 15)
-		nanosleep(&moment, NULL);
-	else
+	int cancel;
+
+	if (tries % 16 != 15) {
 		sched_yield();
+		return;
+	}
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	nanosleep(&moment, NULL);
+	pthread_setcancelstate(cancel, &cancel);
 	errno = saved;
 }
 
@@ -742,7 +747,7 @@ static void begin(struct sleeper *s, struct waiter *cases, size_t n)
 
 /*
  * Capacity 0: waits for the partner of one value.  Caller holds the lock, which is
- * given up for good: after the partner has come the channel may be gone.
+ * given up: a sender does not come back, since its receiver may free the channel.
  */
 static int meet(chan *c, enum chan_op op, void *value, int64_t deadline, struct wakeups *up)
 {
@@ -800,7 +805,7 @@ static int transfer(chan *c, enum chan_op op, void *values, size_t least, size_t
 		if (c->capacity == 0) {
 			err = meet(c, op, element(values, *moved, elem_size), deadline, &up);
 			*moved += err == 0;
-			if (err != 0 || *moved >= least)
+			if (err != 0 || *moved == n)
 				return err;
 			lock(c);
 		} else if (up.receivers + up.senders > 0 || up.claimed != NULL) {

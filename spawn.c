@@ -52,7 +52,11 @@ static void pause_shortly(void)
 {
 	struct timespec moment = { 0, 50000 };
 	volatile int saved = errno;
+	int cancel;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	nanosleep(&moment, NULL);
+	pthread_setcancelstate(cancel, &cancel);
 	errno = saved;
 }
 

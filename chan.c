@@ -36,9 +36,9 @@
 #define CHAN_PORTABLE
 #endif
 
-/* How often a waiting thread looks before it yields and then sleeps; 0: it sleeps at once. */
+/* How often a waiting thread looks (at about 15 ns) before it yields and then sleeps; 0: it sleeps at once. */
 #ifndef CHAN_SPIN
-#define CHAN_SPIN 400
+#define CHAN_SPIN 1000
 #endif
 
 enum {
@@ -251,11 +251,6 @@ static void lock(chan *c)
 		}
 	}
 	pthread_mutex_lock(&c->lock);
-}
-
-static void unlock(chan *c)
-{
-	pthread_mutex_unlock(&c->lock);
 }
 
 /*
@@ -581,6 +576,38 @@ static size_t take(chan *c, void *values, size_t n)
 	return n;
 }
 
+/* ---- The invariants as code: -DCHAN_CHECK aborts where one is broken ---------------- */
+
+#ifdef CHAN_CHECK
+static bool nobody_waits(struct side *side)
+{
+	return side->waiting == side->woken && oldest(side) == NULL;
+}
+
+static void check(chan *c)
+{
+	if (count(c) > c->capacity)
+		abort();
+	if (count(c) > c->receivers.woken && !nobody_waits(&c->receivers))
+		abort();
+	if (c->capacity - count(c) > c->senders.woken && !nobody_waits(&c->senders))
+		abort();
+	if (closed(c) && !(nobody_waits(&c->receivers) && nobody_waits(&c->senders)))
+		abort();
+}
+#else
+static void check(chan *c)
+{
+	(void)c;
+}
+#endif
+
+static void unlock(chan *c)
+{
+	check(c);
+	pthread_mutex_unlock(&c->lock);
+}
+
 /* ---- Who is served next: caller holds the channel's lock ------------------------
  *
  * Selects are handed elements and places directly; threads asleep on the condition
@@ -599,38 +626,47 @@ static bool is_plain_turn(chan *c, struct side *side)
 	return c->select_next;
 }
 
-/* Elements have come: wakes plain receivers, or hands them to selects. */
-static void serve_receivers(chan *c, struct wakeups *up)
+/* An element that nobody is on the way for: wakes a plain receiver, or hands it to a select. */
+static bool serve_receiver(chan *c, struct wakeups *up)
 {
 	struct waiter *w;
 
-	while (count(c) > c->receivers.woken) {
-		if (is_plain_turn(c, &c->receivers)) {
-			c->receivers.woken++;
-			up->receivers++;
-		} else if ((w = claim_oldest(&c->receivers, up)) != NULL) {
-			take(c, w->value, 1);
-		} else if (c->receivers.waiting == c->receivers.woken) {
-			return;
-		}
+	if (count(c) <= c->receivers.woken)
+		return false;
+	if (is_plain_turn(c, &c->receivers)) {
+		c->receivers.woken++;
+		up->receivers++;
+		return true;
 	}
+	w = claim_oldest(&c->receivers, up);
+	if (w != NULL)
+		take(c, w->value, 1);
+	return w != NULL || c->receivers.waiting > c->receivers.woken;
 }
 
-/* There is room: wakes plain senders, or takes what selects have to send. */
-static void serve_senders(chan *c, struct wakeups *up)
+/* The same with a free place: wakes a plain sender, or takes what a select has to send. */
+static bool serve_sender(chan *c, struct wakeups *up)
 {
 	struct waiter *w;
 
-	while (c->capacity - count(c) > c->senders.woken) {
-		if (is_plain_turn(c, &c->senders)) {
-			c->senders.woken++;
-			up->senders++;
-		} else if ((w = claim_oldest(&c->senders, up)) != NULL) {
-			put(c, w->value, 1);
-		} else if (c->senders.waiting == c->senders.woken) {
-			return;
-		}
+	if (c->capacity - count(c) <= c->senders.woken)
+		return false;
+	if (is_plain_turn(c, &c->senders)) {
+		c->senders.woken++;
+		up->senders++;
+		return true;
 	}
+	w = claim_oldest(&c->senders, up);
+	if (w != NULL)
+		put(c, w->value, 1);
+	return w != NULL || c->senders.waiting > c->senders.woken;
+}
+
+/* After a put or take: an element handed on makes room, and the other way round. */
+static void serve(chan *c, struct wakeups *up)
+{
+	while (serve_receiver(c, up) || serve_sender(c, up))
+		;
 }
 
 /* Sends what can be sent without waiting, at most n values, and says how many. */
@@ -648,7 +684,7 @@ static size_t send_some(chan *c, const void *values, size_t n, struct wakeups *u
 	}
 	while (done < n && (k = put(c, element(values, done, c->elem_size), n - done)) > 0) {
 		done += k;
-		serve_receivers(c, up);
+		serve(c, up);
 	}
 	return done;
 }
@@ -666,7 +702,7 @@ static size_t recv_some(chan *c, void *values, size_t n, struct wakeups *up)
 	}
 	while (done < n && (k = take(c, element(values, done, c->elem_size), n - done)) > 0) {
 		done += k;
-		serve_senders(c, up);
+		serve(c, up);
 	}
 	return done;
 }
@@ -725,6 +761,7 @@ static void wait_plain(chan *c, struct side *side, int64_t deadline, int64_t *na
 #else
 	(void)nap;
 #endif
+	check(c);
 	side->waiting++;
 	sleep_on(&side->ready, &c->lock, deadline);
 	side->waiting--;

@@ -1,0 +1,178 @@
+# What a person types:
+#
+#   make                    the static and the shared library and the examples, below build/
+#   make run [DIR=...]      the main example, treehash, on a directory
+#   make test               all tests
+#   make tsan asan valgrind the tests under ThreadSanitizer (gcc and clang), AddressSanitizer with LeakSanitizer and
+#                           UndefinedBehaviorSanitizer, and valgrind (memcheck and helgrind)
+#   make bench              what a task and a hand-over cost here
+#   make install uninstall  below PREFIX (/usr/local), inside DESTDIR
+#   make clean
+
+CFLAGS ?= -O2 -g
+PREFIX ?= /usr/local
+includedir ?= $(PREFIX)/include
+libdir ?= $(PREFIX)/lib
+pkgconfigdir ?= $(libdir)/pkgconfig
+BUILD ?= build
+DIR ?= $(firstword $(wildcard /usr/include) .)
+
+VERSION = 0.1.0
+MAJOR = 0
+
+ifeq ($(shell uname -s),Darwin)
+SHARED = libchan.$(VERSION).dylib
+SONAME = libchan.$(MAJOR).dylib
+DEVELOP = libchan.dylib
+SHARED_FLAGS = -dynamiclib -install_name $(libdir)/$(SONAME)
+else
+SHARED = libchan.so.$(VERSION)
+SONAME = libchan.so.$(MAJOR)
+DEVELOP = libchan.so
+SHARED_FLAGS = -shared -Wl,-soname,$(SONAME)
+endif
+
+WARNINGS = -pedantic -Wall -Wextra -Wshadow -Wconversion
+COMPILE = $(CC) -std=c11 $(WARNINGS) -pthread -I. -I$(BUILD) $(CPPFLAGS) $(CFLAGS) $(SANITIZE)
+NEED = CC='$(CC)' sh test/need.sh
+
+LIBRARIES = $(BUILD)/libchan.a $(BUILD)/$(SHARED)
+LADDER = $(patsubst examples/%.c,$(BUILD)/examples/%,$(sort $(wildcard examples/[0-9]*.c)))
+TREEHASH = $(shell pkg-config --exists libcrypto 2>/dev/null && echo $(BUILD)/examples/treehash)
+TREEHASH_OBJECTS = $(patsubst examples/%.c,$(BUILD)/%.o,$(wildcard examples/treehash/*.c))
+DIRECTORIES = $(addprefix $(BUILD)/,test examples treehash bench)
+BENCHES = $(patsubst bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard bench/*.c)))
+SUITES = $(patsubst test/test_%.c,%,$(sort $(wildcard test/test_*.c)))
+TEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard test/*.c)))
+
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.PHONY: all run run-here test check tsan asan valgrind bench install uninstall clean FORCE
+
+all: $(LIBRARIES) $(LADDER) $(TREEHASH)
+
+# ---- Running it ------------------------------------------------------------------------------------------------
+
+# A second make, because what is there to build depends on what the first step installs.
+run:
+	@$(NEED) pkg-config crypto || echo 'Without it treehash cannot be built; here is the worker pool instead.' >&2
+	@$(MAKE) --no-print-directory run-here DIR='$(DIR)'
+
+ifneq ($(TREEHASH),)
+run-here: $(TREEHASH)
+	@echo 'The SHA-256 of every regular file below $(DIR), by several tasks at once:' >&2
+	@echo '$(TREEHASH) $(DIR)' >&2
+	@$(TREEHASH) '$(DIR)'
+	@echo 'Done. Other directories: make run DIR=...' >&2
+else
+run-here: $(BUILD)/examples/07-workers
+	$(BUILD)/examples/07-workers
+endif
+
+test:
+	@$(NEED) cc pkg-config check crypto
+	@$(MAKE) --no-print-directory check
+
+# The environment of the tests: what they build with and where, and how long the stress tests are.
+check: all $(BUILD)/test/run
+	BUILD='$(BUILD)' $(BUILD)/test/run
+
+bench: $(BENCHES)
+	@for bench in $(BENCHES); do echo $$bench; $$bench || exit; done
+
+# ---- Building --------------------------------------------------------------------------------------------------
+
+# Rewritten, and with it everything rebuilt, only when the compiler or the flags have changed.
+$(BUILD)/flags: FORCE | $(DIRECTORIES)
+	@echo '$(subst ','\'',$(COMPILE) $(LDFLAGS))' >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(DIRECTORIES):
+	@mkdir -p $@
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	$(COMPILE) -MMD -c -o $@ $<
+
+$(BUILD)/%.pic.o: %.c $(BUILD)/flags
+	$(COMPILE) -fPIC -MMD -c -o $@ $<
+
+$(BUILD)/libchan.a: $(BUILD)/chan.o $(BUILD)/spawn.o
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/$(SHARED): $(BUILD)/chan.pic.o $(BUILD)/spawn.pic.o
+	$(COMPILE) $(LDFLAGS) $(SHARED_FLAGS) -o $@ $^
+
+$(BUILD)/treehash/%.o: examples/treehash/%.c $(BUILD)/flags
+	$(COMPILE) $(shell pkg-config --cflags libcrypto) -MMD -c -o $@ $<
+
+$(BUILD)/examples/treehash: $(TREEHASH_OBJECTS) $(BUILD)/libchan.a
+	$(COMPILE) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs libcrypto) $(LDLIBS)
+
+$(BUILD)/examples/%: examples/%.c $(BUILD)/libchan.a $(BUILD)/flags
+	$(COMPILE) -MMD $(LDFLAGS) -o $@ $< $(BUILD)/libchan.a $(LDLIBS)
+
+$(BUILD)/bench/%: bench/%.c $(BUILD)/libchan.a $(BUILD)/flags
+	$(COMPILE) -MMD $(LDFLAGS) -o $@ $< $(BUILD)/libchan.a $(LDLIBS)
+
+$(BUILD)/suites.h: FORCE | $(BUILD)/test
+	@printf 'SUITE(%s)\n' $(SUITES) >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(BUILD)/test/main.o: $(BUILD)/suites.h
+
+# inside.o holds chan.c, so libchan.a must not give it a second time.
+$(BUILD)/test/run: $(TEST_OBJECTS) $(BUILD)/spawn.o
+	$(COMPILE) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
+
+-include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
+
+# ---- Sanitizers ------------------------------------------------------------------------------------------------
+
+# The tests that fit: those that look at other processes test nothing that is instrumented, and ThreadSanitizer and
+# helgrind know no thread that holds more than 64 locks.
+SANITIZED = $(MAKE) --no-print-directory check CFLAGS='-O1 -g -fno-omit-frame-pointer' \
+	CK_TIMEOUT_MULTIPLIER=10 TEST_ROUNDS=10
+
+tsan:
+	@$(NEED) cc pkg-config check crypto clang
+	+CK_EXCLUDE_TAGS='process many-locks' $(SANITIZED) CC=gcc BUILD=build/tsan-gcc SANITIZE=-fsanitize=thread
+	+CK_EXCLUDE_TAGS='process many-locks' $(SANITIZED) CC=clang BUILD=build/tsan-clang SANITIZE=-fsanitize=thread
+
+asan:
+	@$(NEED) cc pkg-config check crypto
+	+CK_EXCLUDE_TAGS=process $(SANITIZED) BUILD=build/asan \
+		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all'
+
+VALGRIND = valgrind -q --error-exitcode=99 --fair-sched=yes
+valgrind:
+	@$(NEED) cc pkg-config check crypto valgrind
+	@$(MAKE) --no-print-directory build/valgrind/test/run BUILD=build/valgrind CFLAGS='-O1 -g'
+	CK_EXCLUDE_TAGS='process stress' CK_TIMEOUT_MULTIPLIER=20 TEST_ROUNDS=2 \
+		$(VALGRIND) --leak-check=full --errors-for-leak-kinds=definite build/valgrind/test/run
+	CK_EXCLUDE_TAGS='process stress many-locks' CK_TIMEOUT_MULTIPLIER=20 TEST_ROUNDS=2 \
+		$(VALGRIND) --tool=helgrind build/valgrind/test/run
+
+# ---- Installing ------------------------------------------------------------------------------------------------
+
+$(BUILD)/chan.pc: chan.pc.in FORCE | $(BUILD)/test
+	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@includedir@|$(includedir)|' -e 's|@libdir@|$(libdir)|' \
+		-e 's|@VERSION@|$(VERSION)|' chan.pc.in >$@
+
+install: $(LIBRARIES) $(BUILD)/chan.pc
+	install -d '$(DESTDIR)$(includedir)/chan' '$(DESTDIR)$(libdir)' '$(DESTDIR)$(pkgconfigdir)'
+	install -m 644 chan.h spawn.h '$(DESTDIR)$(includedir)/chan'
+	install -m 644 $(BUILD)/libchan.a '$(DESTDIR)$(libdir)'
+	install -m 755 $(BUILD)/$(SHARED) '$(DESTDIR)$(libdir)'
+	ln -sf $(SHARED) '$(DESTDIR)$(libdir)/$(SONAME)'
+	ln -sf $(SONAME) '$(DESTDIR)$(libdir)/$(DEVELOP)'
+	install -m 644 $(BUILD)/chan.pc '$(DESTDIR)$(pkgconfigdir)'
+
+uninstall:
+	rm -f '$(DESTDIR)$(includedir)/chan/chan.h' '$(DESTDIR)$(includedir)/chan/spawn.h'
+	-rmdir '$(DESTDIR)$(includedir)/chan'
+	cd '$(DESTDIR)$(libdir)' && rm -f libchan.a $(SHARED) $(SONAME) $(DEVELOP)
+	rm -f '$(DESTDIR)$(pkgconfigdir)/chan.pc'
+
+clean:
+	rm -rf build

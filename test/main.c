@@ -1,0 +1,36 @@
+/* Runs the suites of all test_*.c; which ones there are, the Makefile writes to suites.h. */
+#define _POSIX_C_SOURCE 200809L
+#include "test.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SUITE(name) Suite *name##_suite(void);
+#include "suites.h"
+#undef SUITE
+
+/* One seed for the whole run: each test is a process of its own and finds it in the environment. */
+static void choose_seed(void)
+{
+	char digits[24];
+
+	snprintf(digits, sizeof digits, "%" PRIu64, setting("TEST_SEED", (uint64_t)chan_now()));
+	setenv("TEST_SEED", digits, 1);
+	printf("TEST_SEED=%s\n", digits);
+	fflush(stdout);
+}
+
+int main(void)
+{
+	SRunner *runner = srunner_create(NULL);
+
+#define SUITE(name) srunner_add_suite(runner, name##_suite());
+#include "suites.h"
+	choose_seed();
+	srunner_run_all(runner, CK_ENV);
+	int run = srunner_ntests_run(runner), failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	/* A misspelt CK_RUN_SUITE must not pass for a success. */
+	return run > 0 && failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

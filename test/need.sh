@@ -1,0 +1,124 @@
+#!/bin/sh
+# need.sh NEED...: installs what this machine lacks of cc pkg-config check crypto c++ clang musl multilib valgrind.
+#
+# Says and does nothing when all is there.  Otherwise it installs, as root or through a sudo that asks nothing;
+# where it may not, it prints the command to type and exits with 1.
+set -u
+
+compiles()
+{
+	printf 'int main(void) { return 0; }\n' | "$@" -xc -o /dev/null - 2>/dev/null
+}
+
+there()
+{
+	case $1 in
+	cc) compiles ${CC:-cc} ;;
+	pkg-config) command -v pkg-config ;;
+	check) there pkg-config && pkg-config --exists check ;;
+	crypto) there pkg-config && pkg-config --exists libcrypto ;;
+	c++) command -v c++ ;;
+	clang) compiles clang -fsanitize=thread ;;
+	musl) command -v musl-gcc ;;
+	multilib) compiles gcc -m32 ;;
+	valgrind) command -v valgrind ;;
+	*) echo "need.sh: unknown need: $1" >&2; exit 2 ;;
+	esac >/dev/null
+}
+
+# The packages of a need, by the manager found; nothing where it has none.
+packages()
+{
+	case $manager:$1 in
+	apt-get:cc) echo gcc libc6-dev ;;
+	apt-get:crypto) echo libssl-dev ;;
+	apt-get:c++) echo g++ ;;
+	apt-get:clang) echo clang libclang-rt-dev ;;
+	apt-get:musl) echo musl-tools ;;
+	apt-get:multilib) echo gcc-multilib ;;
+	dnf:cc | pacman:cc | brew:cc) echo gcc ;;
+	dnf:pkg-config) echo pkgconf-pkg-config ;;
+	dnf:check) echo check-devel ;;
+	dnf:crypto) echo openssl-devel ;;
+	dnf:c++) echo gcc-c++ ;;
+	dnf:clang | apk:clang | pacman:clang) echo clang compiler-rt ;;
+	dnf:musl) echo musl-gcc ;;
+	dnf:multilib) echo glibc-devel.i686 libgcc.i686 ;;
+	apk:cc) echo gcc musl-dev ;;
+	apk:check) echo check-dev ;;
+	apk:crypto) echo openssl-dev ;;
+	apk:c++) echo g++ ;;
+	pacman:crypto) echo openssl ;;
+	pacman:c++ | brew:c++) echo gcc ;;
+	pacman:multilib) echo lib32-glibc lib32-gcc-libs ;;
+	brew:crypto) echo openssl@3 ;;
+	brew:clang) echo llvm ;;
+	apk:pkg-config | pacman:pkg-config | brew:pkg-config) echo pkgconf ;;
+	apk:musl | brew:musl | apk:multilib | brew:multilib | brew:valgrind) ;;
+	*) echo "$1" ;;
+	esac
+}
+
+missing=
+for need; do
+	there "$need" || missing="$missing $need"
+done
+[ -n "$missing" ] || exit 0
+
+manager=
+for manager in apt-get dnf apk pacman brew ''; do
+	command -v "$manager" >/dev/null 2>&1 && break
+done
+if [ -z "$manager" ]; then
+	echo "Missing here, and no package manager known to this script:$missing" >&2
+	exit 1
+fi
+
+wanted=
+for need in $missing; do
+	wanted="$wanted $(packages "$need")"
+done
+wanted=$(echo $wanted)
+if [ -z "$wanted" ]; then
+	echo "Missing here, and no package of $manager:$missing" >&2
+	exit 1
+fi
+
+case $manager in
+apt-get) install="apt-get install -y $wanted" update='apt-get update' ;;
+dnf) install="dnf install -y $wanted" update=true ;;
+apk) install="apk add $wanted" update='apk update' ;;
+pacman) install="pacman -S --needed --noconfirm $wanted" update='pacman -Sy' ;;
+brew) install="brew install $wanted" update=true ;;
+esac
+
+as_root=
+if [ "$manager" != brew ] && [ "$(id -u)" != 0 ]; then
+	if command -v sudo >/dev/null 2>&1; then as_root=sudo; else as_root='su -c'; fi
+	if [ "$as_root" != sudo ] || ! sudo -n true 2>/dev/null; then
+		echo "Missing here:$missing.  To install:" >&2
+		case $as_root in
+		sudo) echo "    sudo $install" >&2 ;;
+		*) echo "    su -c '$install'" >&2 ;;
+		esac
+		exit 1
+	fi
+fi
+
+# Through env, because sudo passes no variables on.
+quietly()
+{
+	$as_root ${as_root:+-n} env DEBIAN_FRONTEND=noninteractive "$@" </dev/null >&2
+}
+
+echo "Missing here:$missing.  Installing: ${as_root:+sudo }$install" >&2
+# The list of packages may be empty or old on a fresh machine: then once more with a new one.
+if ! quietly $install && ! { quietly $update && quietly $install; }; then
+	echo "That failed.  To install:" >&2
+	echo "    ${as_root:+sudo }$install" >&2
+	exit 1
+fi
+
+for need in $missing; do
+	there "$need" || { echo "Still missing after installing $wanted: $need" >&2; exit 1; }
+done

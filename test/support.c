@@ -1,0 +1,66 @@
+/* The helpers of test.h: waiting for states, threads that a test joins, settings and choices. */
+#define _POSIX_C_SOURCE 200809L
+#include "test.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { WAIT_SECONDS = 20, YIELDS = 1000 };
+
+void await_waiting(chan *c, size_t n)
+{
+	const struct timespec nap = { .tv_nsec = 100000 };
+	const int64_t deadline = chan_now() + WAIT_SECONDS * CHAN_SECOND;
+	size_t now;
+
+	for (int looks = 0; (now = waiting_in(c)) != n; looks++) {
+		ck_assert_msg(chan_now() < deadline, "%zu wait in the channel instead of %zu", now, n);
+		if (looks < YIELDS)
+			sched_yield();
+		else
+			nanosleep(&nap, NULL);
+	}
+}
+
+pthread_t start(void *(*fn)(void *), void *arg)
+{
+	pthread_t thread;
+	int err = pthread_create(&thread, NULL, fn, arg);
+
+	ck_assert_msg(err == 0, "pthread_create: error %d", err);
+	return thread;
+}
+
+void join(pthread_t thread)
+{
+	int err = pthread_join(thread, NULL);
+
+	ck_assert_msg(err == 0, "pthread_join: error %d", err);
+}
+
+uint64_t setting(const char *name, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+	char *end;
+
+	if (text == NULL || *text == '\0')
+		return otherwise;
+	unsigned long long number = strtoull(text, &end, 10);
+	if (*end == '\0')
+		return number;
+	/* Not an assertion: the runner calls this outside of any test. */
+	fprintf(stderr, "%s is not a number: %s\n", name, text);
+	exit(EXIT_FAILURE);
+}
+
+/* splitmix64: Steele, Lea and Flood, 2014. */
+uint64_t pick(uint64_t *state, uint64_t below)
+{
+	uint64_t z = *state += 0x9e3779b97f4a7c15;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+	z = (z ^ z >> 27) * 0x94d049bb133111eb;
+	return (z ^ z >> 31) % below;
+}

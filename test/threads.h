@@ -1,0 +1,66 @@
+/* Calls of the library made in threads of their own, and what several test files count and check with. */
+#ifndef TEST_THREADS_H
+#define TEST_THREADS_H
+
+#include "test.h"
+
+/* The ways to move one element.  TRY never waits: it is asked again until it gives something else than EAGAIN. */
+enum way { PLAIN, TIMED, BULK, SELECT, WAITING_WAYS, TRY = WAITING_WAYS, WAYS };
+
+int send_by(enum way way, chan *c, const void *value);
+int recv_by(enum way way, chan *c, void *value);
+
+/* One call that a thread of its own makes; the test looks at the result when it has returned. */
+struct call {
+	void (*make)(struct call *k);
+	enum way way;
+	chan *c;
+	const void *to_send;
+	void *to_fill;
+	chan_case *cases;
+	size_t n;
+	int64_t deadline;
+	int result;             /* of a select: the index */
+	atomic_bool returned;
+	pthread_t thread;
+};
+
+void begin_send(struct call *k, enum way way, chan *c, const void *value);
+void begin_recv(struct call *k, enum way way, chan *c, void *value);
+void begin_select(struct call *k, chan_case cases[], size_t n, int64_t deadline);
+
+/* Waits until the call has returned; finish joins its thread too and gives the result. */
+void await_return(struct call *k);
+int finish(struct call *k);
+
+/* How many of n calls have returned by now. */
+size_t returned(struct call k[], size_t n);
+
+/*
+ * The length of a test that usually takes so many rounds, scaled by TEST_ROUNDS: 100000
+ * is the usual length of each, 2000 makes all of them 50 times shorter, but not below 20.
+ */
+size_t rounds(size_t usual);
+
+/*
+ * Whether k counts (2, 3, 4, 7, 9 or 49 of them) can come from a uniform choice, by
+ * the chi-square test.  A fair choice fails with a probability below 1e-12 at each
+ * call; the suite makes fewer than 1000, so a false alarm comes in less than 1e-9 of the runs.
+ */
+bool uniform(const size_t count[], size_t k);
+
+/* CPU time that the thread has used so far, in nanoseconds. */
+int64_t cpu_time(pthread_t thread);
+
+void pause_for(int64_t nanoseconds);
+
+/*
+ * Runs fn in a child process and puts what it wrote to stderr into text; how the child ended,
+ * as of waitpid.  A child that returns from fn exits with status 0.
+ */
+int run_in_child(void (*fn)(int arg), int arg, char *text, size_t size);
+
+/* The program is instrumented, which forbids limits on its address space. */
+bool sanitized(void);
+
+#endif

@@ -245,7 +245,7 @@ static struct pool {
 	struct worker *ended;           /* ended by itself and not joined yet; joins the one before it */
 	size_t idle_threads, threads, started, tasks;   /* the last two: ever, of tasks those that ended */
 	bool drain_wanted;
-	bool knows_fork;
+	bool expects_fork;
 	struct {
 		struct worker *idle, *busy, *ended;
 	} parents;                      /* in a child: what belongs to threads that it does not have */
@@ -333,12 +333,20 @@ static struct worker *leave_pool(struct worker *self)
 	return before;
 }
 
+static void block_signals(sigset_t *old)
+{
+	sigset_t all;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, old);
+}
+
 /* The task is over.  If the thread goes on it is idle now, before anybody hears of the end. */
 static void end_task(struct worker *self, bool goes_on)
 {
 	waitgroup *wg = self->task.wg;
 	struct worker *before = NULL;
 
+	block_signals(NULL);    /* before anybody may hear of the end and send one */
 	free(self->task.arg);
 	if (!pooled)            /* the only thread of a child that a task has forked */
 		return;
@@ -378,13 +386,6 @@ static void run_task(struct worker *self)
 	end_task(self, true);
 }
 
-static void block_signals(sigset_t *old)
-{
-	sigset_t all;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, old);
-}
-
 static int64_t idle_deadline(const struct worker *self)
 {
 	int64_t now = chan_now();
@@ -408,7 +409,6 @@ static bool retire(struct worker *self)
 /* Waits for the next task; false if the thread is to end. */
 static bool next_task(struct worker *self)
 {
-	block_signals(NULL);
 	for (;;) {
 		int err = chan_recv_until(self->inbox, &self->task, idle_deadline(self));
 		if (err == 0)
@@ -430,37 +430,60 @@ static void *work(void *worker)
 	return NULL;
 }
 
+/* ---- Fork ------------------------------------------------------------------------------------ */
+
 /* The child of a fork has none of the threads; their memory stays within sight of leak checkers. */
 static void begin_anew(void)
 {
-	pool = (struct pool){ .knows_fork = true, .parents = { pool.idle, pool.busy, pool.ended } };
+	pool = (struct pool){ .expects_fork = true, .parents = { pool.idle, pool.busy, pool.ended } };
 	pthread_mutex_init(&pool.lock, NULL);
 	waitgroup_init(&drained);
 	waitgroup_init(&shutdowns);
 	pooled = false;
 }
 
+/* Where the compiler can it is done before main, as a fork may come beside the first spawn. */
+#ifdef __GNUC__
+__attribute__((constructor))
+#endif
+static void expect_fork(void)
+{
+	if (!pool.expects_fork)
+		pool.expects_fork = pthread_atfork(lock_pool, unlock_pool, begin_anew) == 0;
+}
+
 /* ---- Spawn: caller of these holds pool.lock ------------------------------------------------ */
+
+/* Some systems count thread-local variables in, and call a stack that cannot hold them EINVAL. */
+static int create_thread(pthread_attr_t *attr, struct worker *w)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE), enough = (size_t)64 << 20;
+	size_t size = options.stack_size;
+	pthread_t thread;
+	int err;
+
+	if (size <= SIZE_MAX - page)
+		size = (size + page - 1) / page * page;
+	do {
+		err = pthread_attr_setstacksize(attr, size);
+		if (err == 0)
+			err = pthread_create(&thread, attr, work, w);
+		size *= 2;
+	} while (err == EINVAL && size <= enough);
+	return err;
+}
 
 static int start_thread(struct worker *w)
 {
-	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	size_t size = options.stack_size;
 	pthread_attr_t attr;
-	pthread_t thread;
 	sigset_t old;
 	int err = pthread_attr_init(&attr);
 
 	if (err != 0)
 		return err;
-	if (size <= SIZE_MAX - page)
-		size = (size + page - 1) / page * page;
-	err = pthread_attr_setstacksize(&attr, size);
-	if (err == 0) {
-		block_signals(&old);
-		err = pthread_create(&thread, &attr, work, w);
-		pthread_sigmask(SIG_SETMASK, &old, NULL);
-	}
+	block_signals(&old);
+	err = create_thread(&attr, w);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
 	return err;
 }
@@ -481,9 +504,9 @@ static struct worker *make_worker(const struct task *task)
 
 static int start_worker(const struct task *task)
 {
-	if (!pool.knows_fork && pthread_atfork(lock_pool, unlock_pool, begin_anew) != 0)
+	expect_fork();
+	if (!pool.expects_fork)
 		return ENOMEM;
-	pool.knows_fork = true;
 	if (pool.threads >= options.max_threads)
 		return EAGAIN;
 

@@ -41,7 +41,8 @@ extern "C" {
  *   EINVAL   fn is NULL, or arg is NULL with a size above 0
  *
  * In each of these cases nothing was started.  The thread has all signals blocked.
- * What a task leaves in thread-specific data, the next task on that thread finds.
+ * What a task leaves in thread-specific data, the next task on that thread finds; a
+ * pthread_cancel that comes when the task has ended hits the next one, too.
  */
 int spawn(void (*fn)(void *arg), const void *arg, size_t size);
 

@@ -43,7 +43,8 @@ TREEHASH_OBJECTS = $(patsubst examples/%.c,$(BUILD)/%.o,$(wildcard examples/tree
 DIRECTORIES = $(addprefix $(BUILD)/,test examples treehash bench)
 BENCHES = $(patsubst bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard bench/*.c)))
 SUITES = $(patsubst test/test_%.c,%,$(sort $(wildcard test/test_*.c)))
-TEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard test/*.c)))
+TEST_PROGRAMS = test/soak.c
+TEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_PROGRAMS),$(wildcard test/*.c))))
 
 .SUFFIXES:
 .DELETE_ON_ERROR:

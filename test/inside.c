@@ -1,4 +1,5 @@
 /* The library's own channels, seen from the inside: the tests are linked with this one instead of chan.c. */
+
 /* Tests have them refused (test/threads.c). */
 #define pthread_mutex_init refusable_mutex_init
 #define pthread_cond_init refusable_cond_init

@@ -108,7 +108,8 @@ struct side {
  *   closed implies that both queues are empty and every waiting thread was signalled.
  * Lock order: channels by increasing address, then one sleeper.
  *
- * The first 64 bytes are what every operation writes, the next are only read.
+ * The first 64 bytes are what every operation writes, the next are only read, and
+ * the rest is for those who wait.
  */
 struct chan {
 	pthread_mutex_t lock;           /* protects all that is not constant or atomic */
@@ -116,6 +117,7 @@ struct chan {
 	atomic_size_t count;            /* elements in the ring; written under lock, read without too */
 	atomic_bool closed;             /* likewise */
 	bool select_next;               /* both kinds wait: the next element or place is for a select */
+	unsigned waiters;               /* all who wait on either side; mostly 0, then nothing below is touched */
 
 	size_t elem_size, capacity;     /* constant */
 	unsigned char *ring;            /* constant */
@@ -437,6 +439,7 @@ static void enqueue(struct waiter *w)
 	w->next = NULL;
 	w->prev = side->last;
 	w->queued = true;
+	w->ch->waiters++;
 	if (side->last != NULL)
 		side->last->next = w;
 	else
@@ -459,6 +462,7 @@ static void dequeue(struct waiter *w)
 	else
 		side->last = w->prev;
 	w->queued = false;
+	w->ch->waiters--;
 }
 
 /*
@@ -586,7 +590,7 @@ static bool nobody_waits(struct side *side)
 
 static void check(chan *c)
 {
-	if (count(c) > c->capacity)
+	if (count(c) > c->capacity || c->receivers.waiting + c->senders.waiting > c->waiters)
 		abort();
 	if (count(c) > c->receivers.woken && !nobody_waits(&c->receivers))
 		abort();
@@ -665,7 +669,7 @@ static bool serve_sender(chan *c, struct wakeups *up)
 /* After a put or take: an element handed on makes room, and the other way round. */
 static void serve(chan *c, struct wakeups *up)
 {
-	while (serve_receiver(c, up) || serve_sender(c, up))
+	while (c->waiters > 0 && (serve_receiver(c, up) || serve_sender(c, up)))
 		;
 }
 
@@ -762,9 +766,11 @@ static void wait_plain(chan *c, struct side *side, int64_t deadline, int64_t *na
 	(void)nap;
 #endif
 	check(c);
+	c->waiters++;
 	side->waiting++;
 	sleep_on(&side->ready, &c->lock, deadline);
 	side->waiting--;
+	c->waiters--;
 	if (side->woken > 0)
 		side->woken--;
 }
@@ -1330,23 +1336,15 @@ void chan_set_drop(chan *c, void (*drop)(void *value))
 		c->drop = drop;
 }
 
-static size_t waiting(const struct side *side)
-{
-	size_t n = side->waiting;
-	for (const struct waiter *w = side->first; w != NULL; w = w->next)
-		n++;
-	return n;
-}
-
 void chan_free(chan *c)
 {
 	if (c == NULL || atomic_fetch_sub_explicit(&c->owners, 1, memory_order_acq_rel) > 1)
 		return;
 	lock(c);
-	size_t n = waiting(&c->receivers) + waiting(&c->senders);
+	unsigned n = c->waiters;
 	unlock(c);
 	if (n > 0) {
-		fprintf(stderr, "chan_free: channel %p is freed while %zu threads wait in it\n", (void *)c, n);
+		fprintf(stderr, "chan_free: channel %p is freed while %u threads or cases wait in it\n", (void *)c, n);
 		abort();
 	}
 	for (unsigned i = 0; atomic_load_explicit(&c->wakers, memory_order_acquire) > 0; i++)

@@ -5,6 +5,7 @@
 #   make test               all tests
 #   make tsan asan valgrind the tests under ThreadSanitizer (gcc and clang), AddressSanitizer with LeakSanitizer and
 #                           UndefinedBehaviorSanitizer, and valgrind (memcheck and helgrind)
+#   make soak [SECONDS=60]  random programs on the library, its accounts made up after each
 #   make bench              what a task and a hand-over cost here
 #   make install uninstall  below PREFIX (/usr/local), inside DESTDIR
 #   make clean
@@ -15,6 +16,7 @@ includedir ?= $(PREFIX)/include
 libdir ?= $(PREFIX)/lib
 pkgconfigdir ?= $(libdir)/pkgconfig
 BUILD ?= build
+SECONDS ?= 60
 DIR ?= $(firstword $(wildcard /usr/include) .)
 
 VERSION = 0.1.0
@@ -48,7 +50,7 @@ TEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_PROGRAMS),
 
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all run run-here test check tsan asan valgrind bench install uninstall clean FORCE
+.PHONY: all run run-here test check tsan asan valgrind soak bench install uninstall clean FORCE
 
 all: $(LIBRARIES) $(LADDER) $(TREEHASH)
 
@@ -77,6 +79,10 @@ test:
 # The environment of the tests: what they build with and where, and how long the stress tests are.
 check: all $(BUILD)/test/run
 	BUILD='$(BUILD)' $(BUILD)/test/run
+
+# Random programs until the time is up.
+soak: $(BUILD)/test/soak
+	$(BUILD)/test/soak $(SECONDS) $(TEST_SEED)
 
 bench: $(BENCHES)
 	@for bench in $(BENCHES); do echo $$bench; $$bench || exit; done
@@ -116,43 +122,55 @@ $(BUILD)/examples/%: examples/%.c $(BUILD)/libchan.a $(BUILD)/flags
 $(BUILD)/bench/%: bench/%.c $(BUILD)/libchan.a $(BUILD)/flags
 	$(COMPILE) -MMD $(LDFLAGS) -o $@ $< $(BUILD)/libchan.a $(LDLIBS)
 
+$(BUILD)/test/soak: test/soak.c $(BUILD)/flags
+	$(COMPILE) -MMD $(LDFLAGS) -o $@ $< $(LDLIBS)
+
 $(BUILD)/suites.h: FORCE | $(BUILD)/test
 	@printf 'SUITE(%s)\n' $(SUITES) >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 $(BUILD)/test/main.o: $(BUILD)/suites.h
 
-# inside.o holds chan.c, so libchan.a must not give it a second time.
-$(BUILD)/test/run: $(TEST_OBJECTS) $(BUILD)/spawn.o
+# Every unlock checks the invariants.
+$(BUILD)/test/%.o: test/%.c $(BUILD)/flags
+	$(COMPILE) -DCHAN_CHECK -MMD -c -o $@ $<
+
+# inside.o and inside_spawn.o hold chan.c and spawn.c, so the library must not give them a second time.
+$(BUILD)/test/run: $(TEST_OBJECTS) $(if $(wildcard test/inside_spawn.c),,$(BUILD)/spawn.o)
 	$(COMPILE) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 
 # ---- Sanitizers ------------------------------------------------------------------------------------------------
 
-# The tests that fit: those that look at other processes test nothing that is instrumented, and ThreadSanitizer and
-# helgrind know no thread that holds more than 64 locks.
+# The tests that fit: those that look at other processes test nothing that is instrumented; ThreadSanitizer and
+# helgrind know no thread that holds more than 64 locks; and what is slowed down takes less of the long tests.
 SANITIZED = $(MAKE) --no-print-directory check CFLAGS='-O1 -g -fno-omit-frame-pointer' \
 	CK_TIMEOUT_MULTIPLIER=10 TEST_ROUNDS=10
 
 tsan:
 	@$(NEED) cc pkg-config check crypto clang
-	+CK_EXCLUDE_TAGS='process many-locks' $(SANITIZED) CC=gcc BUILD=build/tsan-gcc SANITIZE=-fsanitize=thread
-	+CK_EXCLUDE_TAGS='process many-locks' $(SANITIZED) CC=clang BUILD=build/tsan-clang SANITIZE=-fsanitize=thread
+	+CK_EXCLUDE_TAGS='process large many-locks' $(SANITIZED) CC=gcc BUILD=build/tsan-gcc SANITIZE=-fsanitize=thread
+	+CK_EXCLUDE_TAGS='process large many-locks' $(SANITIZED) CC=clang BUILD=build/tsan-clang SANITIZE=-fsanitize=thread
 
 asan:
 	@$(NEED) cc pkg-config check crypto
-	+CK_EXCLUDE_TAGS=process $(SANITIZED) BUILD=build/asan \
+	+CK_EXCLUDE_TAGS='process large' $(SANITIZED) BUILD=build/asan \
 		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all'
 
-VALGRIND = valgrind -q --error-exitcode=99 --fair-sched=yes
+# Here one thread runs at a time, so nothing that is timed means anything.
+NOT_UNDER_VALGRIND = process large stress timing
+VALGRIND = CK_TIMEOUT_MULTIPLIER=20 TEST_ROUNDS=2 valgrind -q --error-exitcode=99 --fair-sched=yes
+
 valgrind:
 	@$(NEED) cc pkg-config check crypto valgrind
-	@$(MAKE) --no-print-directory build/valgrind/test/run BUILD=build/valgrind CFLAGS='-O1 -g'
-	CK_EXCLUDE_TAGS='process stress' CK_TIMEOUT_MULTIPLIER=20 TEST_ROUNDS=2 \
-		$(VALGRIND) --leak-check=full --errors-for-leak-kinds=definite build/valgrind/test/run
-	CK_EXCLUDE_TAGS='process stress many-locks' CK_TIMEOUT_MULTIPLIER=20 TEST_ROUNDS=2 \
-		$(VALGRIND) --tool=helgrind build/valgrind/test/run
+	+$(MAKE) --no-print-directory build/memcheck/test/run BUILD=build/memcheck CFLAGS='-O1 -g'
+	CK_EXCLUDE_TAGS='$(NOT_UNDER_VALGRIND)' $(VALGRIND) \
+		--leak-check=full --errors-for-leak-kinds=definite build/memcheck/test/run
+	+$(MAKE) --no-print-directory build/helgrind/test/run BUILD=build/helgrind CC=gcc CFLAGS='-O1 -g' \
+		CPPFLAGS='-include test/helgrind.h'
+	CK_EXCLUDE_TAGS='$(NOT_UNDER_VALGRIND) many-locks' $(VALGRIND) \
+		--tool=helgrind --suppressions=test/helgrind.supp build/helgrind/test/run
 
 # ---- Installing ------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,23 @@ size_t waiting_in(chan *c);
 size_t waiting_in(chan *c)
 {
 	pthread_mutex_lock(&c->lock);
-	size_t n = waiting(&c->senders) + waiting(&c->receivers);
+	size_t n = c->waiters;
 	pthread_mutex_unlock(&c->lock);
 	return n;
+}
+
+void wake_without_reason(chan *c);
+
+void wake_without_reason(chan *c)
+{
+	struct side *sides[] = { &c->senders, &c->receivers };
+
+	pthread_mutex_lock(&c->lock);
+	for (int i = 0; i < 2; i++) {
+		pthread_cond_broadcast(&sides[i]->ready);
+		for (struct waiter *w = sides[i]->first; w != NULL; w = w->next)
+			if (atomic_load(&w->sleeper->state) & PARKED)
+				pthread_cond_signal(&w->sleeper->wake);
+	}
+	pthread_mutex_unlock(&c->lock);
 }

@@ -141,7 +141,7 @@ size_t returned(struct call k[], size_t n)
 
 size_t rounds(size_t usual)
 {
-	double n = (double)usual * (double)setting("TEST_ROUNDS", 100000) / 100000;
+	double n = (double)usual * (double)setting("TEST_ROUNDS", 100) / 100;
 	size_t least = usual < 20 ? usual : 20;
 
 	return n > (double)least ? (size_t)n : least;

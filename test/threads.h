@@ -37,8 +37,8 @@ int finish(struct call *k);
 size_t returned(struct call k[], size_t n);
 
 /*
- * The length of a test that usually takes so many rounds, scaled by TEST_ROUNDS: 100000
- * is the usual length of each, 2000 makes all of them 50 times shorter, but not below 20.
+ * The length of a test that usually takes so many rounds: TEST_ROUNDS percent of it
+ * (100 if it is not set), but not below 20 rounds.
  */
 size_t rounds(size_t usual);
 
@@ -59,6 +59,9 @@ void pause_for(int64_t nanoseconds);
  * as of waitpid.  A child that returns from fn exits with status 0.
  */
 int run_in_child(void (*fn)(int arg), int arg, char *text, size_t size);
+
+/* A spurious wake-up of everybody who sleeps in c and is served by nobody meanwhile (test/inside.c). */
+void wake_without_reason(chan *c);
 
 /*
  * The n-th mutex or condition variable from now that a channel makes is refused, and all

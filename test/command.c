@@ -1,0 +1,82 @@
+/* For tests that look at the library from outside: shell commands in a directory of their own. */
+#define _POSIX_C_SOURCE 200809L
+#include "command.h"
+#include "test.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+static int run(char *text, size_t size, const char *format, va_list arguments)
+{
+	char line[8192] = "exec </dev/null 2>&1\n", rest[4096];
+	const size_t used = strlen(line);
+	int written = vsnprintf(line + used, sizeof line - used, format, arguments);
+
+	ck_assert_msg(written >= 0 && (size_t)written < sizeof line - used, "a command of %d bytes", written);
+	FILE *output = popen(line, "r");
+	ck_assert_ptr_nonnull(output);
+	text[fread(text, 1, size - 1, output)] = '\0';
+	while (fread(rest, 1, sizeof rest, output) > 0)
+		continue;
+	int status = pclose(output);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+int command(char *text, size_t size, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	int status = run(text, size, format, arguments);
+	va_end(arguments);
+	return status;
+}
+
+void must(const char *format, ...)
+{
+	char text[3000];
+	va_list arguments;
+
+	va_start(arguments, format);
+	int status = run(text, sizeof text, format, arguments);
+	va_end(arguments);
+	ck_assert_msg(status == 0, "status %d of: %s\n%s", status, format, text);
+}
+
+int has_compiler(const char *compiler_and_flags)
+{
+	char text[200];
+	int has = command(text, sizeof text, "echo 'int main(void) { return 0; }' | %s -x%s - -o /dev/null",
+	                  compiler_and_flags, strstr(compiler_and_flags, "++") ? "c++" : "c") == 0;
+
+	/* Where everything is installed for the tests, a missing compiler is a mistake. */
+	ck_assert_msg(has || getenv("TEST_EVERY_COMPILER") == NULL, "%s: %s", compiler_and_flags, text);
+	if (!has)
+		fprintf(stderr, "Not tested, because it is not here: %s\n", compiler_and_flags);
+	return has;
+}
+
+void make_scratch(char path[64])
+{
+	strcpy(path, "/tmp/chan-test-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(path));
+}
+
+void remove_scratch(const char *path)
+{
+	must("rm -rf '%s'", path);
+}
+
+void write_file(const char *directory, const char *name, const char *text)
+{
+	char path[256];
+
+	snprintf(path, sizeof path, "%s/%s", directory, name);
+	FILE *file = fopen(path, "w");
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_ge(fputs(text, file), 0);
+	ck_assert_int_eq(fclose(file), 0);
+}

@@ -1,0 +1,285 @@
+/*
+ * soak.c - random programs, one after the other, until the time is up
+ *
+ *     soak SECONDS [SEED]
+ *
+ * Each program has 2 to 8 threads and 1 to 4 channels of random capacities.  The
+ * threads do random operations with random deadlines, a gremlin wakes sleepers for no
+ * reason, and at a random moment the channels are closed.  Then the accounts are made
+ * up: every value that a send said was sent was received exactly once, no other one
+ * was, and each receiver saw each sender's values of a channel in order.  The gremlin
+ * needs to see chan.c from the inside, and its invariants are checked all the while.
+ */
+#define CHAN_CHECK
+#include "../chan.c"
+
+#include <inttypes.h>
+
+enum { THREADS = 8, CHANNELS = 4, VALUES = 1 << 15, BATCH = 6 };
+
+enum fate { UNUSED, SENT, NOT_SENT };
+
+/* A value says who sent it and how many that thread had made before it. */
+struct value {
+	uint32_t sender, number;
+};
+
+struct party {
+	pthread_t thread;
+	struct program *program;
+	uint64_t random;
+	uint32_t self, made;
+	uint32_t next[CHANNELS][THREADS];       /* the least number that may come from there now */
+};
+
+struct program {
+	chan *channels[CHANNELS];
+	size_t n_channels, n_parties, rounds;
+	struct party parties[THREADS];
+	unsigned char fate[THREADS][VALUES];    /* each row is written by its sender only */
+	atomic_uchar received[THREADS][VALUES];
+	atomic_bool over;
+	uint64_t seed;
+};
+
+static uint64_t programs, moved;
+static atomic_uint_fast64_t faults;
+
+static uint64_t draw(uint64_t *state, uint64_t below)
+{
+	uint64_t x = *state += 0x9e3779b97f4a7c15u;
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+	return (x ^ x >> 31) % below;
+}
+
+static void fail(const struct program *p, const char *what, struct value v)
+{
+	fprintf(stderr, "soak: seed %" PRIu64 ": value %" PRIu32 " of thread %" PRIu32 ": %s\n",
+		p->seed, v.number, v.sender, what);
+	abort();
+}
+
+static int64_t deadline(struct party *me)
+{
+	switch (draw(&me->random, 3)) {
+	case 0: return CHAN_NOWAIT;
+	case 1: return chan_now() + (int64_t)draw(&me->random, 50) * CHAN_US;
+	default: return chan_now() + (int64_t)draw(&me->random, 3000) * CHAN_US;
+	}
+}
+
+static struct value make_value(struct party *me)
+{
+	return (struct value){ me->self, me->made++ };
+}
+
+static void account(struct party *me, const struct value *v, size_t n, size_t sent)
+{
+	for (size_t i = 0; i < n; i++)
+		me->program->fate[v[i].sender][v[i].number] = i < sent ? SENT : NOT_SENT;
+}
+
+static void accept_value(struct party *me, size_t from, struct value v)
+{
+	struct program *p = me->program;
+
+	if (v.sender >= p->n_parties || v.number >= VALUES)
+		fail(p, "was never made", v);
+	if (atomic_fetch_add(&p->received[v.sender][v.number], 1) != 0)
+		fail(p, "came twice", v);
+	if (v.number < me->next[from][v.sender])
+		fail(p, "came out of order", v);
+	me->next[from][v.sender] = v.number + 1;
+}
+
+static const struct value NOTHING = { UINT32_MAX, UINT32_MAX };
+
+static void expect_untouched(struct party *me, struct value v, int err)
+{
+	bool zeroed = v.sender == 0 && v.number == 0;
+
+	if (err == EPIPE ? !zeroed : v.sender != NOTHING.sender)
+		fail(me->program, "was left behind by a receive that failed", v);
+}
+
+static void send_some_values(struct party *me, size_t to)
+{
+	chan *c = me->program->channels[to];
+	struct value v[BATCH];
+	size_t n = 1, sent = 0;
+
+	switch (draw(&me->random, 3)) {
+	case 0:
+		v[0] = make_value(me);
+		sent = chan_try_send(c, v) == 0;
+		break;
+	case 1:
+		v[0] = make_value(me);
+		sent = chan_send_until(c, v, deadline(me)) == 0;
+		break;
+	default:
+		n = 1 + draw(&me->random, BATCH);
+		for (size_t i = 0; i < n; i++)
+			v[i] = make_value(me);
+		chan_send_n(c, v, n, &sent, deadline(me));
+	}
+	account(me, v, n, sent);
+}
+
+static void receive_some_values(struct party *me, size_t from)
+{
+	chan *c = me->program->channels[from];
+	struct value v[BATCH] = { NOTHING };
+	size_t got = 0;
+	int err;
+
+	switch (draw(&me->random, 3)) {
+	case 0:
+		err = chan_try_recv(c, v);
+		break;
+	case 1:
+		err = chan_recv_until(c, v, deadline(me));
+		break;
+	default:
+		err = chan_recv_n(c, v, 1 + draw(&me->random, BATCH), &got, deadline(me));
+		if ((err == 0) != (got > 0))
+			fail(me->program, "got does not fit the result", v[0]);
+		for (size_t i = 0; i < got; i++)
+			accept_value(me, from, v[i]);
+		return;
+	}
+	if (err == 0)
+		accept_value(me, from, v[0]);
+	else
+		expect_untouched(me, v[0], err);
+}
+
+static void select_some(struct party *me)
+{
+	struct program *p = me->program;
+	chan_case cases[BATCH];
+	struct value v[BATCH];
+	size_t where[BATCH], n = 1 + draw(&me->random, BATCH);
+
+	for (size_t i = 0; i < n; i++) {
+		bool sending = draw(&me->random, 2) == 0;
+		where[i] = draw(&me->random, p->n_channels);
+		chan *c = draw(&me->random, 8) == 0 ? NULL : p->channels[where[i]];
+		v[i] = sending ? make_value(me) : NOTHING;
+		cases[i] = sending ? chan_on_send(c, &v[i]) : chan_on_recv(c, &v[i]);
+	}
+	int done = chan_select(cases, n, deadline(me));
+	for (size_t i = 0; i < n; i++) {
+		bool won = done == (int)i;
+		if (cases[i].op == CHAN_OP_SEND)
+			account(me, &v[i], 1, won && cases[i].err == 0);
+		else if (won && cases[i].err == 0)
+			accept_value(me, where[i], v[i]);
+		else
+			expect_untouched(me, v[i], won ? cases[i].err : ETIMEDOUT);
+	}
+}
+
+static void *live(void *arg)
+{
+	struct party *me = arg;
+	struct program *p = me->program;
+
+	for (size_t i = 0; i < p->rounds && me->made < VALUES - BATCH; i++) {
+		size_t where = draw(&me->random, p->n_channels);
+		switch (draw(&me->random, 3)) {
+		case 0: send_some_values(me, where); break;
+		case 1: receive_some_values(me, where); break;
+		default: select_some(me);
+		}
+	}
+	return NULL;
+}
+
+/* Spurious wake-ups, which POSIX allows at any time. */
+static void *haunt(void *arg)
+{
+	struct program *p = arg;
+	struct timespec moment = { 0, 100000 };
+
+	for (size_t i = 0; !atomic_load(&p->over); i++) {
+		chan *c = p->channels[i % p->n_channels];
+		pthread_cond_broadcast(&c->senders.ready);
+		pthread_cond_signal(&c->receivers.ready);
+		atomic_fetch_add(&faults, 2);
+		nanosleep(&moment, NULL);
+	}
+	return NULL;
+}
+
+static void make_up_accounts(struct program *p)
+{
+	struct party rest = { .program = p };
+	struct value v;
+
+	for (size_t i = 0; i < p->n_channels; i++) {
+		chan_close(p->channels[i]);
+		while (chan_recv(p->channels[i], &v) == 0)
+			accept_value(&rest, i, v);
+		chan_free(p->channels[i]);
+	}
+	for (v.sender = 0; v.sender < p->n_parties; v.sender++) {
+		for (v.number = 0; v.number < p->parties[v.sender].made; v.number++) {
+			bool sent = p->fate[v.sender][v.number] == SENT;
+			bool received = atomic_load(&p->received[v.sender][v.number]) > 0;
+			if (sent != received)
+				fail(p, sent ? "is lost" : "came although it was not sent", v);
+			moved += sent;
+		}
+	}
+}
+
+static void run_program(uint64_t seed)
+{
+	static const size_t capacities[] = { 0, 0, 1, 2, 7, 64 };
+	static struct program p;
+	uint64_t random = seed;
+	pthread_t gremlin;
+
+	memset(&p, 0, sizeof p);
+	p.seed = seed;
+	p.n_channels = 1 + draw(&random, CHANNELS);
+	p.n_parties = 2 + draw(&random, THREADS - 1);
+	p.rounds = 100 + draw(&random, 3000);
+	for (size_t i = 0; i < p.n_channels; i++) {
+		p.channels[i] = chan_new(sizeof(struct value), capacities[draw(&random, 6)]);
+		if (p.channels[i] == NULL)
+			exit(1);
+	}
+	pthread_create(&gremlin, NULL, haunt, &p);
+	for (uint32_t i = 0; i < p.n_parties; i++) {
+		p.parties[i].program = &p;
+		p.parties[i].self = i;
+		p.parties[i].random = seed << 8 | i;
+		pthread_create(&p.parties[i].thread, NULL, live, &p.parties[i]);
+	}
+	if (draw(&random, 4) == 0)
+		chan_close(p.channels[0]);
+	for (size_t i = 0; i < p.n_parties; i++)
+		pthread_join(p.parties[i].thread, NULL);
+	atomic_store(&p.over, true);
+	pthread_join(gremlin, NULL);
+	make_up_accounts(&p);
+	programs++;
+}
+
+int main(int argc, char **argv)
+{
+	int64_t end = chan_now() + (argc > 1 ? atoi(argv[1]) : 10) * CHAN_SECOND;
+	uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : (uint64_t)chan_now() % 1000000;
+
+	printf("soak: seed %" PRIu64 "\n", seed);
+	fflush(stdout);
+	do
+		run_program(seed++);
+	while (chan_now() < end);
+	printf("soak: %" PRIu64 " programs, %" PRIu64 " values moved, %" PRIuFAST64 " spurious wake-ups, nothing lost\n",
+		programs, moved, atomic_load(&faults));
+	return 0;
+}

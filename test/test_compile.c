@@ -1,0 +1,209 @@
+/* What must not compile: a wrong element type or a wrong end of a typed channel, in C and C++, by each compiler there is. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "threads.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+Suite *compile_suite(void);
+
+/* The folder of chan.h, seen from where this file was compiled. */
+static const char *headers(void)
+{
+	static char path[4096];
+	char *end;
+
+	snprintf(path, sizeof path, "%s", __FILE__);
+	end = strrchr(path, '/');
+	if (end == NULL)
+		return "..";
+	snprintf(end, sizeof path - (size_t)(end - path), "/..");
+	return path;
+}
+
+struct compiler {
+	const char *name, *language, *standard;
+	const char *wrong_type;         /* what it says of pointers to different types */
+};
+
+static const struct compiler compilers[] = {
+	{ "gcc", "c", "c11", "invalid operands to binary -" },
+	{ "clang", "c", "c11", "are not pointers to compatible types" },
+	{ "g++", "c++", "c++17", "to binary 'operator-'" },
+	{ "clang++", "c++", "c++17", "are not pointers to compatible types" },
+};
+enum { COMPILERS = 4 };
+
+static bool is_there(const struct compiler *c)
+{
+	char command[256];
+
+	snprintf(command, sizeof command, "command -v %s >/dev/null 2>&1", c->name);
+	return system(command) == 0;
+}
+
+/* The exit status; what the compiler said is in text. */
+static int compile(const struct compiler *c, const char *standard, const char *flags, const char *body, char *text,
+	size_t size)
+{
+	static char command[16384];
+	size_t used = 0, got;
+	FILE *said;
+
+	snprintf(command, sizeof command, "LC_ALL=C %s -x %s -std=%s %s -fsyntax-only -I'%s' - 2>&1 <<'END'\n"
+		"#include \"chan.h\"\n"
+		"CHAN_TYPE(ints, int);\n"
+		"CHAN_TYPE(longs, long);\n"
+		"int use(ints_tx tx, ints_rx rx, int *good, long *bad, void *any, size_t *n);\n"
+		"int sends(ints_tx tx);\n"
+		"int receives(ints_rx rx);\n"
+		"int use(ints_tx tx, ints_rx rx, int *good, long *bad, void *any, size_t *n)\n"
+		"{\n"
+		"\tint err = 0;\n"
+		"\tchan_case k = chan_on_recv(NULL, NULL);\n"
+		"\t(void)good, (void)bad, (void)any, (void)n, (void)tx, (void)rx;\n"
+		"%s\n"
+		"\treturn err + k.err;\n"
+		"}\n"
+		"END\n", c->name, c->language, standard, flags, headers(), body);
+	said = popen(command, "r");
+	ck_assert_ptr_nonnull(said);
+	while ((got = fread(text + used, 1, size - 1 - used, said)) > 0)
+		used += got;
+	text[used] = '\0';
+	return pclose(said);
+}
+
+/* All that the wrong programs below do, done right. */
+static const char right[] =
+	"\tints c; longs d;\n"
+	"\tconst int constant = 5;\n"
+	"\terr += CHAN_MAKE(&c, 3) + CHAN_MAKE(&d, 0);\n"
+	"\terr += CHAN_SEND(tx, good) + CHAN_TRY_SEND(tx, good) + CHAN_SEND_UNTIL(tx, good, CHAN_FOREVER);\n"
+	"\terr += CHAN_SEND_N(tx, good, 2, n, CHAN_NOWAIT) + CHAN_SEND(c.tx, &constant) + CHAN_SEND(d.tx, bad);\n"
+	"\tk = CHAN_ON_SEND(tx, good);\n"
+	"\terr += CHAN_RECV(rx, good) + CHAN_TRY_RECV(rx, good) + CHAN_RECV_UNTIL(rx, good, chan_now() + CHAN_MS);\n"
+	"\terr += CHAN_RECV_N(rx, good, 2, n, CHAN_NOWAIT) + CHAN_RECV(d.rx, bad);\n"
+	"\tk = CHAN_ON_RECV(rx, good);\n"
+	"\terr += CHAN_CLOSE(tx) + sends(c.tx) + receives(c.rx);\n"
+	"\tif (CHAN_LEN(tx) + CHAN_CAP(rx) + CHAN_LEN(rx) + CHAN_CAP(tx) > 3) err++;\n"
+	"\tCHAN_FREE(&c); CHAN_FREE(&d);";
+
+static const char *const standards[][4] = { { "c11", "c17", "gnu11", NULL }, { "c++11", "c++14", "c++17", "c++20" } };
+
+/* Failure: header does not compile as C++ (c_chan, tylertreat/chan).  The control of all that follows. */
+START_TEST(the_right_program_compiles_without_a_warning)
+{
+	static const char flags[] = "-pedantic -Wall -Wextra -Wshadow -Wconversion -Werror";
+	const struct compiler *c = &compilers[_i / 4];
+	const char *standard = standards[_i / 8][_i % 4];
+	char text[8192];
+
+	if (standard == NULL || !is_there(c))
+		return;
+	ck_assert_msg(compile(c, standard, flags, right, text, sizeof text) == 0, "%s", text);
+	ck_assert_str_eq(text, "");
+}
+END_TEST
+
+START_TEST(a_compiler_is_there)
+{
+	bool any = false;
+
+	for (int i = 0; i < COMPILERS; i++)
+		any = any || is_there(&compilers[i]);
+	ck_assert(any);
+}
+END_TEST
+
+static const char *const wrong_types[] = {
+	"\terr = CHAN_SEND(tx, bad);",
+	"\terr = CHAN_TRY_SEND(tx, bad);",
+	"\terr = CHAN_SEND_UNTIL(tx, bad, CHAN_FOREVER);",
+	"\terr = CHAN_SEND_N(tx, bad, 1, n, CHAN_FOREVER);",
+	"\tk = CHAN_ON_SEND(tx, bad);",
+	"\terr = CHAN_RECV(rx, bad);",
+	"\terr = CHAN_TRY_RECV(rx, bad);",
+	"\terr = CHAN_RECV_UNTIL(rx, bad, CHAN_FOREVER);",
+	"\terr = CHAN_RECV_N(rx, bad, 1, n, CHAN_FOREVER);",
+	"\tk = CHAN_ON_RECV(rx, bad);",
+	"\terr = CHAN_SEND(tx, any);",
+	"\terr = CHAN_RECV(rx, any);",
+	"\terr = CHAN_RECV(rx, &good);",
+};
+#define WRONG_TYPES ((int)(sizeof wrong_types / sizeof wrong_types[0]))
+
+START_TEST(a_wrong_element_type_does_not_compile)
+{
+	const struct compiler *c = &compilers[_i % COMPILERS];
+	char text[8192];
+
+	if (!is_there(c))
+		return;
+	ck_assert_int_ne(compile(c, c->standard, "", wrong_types[_i / COMPILERS], text, sizeof text), 0);
+	ck_assert_msg(strstr(text, "error: ") != NULL && strstr(text, c->wrong_type) != NULL, "%s", text);
+}
+END_TEST
+
+static const struct {
+	const char *body, *missing;
+} wrong_ends[] = {
+	{ "\terr = CHAN_SEND(rx, good);", "can_send" },
+	{ "\terr = CHAN_TRY_SEND(rx, good);", "can_send" },
+	{ "\terr = CHAN_SEND_UNTIL(rx, good, CHAN_FOREVER);", "can_send" },
+	{ "\terr = CHAN_SEND_N(rx, good, 1, n, CHAN_FOREVER);", "can_send" },
+	{ "\tk = CHAN_ON_SEND(rx, good);", "can_send" },
+	{ "\terr = CHAN_CLOSE(rx);", "can_send" },
+	{ "\terr = CHAN_RECV(tx, good);", "can_recv" },
+	{ "\terr = CHAN_TRY_RECV(tx, good);", "can_recv" },
+	{ "\terr = CHAN_RECV_UNTIL(tx, good, CHAN_FOREVER);", "can_recv" },
+	{ "\terr = CHAN_RECV_N(tx, good, 1, n, CHAN_FOREVER);", "can_recv" },
+	{ "\tk = CHAN_ON_RECV(tx, good);", "can_recv" },
+};
+#define WRONG_ENDS ((int)(sizeof wrong_ends / sizeof wrong_ends[0]))
+
+START_TEST(a_wrong_end_does_not_compile)
+{
+	const struct compiler *c = &compilers[_i % COMPILERS];
+	char text[8192], message[64];
+
+	if (!is_there(c))
+		return;
+	ck_assert_int_ne(compile(c, c->standard, "", wrong_ends[_i / COMPILERS].body, text, sizeof text), 0);
+	snprintf(message, sizeof message, "no member named '%s'", wrong_ends[_i / COMPILERS].missing);
+	ck_assert_msg(strstr(text, message) != NULL, "%s", text);
+}
+END_TEST
+
+static const char *const wrong_parameters[] = { "\terr = sends(rx);", "\terr = receives(tx);" };
+
+START_TEST(a_function_takes_only_the_end_that_its_parameter_names)
+{
+	const struct compiler *c = &compilers[_i % COMPILERS];
+	char text[8192];
+
+	if (!is_there(c))
+		return;
+	ck_assert_int_ne(compile(c, c->standard, "", wrong_parameters[_i / COMPILERS], text, sizeof text), 0);
+	ck_assert_msg(strstr(text, "error: ") != NULL && strstr(text, "ints_tx") != NULL && strstr(text, "ints_rx") != NULL,
+		"%s", text);
+}
+END_TEST
+
+Suite *compile_suite(void)
+{
+	Suite *s = suite_create("compile");
+	TCase *tc = tcase_create("compile");
+
+	tcase_set_timeout(tc, 60);
+	tcase_set_tags(tc, "process");
+	tcase_add_test(tc, a_compiler_is_there);
+	tcase_add_loop_test(tc, the_right_program_compiles_without_a_warning, 0, 4 * COMPILERS);
+	tcase_add_loop_test(tc, a_wrong_element_type_does_not_compile, 0, COMPILERS * WRONG_TYPES);
+	tcase_add_loop_test(tc, a_wrong_end_does_not_compile, 0, COMPILERS * WRONG_ENDS);
+	tcase_add_loop_test(tc, a_function_takes_only_the_end_that_its_parameter_names, 0, COMPILERS * 2);
+	suite_add_tcase(s, tc);
+	return s;
+}

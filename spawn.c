@@ -70,9 +70,7 @@ static void require(const char *function, const waitgroup *wg)
 void waitgroup_init(waitgroup *wg)
 {
 	require("waitgroup_init", wg);
-	pthread_mutex_init(&wg->lock, NULL);
-	wg->count = 0;
-	wg->waiters = NULL;
+	*wg = (waitgroup)WAITGROUP_INIT;        /* pthread_mutex_init could fail, and nobody hear of it */
 }
 
 /* Others whose wait is over may still be on their way out of it: lets them go first. */
@@ -439,8 +437,11 @@ static void *work(void *worker)
 /* The child of a fork has none of the threads; their memory stays within sight of leak checkers. */
 static void begin_anew(void)
 {
-	pool = (struct pool){ .expects_fork = true, .parents = { pool.idle, pool.busy, pool.ended } };
-	pthread_mutex_init(&pool.lock, NULL);
+	pool = (struct pool){
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.expects_fork = true,
+		.parents = { pool.idle, pool.busy, pool.ended }
+	};
 	waitgroup_init(&drained);
 	waitgroup_init(&shutdowns);
 	pooled = false;

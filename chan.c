@@ -406,6 +406,20 @@ static bool poll_until_done(struct sleeper *s, int64_t deadline)
 	return true;
 }
 
+/* Makes what it sleeps on, if the system has it; errno may be anything after a refusal. */
+static bool make_bed(struct sleeper *s)
+{
+	volatile int saved = errno;
+	bool made = pthread_mutex_init(&s->lock, NULL) == 0;
+
+	if (made && make_cond(&s->wake) != 0) {
+		pthread_mutex_destroy(&s->lock);
+		made = false;
+	}
+	errno = saved;
+	return made;
+}
+
 /* Waits until one of the cases was done (true), or the deadline. */
 static bool wait_for_claim(struct sleeper *s, int64_t deadline)
 {
@@ -413,12 +427,8 @@ static bool wait_for_claim(struct sleeper *s, int64_t deadline)
 
 	if (done)
 		return true;
-	if (pthread_mutex_init(&s->lock, NULL) != 0)
+	if (!make_bed(s))
 		return poll_until_done(s, deadline);
-	if (make_cond(&s->wake) != 0) {
-		pthread_mutex_destroy(&s->lock);
-		return poll_until_done(s, deadline);
-	}
 	done = (set_state(s, PARKED) & DONE) || park(s, deadline);
 	pthread_cond_destroy(&s->wake);
 	pthread_mutex_destroy(&s->lock);

@@ -202,6 +202,8 @@ int waitgroup_wait_until(waitgroup *wg, int64_t deadline)
 {
 	int cancel, err = 0;
 
+	volatile int saved = errno;
+
 	require("waitgroup_wait", wg);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	pthread_mutex_lock(&wg->lock);
@@ -209,6 +211,7 @@ int waitgroup_wait_until(waitgroup *wg, int64_t deadline)
 		err = wait_released(wg, deadline);
 	pthread_mutex_unlock(&wg->lock);
 	pthread_setcancelstate(cancel, &cancel);
+	errno = saved;
 	return err;
 }
 

@@ -477,7 +477,7 @@ static int create_thread(pthread_attr_t *attr, struct worker *w)
 		if (err == 0)
 			err = pthread_create(&thread, attr, work, w);
 		size *= 2;
-	} while (err == EINVAL && size <= enough);
+	} while (err == EINVAL && size > 0 && size <= enough);
 	return err;
 }
 

@@ -440,6 +440,7 @@ static void *work(void *worker)
 /* The child of a fork has none of the threads; their memory stays within sight of leak checkers. */
 static void begin_anew(void)
 {
+	unlock_pool();
 	pool = (struct pool){
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.expects_fork = true,

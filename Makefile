@@ -139,6 +139,8 @@ $(BUILD)/test/%.o: test/%.c $(BUILD)/flags
 $(BUILD)/test/run: $(TEST_OBJECTS) $(if $(wildcard test/inside_spawn.c),,$(BUILD)/spawn.o)
 	$(COMPILE) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
 
+-include test/verify.mk test/explore/explore.mk
+
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 
 # ---- Sanitizers ------------------------------------------------------------------------------------------------
@@ -158,8 +160,8 @@ asan:
 	+CK_EXCLUDE_TAGS='process large' $(SANITIZED) BUILD=build/asan \
 		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all'
 
-# Here one thread runs at a time, so nothing that is timed means anything.
-NOT_UNDER_VALGRIND = process large stress timing
+# Here one thread runs at a time, so nothing that is timed means anything, and other programs are not followed.
+NOT_UNDER_VALGRIND = process program large stress timing
 VALGRIND = CK_TIMEOUT_MULTIPLIER=20 TEST_ROUNDS=2 valgrind -q --error-exitcode=99 --fair-sched=yes
 
 valgrind:

@@ -5,8 +5,7 @@
  * has been received: with a deadline it gives up, without one it stays.
  *
  * Expect: the task's line only after main has begun to receive.
- * Try: a capacity of 3, and main gets 0 in place of ETIMEDOUT; then what must change
- * below so that the program does not wait for ever?
+ * Try: a capacity of 3.  Which lines change, and why does the task wait all the same?
  */
 #include <stdio.h>
 

@@ -8,7 +8,7 @@
  * Expect: 2 4 6.
  * Try: CHAN_RECV(out, &v) in count: "no member named can_recv".  Then a double in
  * place of the int v: "invalid operands", as the element has another type.  Then
- * pass c.rx where c.tx stands.  None of them compiles.
+ * numbers.tx where d is given numbers.rx.  None of them compiles.
  */
 #include <stdio.h>
 

@@ -7,7 +7,7 @@
  *
  * Expect: 3 workers, together 6 jobs.  Who does how many is not certain, and one
  * worker may do them all.
- * Try: printing each worker's count; main receiving only twice from done.
+ * Try: printing each worker's count, with 6 jobs and with 60,000.
  */
 #include <stdio.h>
 

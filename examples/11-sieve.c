@@ -7,7 +7,7 @@
  * its own input and ends, and so on back to the source.
  *
  * Expect: the first ten primes, in order; every filter passes on in order.
- * Try: 500 primes: 500 threads, one for each.  Then the loop that closes taken out:
+ * Try: 200 primes: 200 threads, one for each.  Then the CHAN_CLOSE in main taken out:
  * where does each task wait?
  */
 #include <stdio.h>

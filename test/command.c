@@ -49,7 +49,7 @@ void must(const char *format, ...)
 int has_compiler(const char *compiler_and_flags)
 {
 	char text[200];
-	int has = command(text, sizeof text, "echo 'int main(void) { return 0; }' | %s -x%s - -o /dev/null",
+	int has = command(text, sizeof text, "printf '#include <errno.h>\\nint main(void) { return 0; }\\n' | %s -x%s - -o /dev/null",
 	                  compiler_and_flags, strstr(compiler_and_flags, "++") ? "c++" : "c") == 0;
 
 	/* Where everything is installed for the tests, a missing compiler is a mistake. */

@@ -1,5 +1,6 @@
 #!/bin/sh
-# need.sh NEED...: installs what this machine lacks of cc pkg-config check crypto c++ clang musl multilib valgrind.
+# need.sh NEED...: installs what this machine lacks of cc pkg-config check crypto c++ clang musl multilib
+# valgrind gcovr aarch64 (a cross compiler) qemu (for its programs) faketime.
 #
 # Says and does nothing when all is there.  Otherwise it installs, as root or through a sudo that asks nothing;
 # where it may not, it prints the command to type and exits with 1.
@@ -7,7 +8,7 @@ set -u
 
 compiles()
 {
-	printf 'int main(void) { return 0; }\n' | "$@" -xc -o /dev/null - 2>/dev/null
+	printf '#include <errno.h>\nint main(void) { return errno; }\n' | "$@" -xc -o /dev/null - 2>/dev/null
 }
 
 there()
@@ -20,8 +21,11 @@ there()
 	c++) command -v c++ ;;
 	clang) compiles clang -fsanitize=thread ;;
 	musl) command -v musl-gcc ;;
-	multilib) compiles gcc -m32 ;;
-	valgrind) command -v valgrind ;;
+	multilib) compiles gcc -m32 -idirafter "/usr/include/$(gcc -print-multiarch)" ;;
+	valgrind | gcovr) command -v "$1" ;;
+	aarch64) compiles aarch64-linux-gnu-gcc ;;
+	qemu) command -v qemu-aarch64 || command -v qemu-aarch64-static ;;
+	faketime) ls /usr/lib*/faketime/libfaketimeMT.so.1 /usr/lib/*/faketime/libfaketimeMT.so.1 2>/dev/null | grep -q . ;;
 	*) echo "need.sh: unknown need: $1" >&2; exit 2 ;;
 	esac >/dev/null
 }
@@ -35,7 +39,11 @@ packages()
 	apt-get:c++) echo g++ ;;
 	apt-get:clang) echo clang libclang-rt-dev ;;
 	apt-get:musl) echo musl-tools ;;
-	apt-get:multilib) echo gcc-multilib ;;
+	# Not gcc-multilib, which conflicts with the cross compilers; all it has besides is a link to <asm>.
+	apt-get:multilib) echo "gcc-$(gcc -dumpversion | cut -d. -f1)-multilib" ;;
+	apt-get:aarch64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
+	apt-get:qemu | dnf:qemu | pacman:qemu) echo qemu-user ;;
+	apt-get:faketime) echo faketime libfaketime ;;
 	dnf:cc | pacman:cc | brew:cc) echo gcc ;;
 	dnf:pkg-config) echo pkgconf-pkg-config ;;
 	dnf:check) echo check-devel ;;
@@ -44,17 +52,20 @@ packages()
 	dnf:clang | apk:clang | pacman:clang) echo clang compiler-rt ;;
 	dnf:musl) echo musl-gcc ;;
 	dnf:multilib) echo glibc-devel.i686 libgcc.i686 ;;
+	dnf:aarch64) echo gcc-aarch64-linux-gnu ;;
 	apk:cc) echo gcc musl-dev ;;
 	apk:check) echo check-dev ;;
 	apk:crypto) echo openssl-dev ;;
 	apk:c++) echo g++ ;;
+	apk:qemu) echo qemu-aarch64 ;;
 	pacman:crypto) echo openssl ;;
 	pacman:c++ | brew:c++) echo gcc ;;
 	pacman:multilib) echo lib32-glibc lib32-gcc-libs ;;
 	brew:crypto) echo openssl@3 ;;
 	brew:clang) echo llvm ;;
 	apk:pkg-config | pacman:pkg-config | brew:pkg-config) echo pkgconf ;;
-	apk:musl | brew:musl | apk:multilib | brew:multilib | brew:valgrind) ;;
+	*:faketime) echo libfaketime ;;
+	apk:musl | brew:musl | apk:multilib | brew:multilib | *:aarch64 | brew:qemu | brew:valgrind) ;;
 	*) echo "$1" ;;
 	esac
 }

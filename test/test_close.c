@@ -463,6 +463,31 @@ START_TEST(a_select_that_was_served_touches_that_channel_no_more)
 }
 END_TEST
 
+/* Rule 14.  The same with a select that sleeps, so that it comes back long after its channel has gone. */
+START_TEST(a_sleeping_select_that_was_served_touches_that_channel_no_more)
+{
+	for (size_t i = 0, n = rounds(400); i < n; i++) {
+		chan *served = chan_new(sizeof(int), (size_t)_i), *other = chan_new(sizeof(int), 0);
+		int v = 1, got = 0;
+		chan_case cases[2];
+		struct call k;
+
+		for (int full = 0; full < _i; full++)
+			chan_send(served, &v);
+		cases[i % 2] = chan_on_send(served, &v);
+		cases[1 - i % 2] = chan_on_recv(other, &v);
+		begin_select(&k, cases, 2, CHAN_FOREVER);
+		await_waiting(other, 1);
+		pause_for(100 * CHAN_US);
+		for (int element = 0; element <= _i; element++)
+			ck_assert_int_eq(chan_recv(served, &got), 0);
+		chan_free(served);
+		ck_assert_int_eq(finish(&k), (int)(i % 2));
+		chan_free(other);
+	}
+}
+END_TEST
+
 /* ---- Misuse ---------------------------------------------------------------------------------------------------- */
 
 static void free_with_a_thread_waiting(int kind)
@@ -561,6 +586,7 @@ Suite *close_suite(void)
 	tcase_add_loop_test(tc, the_receiver_of_the_last_element_may_free_at_once, 0, 3 * WAYS * WAYS);
 	tcase_add_loop_test(tc, the_receiver_that_is_told_of_the_close_may_free_at_once, 0, 3 * WAYS);
 	tcase_add_loop_test(tc, a_select_that_was_served_touches_that_channel_no_more, 0, 2);
+	tcase_add_loop_test(tc, a_sleeping_select_that_was_served_touches_that_channel_no_more, 0, 2);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("misuse");

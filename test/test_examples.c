@@ -97,6 +97,7 @@ Suite *examples_suite(void)
 
 	if (glob("examples/[0-9]*.expected", 0, NULL, &ladder) != 0)
 		fprintf(stderr, "examples: not found; the tests run in the top directory\n");
+	tcase_set_tags(tc, "program");
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, example_prints_what_it_promises, 0, (int)ladder.gl_pathc);
 	tcase_add_test(tc, every_example_says_what_to_expect);

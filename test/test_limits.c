@@ -319,6 +319,19 @@ START_TEST(cancellation_stays_pending_while_an_operation_waits)
 }
 END_TEST
 
+/* Rule 26.  Where a wait gets no lock of its own and has to look again and again. */
+START_TEST(cancellation_stays_pending_while_locks_are_refused)
+{
+	struct doomed d = { .c = chan_new(sizeof(int), 0), .way = PLAIN, .op = _i % 2 ? CHAN_OP_SEND : CHAN_OP_RECV };
+
+	refuse_locks_from(1);
+	cancel_while_waiting(&d, _i / 2);
+	refuse_locks_from(0);
+	ck_assert_int_eq(chan_close(d.c), 0);
+	chan_free(d.c);
+}
+END_TEST
+
 /* Rule 26.  Rule 20. */
 START_TEST(cancellation_stays_pending_in_a_select_without_cases)
 {
@@ -663,6 +676,7 @@ Suite *limits_suite(void)
 	tcase_add_loop_test(tc, a_channel_whose_locks_are_refused_is_not_made, 1, 4);
 	tcase_add_loop_test(tc, a_wait_whose_locks_are_refused_works_all_the_same, 0, 4);
 	tcase_add_loop_test(tc, cancellation_stays_pending_while_an_operation_waits, 0, 12 * WAITING_WAYS);
+	tcase_add_loop_test(tc, cancellation_stays_pending_while_locks_are_refused, 0, 4);
 	tcase_add_loop_test(tc, cancellation_stays_pending_in_a_select_without_cases, 0, 2);
 	tcase_add_loop_test(tc, an_operation_leaves_the_cancellation_state_alone, 0, 4);
 	tcase_add_test(tc, elements_of_size_zero_may_be_as_many_as_can_be_counted);

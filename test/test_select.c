@@ -619,9 +619,19 @@ END_TEST
 
 /* ---- One moment ------------------------------------------------------------------------------------------------ */
 
+/* Idle channels between the two that matter: to look at them one by one takes a while. */
+enum { IDLE = 30 };
+
+static void lay_idle_between(chan_case cases[IDLE + 2], chan *idle)
+{
+	for (int i = 1; i <= IDLE; i++)
+		cases[i] = chan_on_recv(idle, NULL);
+}
+
 /* Another thread selects from two channels, without waiting, whenever its turn comes. */
 struct glance {
 	_Atomic(chan *) c[2];
+	chan *idle;
 	atomic_size_t turn, seen;
 	bool swapped;
 	int result;
@@ -639,43 +649,50 @@ static void *glance(void *arg)
 	int v;
 
 	for (size_t i = 1; ; i++) {
-		chan_case cases[2];
+		chan_case cases[IDLE + 2];
 		int first = g->swapped && i % 2;
 
+		lay_idle_between(cases, g->idle);
 		while (atomic_load(&g->turn) < i)
 			sched_yield();
 		if (atomic_load(&g->turn) == SIZE_MAX)
 			return NULL;
-		cases[first] = chan_on_recv(atomic_load(&g->c[0]), &v);
-		cases[!first] = chan_on_recv(atomic_load(&g->c[1]), &v);
-		g->result = chan_select(cases, 2, CHAN_NOWAIT);
+		cases[first ? IDLE + 1 : 0] = chan_on_recv(atomic_load(&g->c[0]), &v);
+		cases[first ? 0 : IDLE + 1] = chan_on_recv(atomic_load(&g->c[1]), &v);
+		g->result = chan_select(cases, IDLE + 2, CHAN_NOWAIT);
 		atomic_store(&g->seen, i);
 	}
 }
 
 /*
  * Rule 17.  Failure: readiness smeared over time: default taken although at every moment something was ready (Go
- * TestNonblockSelectRace, Race2).  The second channel gets a value, or is closed, before the first loses its own.
+ * TestNonblockSelectRace, Race2, TestNonblockRecvRace).  The second channel gets a value, or is closed, before the
+ * first loses its own; or there is only one, with a value, which is closed meanwhile.
  */
 START_TEST(a_select_that_does_not_wait_sees_one_moment)
 {
-	bool closes = _i == 1;
-	struct glance g = { .swapped = true };
+	bool closes = _i > 0, single = _i == 2;
+	uint64_t seed = setting("TEST_SEED", 1);
+	struct glance g = { .swapped = true, .idle = chan_new(1, 1) };
 	pthread_t thread = start(glance, &g);
 	int v = 1;
 
-	for (size_t i = 1, n = rounds(closes ? 40000 : 100000); i <= n; i++) {
+	for (size_t i = 1, n = rounds(40000); i <= n; i++) {
 		chan *first = chan_new(sizeof(int), 1), *second = chan_new(sizeof(int), 1);
 
 		chan_send(first, &v);
 		atomic_store(&g.c[0], first);
-		atomic_store(&g.c[1], second);
+		atomic_store(&g.c[1], single ? NULL : second);
 		atomic_store(&g.turn, i);
+		/* At each moment of the other thread's select. */
+		for (uint64_t looks = pick(&seed, 2000); looks > 0 && atomic_load(&g.seen) != i; looks--)
+			continue;
 		if (closes)
-			chan_close(second);
+			chan_close(single ? first : second);
 		else
 			chan_send(second, &v);
-		chan_try_recv(first, &v);
+		if (!single)
+			chan_try_recv(first, &v);
 		wait_for(&g.seen, i);
 		ck_assert_int_ge(g.result, 0);
 		chan_free(first);
@@ -683,6 +700,7 @@ START_TEST(a_select_that_does_not_wait_sees_one_moment)
 	}
 	atomic_store(&g.turn, SIZE_MAX);
 	join(thread);
+	chan_free(g.idle);
 }
 END_TEST
 
@@ -710,22 +728,25 @@ static void *shuttle(void *arg)
 START_TEST(a_token_that_is_always_somewhere_is_always_found)
 {
 	struct shuttle s = { { chan_new(sizeof(int), 3), chan_new(sizeof(int), 3) }, rounds(200000), false };
+	chan *idle = chan_new(1, 1);
 	int v = 1, k;
 	pthread_t thread;
 
 	chan_send(s.c[0], &v);
 	thread = start(shuttle, &s);
 	for (size_t i = 0; !atomic_load(&s.arrived); i++) {
-		chan_case cases[2];
+		chan_case cases[IDLE + 2];
 
+		lay_idle_between(cases, idle);
 		cases[0] = chan_on_recv(s.c[i % 2], &v);
-		cases[1] = chan_on_recv(s.c[(i + 1) % 2], &v);
-		k = chan_select(cases, 2, CHAN_NOWAIT);
+		cases[IDLE + 1] = chan_on_recv(s.c[(i + 1) % 2], &v);
+		k = chan_select(cases, IDLE + 2, CHAN_NOWAIT);
 		ck_assert_int_ge(k, 0);
 		ck_assert_int_eq(chan_try_send(cases[k].ch, &v), 0);
 	}
 	join(thread);
 	ck_assert_uint_eq(chan_len(s.c[0]) + chan_len(s.c[1]), 1);
+	chan_free(idle);
 	chan_free(s.c[0]);
 	chan_free(s.c[1]);
 }
@@ -1123,7 +1144,7 @@ static int drops;
 
 static void note_drop(void *value)
 {
-	drops += *(int *)value;
+	drops += 100 + *(int *)value;
 }
 
 /* Rule 6.  Two cases that discard, of channels that both have a callback: the one that was done drops its element. */
@@ -1143,11 +1164,11 @@ START_TEST(a_select_that_discards_drops_the_element_it_took)
 	await_waiting(b, 1);
 	ck_assert_int_eq(chan_send(b, &v), 0);
 	ck_assert_int_eq(finish(&k), 1);
-	ck_assert_int_eq(drops, 10);
+	ck_assert_int_eq(drops, 110);
 	chan_close(a);
 	ck_assert_int_eq(chan_select(cases, 1, CHAN_FOREVER), 0);
 	ck_assert_int_eq(cases[0].err, EPIPE);
-	ck_assert_int_eq(drops, 10);
+	ck_assert_int_eq(drops, 110);
 	chan_free(a);
 	chan_free(b);
 }
@@ -1613,7 +1634,7 @@ Suite *select_suite(void)
 	tcase_set_tags(tc, "stress");
 	tcase_add_test(tc, the_winner_stays_the_winner_when_everything_is_closed_after_it);
 	tcase_add_loop_test(tc, no_wake_up_is_swallowed_when_both_channels_fire, 0, WAITING_WAYS);
-	tcase_add_loop_test(tc, a_select_that_does_not_wait_sees_one_moment, 0, 2);
+	tcase_add_loop_test(tc, a_select_that_does_not_wait_sees_one_moment, 0, 3);
 	tcase_add_test(tc, a_token_that_is_always_somewhere_is_always_found);
 	tcase_add_loop_test(tc, crossed_selects_meet_again_and_again, 0, 14);
 	tcase_add_test(tc, selects_that_all_send_and_receive_on_one_channel_meet_each_other);

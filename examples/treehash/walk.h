@@ -18,8 +18,7 @@ struct found {
 /*
  * A walk through dir as `find dir -type f`: a symbolic link is not followed unless a
  * slash stands after it.  It holds `memory` bytes of names, one path, a few words for
- * each directory on that path, and one open file.  When memory is short the program
- * ends with a message.
+ * each directory on that path, and one open file.
  */
 struct walk *walk_new(const char *dir, size_t memory);
 void walk_free(struct walk *w);
@@ -30,7 +29,7 @@ bool walk_next(struct walk *w, struct found *f);
 /* open for reading, with a path of any length. */
 int open_long(const char *path, int flags);
 
-/* p, if it is not NULL. */
+/* p; if it is NULL, memory is short: the program ends with a message. */
 void *need(void *p);
 
 #endif

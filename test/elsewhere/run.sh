@@ -1,0 +1,41 @@
+#!/bin/sh
+# run.sh DIRECTORY RUNNER COMPILER...: the tests, some random programs and the examples, built with COMPILER, run by RUNNER.
+#
+# For systems without Check: test/elsewhere/check.[ch] stand in for it.  Tests that build programs themselves are left out.
+# ROUNDS, MULTIPLIER and EXCLUDE say how long the tests are, how slow the runner is, and which tags it cannot run.
+set -eu
+directory=$1 runner=$2
+shift 2
+mkdir -p "$directory"
+
+sources= suites=
+for file in test/test_*.c; do
+	suite=${file#test/test_}
+	suite=${suite%.c}
+	case $suite in build | compile | examples | install | need | treehash) continue ;; esac
+	sources="$sources $file"
+	suites="$suites $suite"
+done
+printf 'SUITE(%s)\n' $suites >"$directory/suites.h"
+for file in test/*.c; do
+	case $file in test/test_*.c | test/soak.c) ;; *) sources="$sources $file" ;; esac
+done
+[ -e test/inside_spawn.c ] || sources="$sources spawn.c"
+
+"$@" -std=c11 -O2 -g -pthread -DCHAN_CHECK -I. -Itest/elsewhere -I"$directory" $WRAP \
+	$sources test/elsewhere/check.c -o "$directory/run"
+CK_EXCLUDE_TAGS="process large timing ${EXCLUDE:-}" CK_TIMEOUT_MULTIPLIER=${MULTIPLIER:-5} TEST_ROUNDS=${ROUNDS:-2} \
+	$runner "$directory/run" >"$directory/tests.log" 2>&1 || { cat "$directory/tests.log"; exit 1; }
+tail -n 1 "$directory/tests.log"
+
+"$@" -std=c11 -O2 -g -pthread test/soak.c -o "$directory/soak"
+$runner "$directory/soak" "${SECONDS_EACH:-3}" | tail -n 1
+
+for file in examples/[0-9]*.c; do
+	name=${file#examples/}
+	name=${name%.c}
+	"$@" -std=c11 -O2 -pthread -I. "$file" chan.c spawn.c -o "$directory/$name"
+	$runner "$directory/$name" >"$directory/$name.out" </dev/null
+	cmp "$directory/$name.out" "examples/$name.expected"
+done
+echo "examples: all as expected"

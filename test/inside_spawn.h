@@ -1,0 +1,19 @@
+/* Wait groups and the pool, seen from the inside. */
+#ifndef TEST_INSIDE_SPAWN_H
+#define TEST_INSIDE_SPAWN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "../spawn.h"
+
+/* Threads in waitgroup_wait that are not back yet. */
+size_t waiting_for(waitgroup *wg);
+
+/* A spawn_shutdown waits for the running tasks. */
+bool shutdown_waits(void);
+
+/* As if nobody had told the system yet what the pool does at a fork.  The test forks no more. */
+void forget_fork_handlers(void);
+
+#endif

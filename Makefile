@@ -148,12 +148,12 @@ $(BUILD)/test/run: $(TEST_OBJECTS) $(if $(wildcard test/inside_spawn.c),,$(BUILD
 # The tests that fit: those that look at other processes test nothing that is instrumented; ThreadSanitizer and
 # helgrind know no thread that holds more than 64 locks; and what is slowed down takes less of the long tests.
 SANITIZED = $(MAKE) --no-print-directory check CFLAGS='-O1 -g -fno-omit-frame-pointer' \
-	CK_TIMEOUT_MULTIPLIER=10 TEST_ROUNDS=10
+	CK_TIMEOUT_MULTIPLIER=4 TEST_ROUNDS=10
 
 tsan:
 	@$(NEED) cc pkg-config check crypto clang
-	+CK_EXCLUDE_TAGS='process large many-locks' $(SANITIZED) CC=gcc BUILD=build/tsan-gcc SANITIZE=-fsanitize=thread
-	+CK_EXCLUDE_TAGS='process large many-locks' $(SANITIZED) CC=clang BUILD=build/tsan-clang SANITIZE=-fsanitize=thread
+	+CK_EXCLUDE_TAGS='process large many-locks cancelled' $(SANITIZED) CC=gcc BUILD=build/tsan-gcc SANITIZE=-fsanitize=thread
+	+CK_EXCLUDE_TAGS='process large many-locks cancelled' $(SANITIZED) CC=clang BUILD=build/tsan-clang SANITIZE=-fsanitize=thread
 
 asan:
 	@$(NEED) cc pkg-config check crypto

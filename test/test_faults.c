@@ -457,24 +457,21 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *t)
 	return err;
 }
 
-static void set_jumping(bool yes)
-{
-	atomic_store(&jumps, yes);
-}
-
-#else
-
-static void set_jumping(bool yes)
-{
-	(void)yes;
-}
-
 #endif
 
 /* POSIX alone has no condition variable in select's and wait's clock, so there the wall clock shows. */
 #ifndef CHAN_PORTABLE
 
 enum { TIMED_CALLS = 7 };
+
+static void set_jumping(bool yes)
+{
+#ifdef __ELF__
+	atomic_store(&jumps, yes);
+#else
+	(void)yes;
+#endif
+}
 
 static int call_with_deadline(int which, chan *c, int64_t deadline)
 {

@@ -2,7 +2,8 @@
 # run.sh DIRECTORY RUNNER COMPILER...: the tests, some random programs and the examples, built with COMPILER, run by RUNNER.
 #
 # For systems without Check: test/elsewhere/check.[ch] stand in for it.  Tests that build programs themselves are left out.
-# ROUNDS, MULTIPLIER and EXCLUDE say how long the tests are, how slow the runner is, and which tags it cannot run.
+# ROUNDS, MULTIPLIER, EXCLUDE and EXCEPT say how long the tests are, how slow the runner is, and which tags and tests do not
+# go there.
 set -eu
 directory=$1 runner=$2
 shift 2

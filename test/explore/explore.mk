@@ -1,0 +1,70 @@
+# The exploring scheduler: test/explore/engine.h says how it works.
+#
+#   make explore            everything, some minutes on one core
+#   make explore-short      a part, some seconds
+#   make explore-variants   known-bad variants of the library, each of which must fail
+#
+# The library is compiled as ever, but for -fsanitize=thread, and then the names of what it calls are changed to those
+# of test/explore/sim.c, and its variables are gathered in sections that can be set back for each run.
+
+EXPLORE = $(BUILD)/explore
+EXPLORE_PARTS = $(patsubst test/explore/%.c,$(EXPLORE)/%.o,$(sort $(wildcard test/explore/*.c)))
+EXPLORE_CC = $(CC) -std=c11 $(WARNINGS) -pthread
+EXPLORE_TSAN = -O1 -g -w -fsanitize=thread -DCHAN_SPIN=0 '-D_Thread_local=__attribute__((section("per_thread")))'
+EXPLORE_RENAME = objcopy --redefine-syms=test/explore/symbols.txt --rename-section .data=library_data \
+	--rename-section .bss=library_bss --set-section-flags .bss=alloc,load,contents,data
+# One address for the thread-local variables, because a select's choice depends on it.
+EXPLORE_LINK = $(CC) -no-pie -Wl,--section-start=per_thread=0x10000000
+
+.PHONY: explore explore-short explore-variants explore-baseline
+
+explore: $(EXPLORE)/explore $(EXPLORE)/explore-naps $(EXPLORE)/explore-spin
+	$(EXPLORE)/explore --baseline test/explore/baseline.txt
+	$(EXPLORE)/explore-naps --naps --baseline test/explore/baseline.txt
+	$(EXPLORE)/explore-spin --only random
+	$(EXPLORE)/explore-spin --only pct
+
+explore-short: $(EXPLORE)/explore $(EXPLORE)/explore-naps
+	$(EXPLORE)/explore --short --baseline test/explore/baseline-short.txt
+	$(EXPLORE)/explore-naps --naps --short --baseline test/explore/baseline-short.txt
+
+# After a change of the library that moves the counts, and a look at why it does.
+explore-baseline: $(EXPLORE)/explore $(EXPLORE)/explore-naps
+	$(EXPLORE)/explore --write-baseline $(EXPLORE)/baseline
+	$(EXPLORE)/explore-naps --naps --write-baseline $(EXPLORE)/baseline-naps
+	cat $(EXPLORE)/baseline $(EXPLORE)/baseline-naps >test/explore/baseline.txt
+	$(EXPLORE)/explore --short --write-baseline $(EXPLORE)/baseline
+	$(EXPLORE)/explore-naps --naps --short --write-baseline $(EXPLORE)/baseline-naps
+	cat $(EXPLORE)/baseline $(EXPLORE)/baseline-naps >test/explore/baseline-short.txt
+
+explore-variants: $(EXPLORE)/explore $(EXPLORE)/explore-naps
+	@CC='$(CC)' BUILD='$(EXPLORE)' TSAN='$(subst ','\'',$(EXPLORE_TSAN))' RENAME='$(EXPLORE_RENAME)' \
+		LINK='$(EXPLORE_LINK)' sh test/explore/variants.sh $(VARIANTS)
+
+$(EXPLORE):
+	@mkdir -p $@
+
+$(EXPLORE)/%.o: test/explore/%.c $(wildcard test/explore/*.h) chan.h spawn.h | $(EXPLORE)
+	$(EXPLORE_CC) -O2 -g -c -o $@ $<
+
+$(EXPLORE)/lib-%.o: %.c chan.h spawn.h test/explore/symbols.txt test/explore/no-lost-signals.h | $(EXPLORE)
+	$(EXPLORE_CC) $(EXPLORE_TSAN) -include test/explore/no-lost-signals.h -c -o $@.raw $<
+	$(EXPLORE_RENAME) $@.raw $@
+
+$(EXPLORE)/naps-chan.o: chan.c chan.h test/explore/symbols.txt | $(EXPLORE)
+	$(EXPLORE_CC) $(EXPLORE_TSAN) -c -o $@.raw $<
+	$(EXPLORE_RENAME) $@.raw $@
+
+# With the spinning and the tries before a lock that a program has; only at random, for there is no end to them.
+$(EXPLORE)/spin-chan.o: chan.c chan.h test/explore/symbols.txt test/explore/no-lost-signals.h | $(EXPLORE)
+	$(EXPLORE_CC) $(subst CHAN_SPIN=0,CHAN_SPIN=2,$(EXPLORE_TSAN)) -include test/explore/no-lost-signals.h -c -o $@.raw $<
+	$(EXPLORE_RENAME) $@.raw $@
+
+$(EXPLORE)/explore: $(EXPLORE_PARTS) $(EXPLORE)/lib-chan.o $(EXPLORE)/lib-spawn.o
+	$(EXPLORE_LINK) -o $@ $^
+
+$(EXPLORE)/explore-naps: $(EXPLORE_PARTS) $(EXPLORE)/naps-chan.o $(EXPLORE)/lib-spawn.o
+	$(EXPLORE_LINK) -o $@ $^
+
+$(EXPLORE)/explore-spin: $(EXPLORE_PARTS) $(EXPLORE)/spin-chan.o $(EXPLORE)/lib-spawn.o
+	$(EXPLORE_LINK) -o $@ $^

@@ -1,0 +1,136 @@
+/* What engine.c, shadow.c and sim.c share. */
+#ifndef INSIDE_H
+#define INSIDE_H
+
+#include "engine.h"
+
+enum op_kind {
+	OP_START, OP_LOCK, OP_TRYLOCK, OP_UNLOCK, OP_WAIT, OP_WAKE, OP_SIGNAL, OP_BROADCAST,
+	OP_LOAD, OP_STORE, OP_UPDATE, OP_FENCE, OP_CREATE, OP_JOIN, OP_JOIN_ALL, OP_SETTLE, OP_YIELD, OP_CLOCK,
+	OP_KINDS
+};
+
+/*
+ * How an operation uses an object.  Two uses by different threads commute if both
+ * only read.  RELEASE before ACQUIRE cannot be exchanged: nobody can lock what is held.
+ */
+enum use { READS, WRITES, ACQUIRES, RELEASES };
+
+#define MAX_USES 2
+
+struct object {
+	uintptr_t address;
+	uint32_t run;                           /* the run that this entry belongs to */
+	/* mutex, condition variable */
+	const char *initialised;                /* by an init function, as what */
+	bool monotonic;
+	int owner;                              /* thread that holds it, or -1 */
+	bool destroyed;
+	unsigned waiters;                       /* of a condition variable: bit per thread */
+	/* atomics: what happens before a load of the latest value, and the one before */
+	uint32_t release[MAX_THREADS];
+	uint64_t previous, latest;
+	uint32_t previous_release[MAX_THREADS];
+	int writer;                             /* thread of the latest store, or -1 */
+	uint32_t write_time;                    /* its own clock then */
+	bool has_previous;
+	bool seen_latest[MAX_THREADS];
+	/* the latest events that used it; -1: none */
+	int last_write, last_acquire;
+	int last_read[MAX_THREADS];
+	uint64_t write_hash, read_hash;
+	uint32_t version;
+};
+
+struct op {
+	enum op_kind kind;
+	struct object *object[MAX_USES];        /* for OP_WAIT and OP_WAKE: condition, mutex */
+	uintptr_t pc;
+	int thread;                             /* OP_JOIN */
+};
+
+enum thread_state { UNUSED, ALIVE, FINISHED };
+
+#define MAX_WATCHED 8
+#define MAX_TLS     512
+
+struct thread {
+	enum thread_state state;
+	void *sp;
+	char *stack_low, *stack_high;
+	uintptr_t touched_low;                  /* lowest byte of its stack used since the last call returned */
+	void (*fn)(void *);
+	void *(*start)(void *);                 /* instead of fn, by pthread_create */
+	void *arg;
+	bool joined, by_scenario;
+	struct op op;
+	bool signalled, timed, armed, early;
+	int64_t deadline;
+	int naps, pauses;                       /* waits that ended by their deadline; yields in vain */
+	int signal;                             /* the event that signalled it */
+	int clock[MAX_THREADS];                 /* 1 + latest event of each thread that comes before */
+	uint64_t hash;
+	uint32_t time[MAX_THREADS];             /* C11 happens-before */
+	uint32_t acquired[MAX_THREADS];         /* by relaxed loads, for an acquire fence */
+	uint32_t fenced[MAX_THREADS];           /* at the last release fence */
+	int points[FAULTS];
+	struct { struct object *object; uint32_t version; } watched[MAX_WATCHED];
+	int watched_count;                      /* objects used since the last yield; may exceed MAX_WATCHED */
+	bool in_vain;                           /* its last yield ended only because nobody else could go on */
+	int last_watched;
+	unsigned steps_at_yield;
+	int priority;
+	int saved_errno;
+	void *cleanup;
+	bool cancel_disabled, cancelled;
+	char tls[MAX_TLS];
+};
+
+extern struct thread threads[MAX_THREADS];
+extern int self;                        /* the thread that runs */
+extern int thread_count;
+extern uint32_t run_number;
+extern int64_t now;
+extern struct object *clock_object;
+extern bool any_fault;
+
+/* Lets others go first as the search wants, then returns: the caller does the operation. */
+void step(enum op_kind kind, struct object *a, struct object *b, uintptr_t pc);
+/* The operation under way wakes this waiting thread. */
+void wake(int thread);
+/* The load under way gives a value that has been replaced: who polls will see the new one later. */
+void saw_old_value(void);
+/* One of n ways that the operation under way may go. */
+unsigned toss(unsigned n);
+/* Remarks on the operation under way, for the schedule in words. */
+void remark(const char *text);
+void fail(enum verdict v, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
+/* The fault is planned for exactly here. */
+bool injected(enum fault f);
+struct object *object_at(uintptr_t address);
+int new_thread(void);
+void thread_ends(void) __attribute__((noreturn));
+const char *describe(uintptr_t address);
+const char *describe_pc(uintptr_t pc);
+bool searching_all(void);               /* the search is exhaustive or bounded */
+
+/* sim.c */
+void sim_reset(void);
+void sim_end(void);                     /* nothing may be left */
+bool holds_objects(uintptr_t low, uintptr_t high, const char **what);
+void thread_exit_hooks(void);
+
+/* shadow.c */
+enum access { PLAIN_READ, PLAIN_WRITE, ATOMIC_READ, ATOMIC_WRITE };
+void shadow_init(void);
+void shadow_access(uintptr_t address, size_t size, enum access kind, uintptr_t pc);
+/* A mutex or condition variable ends: all its uses must come before. */
+void shadow_destroy(uintptr_t address, size_t size, uintptr_t pc);
+void *heap_allocate(size_t size, uintptr_t pc);
+bool heap_free(void *p, uintptr_t pc);  /* false: no such block */
+void heap_reset(void);
+size_t heap_blocks(const void **first);
+void stack_dead(uintptr_t low, uintptr_t high);
+char *stack_memory(int thread, size_t *size);
+
+#endif

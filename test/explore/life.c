@@ -1,0 +1,263 @@
+/*
+ * Scenarios of a channel's life: references, the drop callback, a readiness that must
+ * not be missed, misuse that is told.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "../../chan.h"
+#include "scenarios.h"
+
+static struct {
+	chan *a, *b;
+	int dropped[16], received[16];
+	int result;
+} life __attribute__((section("scenario_data"))) = { NULL, NULL, { 0 }, { 0 }, 0 };
+
+static chan *make(size_t capacity)
+{
+	chan *c = chan_new(sizeof(int), capacity);
+	returned();
+	return c;
+}
+
+/* Each thread has a reference of its own, and the last one frees. */
+static void send_and_leave(void *arg)
+{
+	int value = *(int *)arg;
+	chan_try_send(life.a, &value);
+	returned();
+	chan_free(life.a);
+	returned();
+}
+
+static void recv_and_leave(void *arg)
+{
+	int value;
+	(void)arg;
+	chan_try_recv(life.a, &value);
+	returned();
+	chan_free(life.a);
+	returned();
+}
+
+static void references(const struct scenario *s)
+{
+	static int values[] = { 1, 2, 3 };
+	life.a = make((size_t)s->param[0]);
+	if (!life.a)
+		return;
+	for (int i = 0; i < s->threads; i++) {
+		chan_ref(life.a);
+		returned();
+	}
+	for (int i = 0; i < s->threads; i++)
+		start_thread(i == 0 ? recv_and_leave : send_and_leave, &values[i]);
+	chan_free(life.a);
+	returned();
+	join_threads();
+}
+
+/* Undelivered elements are dropped exactly once (crossbeam 0.5.12; futures-rs #1241). */
+static void drop(void *value)
+{
+	touch_read(value, sizeof(int));
+	life.dropped[*(int *)value]++;
+}
+
+static void send_two(void *arg)
+{
+	int first = *(int *)arg;
+	for (int value = first; value < first + 2; value++) {
+		int err = chan_send(life.a, &value);
+		returned();
+		if (err != 0)
+			life.received[value]++; /* still the sender's */
+	}
+}
+
+static void discard_one(void *arg)
+{
+	(void)arg;
+	chan_recv(life.a, NULL);
+	returned();
+}
+
+static void recv_one(void *arg)
+{
+	int value;
+	(void)arg;
+	if (chan_recv(life.a, &value) == 0)
+		life.received[value]++;
+	returned();
+}
+
+static void close_it(void *arg)
+{
+	(void)arg;
+	chan_close(life.a);
+	returned();
+}
+
+static void dropping(const struct scenario *s)
+{
+	static int first[] = { 1, 5 };
+	memset(&life, 0, sizeof life);
+	life.a = make((size_t)s->param[0]);
+	if (!life.a)
+		return;
+	chan_set_drop(life.a, drop);
+	returned();
+	start_thread(send_two, &first[0]);
+	start_thread(s->param[1] ? discard_one : recv_one, NULL);
+	start_thread(close_it, NULL);
+	join_threads();
+	chan_free(life.a);
+	returned();
+	for (int v = 1; v < 3; v++)
+		check(life.dropped[v] + life.received[v] == 1, "%d was dropped %d times and came %d times", v,
+			life.dropped[v], life.received[v]);
+}
+
+/* At every moment one of the two has an element, so a select must not give up (Go TestNonblockSelectRace). */
+static void select_now(void *arg)
+{
+	int value;
+	(void)arg;
+	chan_case cases[] = { chan_on_recv(life.a, &value), chan_on_recv(life.b, &value) };
+	life.result = chan_select(cases, 2, CHAN_NOWAIT);
+	returned();
+}
+
+static void move_over(void *arg)
+{
+	int value = 2;
+	(void)arg;
+	chan_send(life.b, &value);
+	returned();
+	chan_try_recv(life.a, &value);
+	returned();
+}
+
+static void smeared(const struct scenario *s)
+{
+	int value = 1;
+	chan *first = make(1), *second = make(1);
+	check(first && second, "no channels");
+	life.a = s->param[0] ? second : first;
+	life.b = s->param[0] ? first : second;
+	chan_send(life.a, &value);
+	returned();
+	start_thread(select_now, NULL);
+	start_thread(move_over, NULL);
+	join_threads();
+	check(life.result >= 0, "select gave up although something was ready all the time");
+	chan_free(life.a);
+	chan_free(life.b);
+	returned();
+}
+
+/* To free a channel with a thread waiting in it is told, and aborted. */
+static void freed_with_waiter(const struct scenario *s)
+{
+	life.a = make((size_t)s->param[0]);
+	check(life.a != NULL, "no channel");
+	expect_abort("wait in it");
+	start_thread(recv_one, NULL);
+	settle();
+	chan_free(life.a);
+	check(false, "freed a channel with a thread waiting in it");
+}
+
+/* Rule 10, capacity 1: the first receive happens before the second send completes. */
+static void recv_marked(void *arg)
+{
+	int value;
+	(void)arg;
+	touch_write(&life.result, sizeof life.result);
+	chan_recv(life.a, &value);
+	returned();
+}
+
+static void send_marked(void *arg)
+{
+	int value = 1;
+	(void)arg;
+	chan_send(life.a, &value);
+	returned();
+	chan_send(life.a, &value);
+	returned();
+	touch_read(&life.result, sizeof life.result);
+}
+
+static void kth_receive(const struct scenario *s)
+{
+	(void)s;
+	life.a = make(1);
+	check(life.a != NULL, "no channel");
+	start_thread(send_marked, NULL);
+	start_thread(recv_marked, NULL);
+	join_threads();
+	chan_free(life.a);
+	returned();
+}
+
+/* Rule 8: what was done before the close is seen by who receives EPIPE for it. */
+static void close_marked(void *arg)
+{
+	(void)arg;
+	touch_write(&life.result, sizeof life.result);
+	chan_close(life.a);
+	returned();
+}
+
+static void recv_closed(void *arg)
+{
+	int value;
+	(void)arg;
+	if (chan_recv(life.a, &value) == EPIPE)
+		touch_read(&life.result, sizeof life.result);
+	returned();
+}
+
+static void select_closed(void *arg)
+{
+	int value;
+	(void)arg;
+	chan_case cases[] = { chan_on_recv(life.a, &value) };
+	if (chan_select(cases, 1, CHAN_FOREVER) == 0 && cases[0].err == EPIPE)
+		touch_read(&life.result, sizeof life.result);
+	returned();
+}
+
+static void close_seen(const struct scenario *s)
+{
+	life.a = make((size_t)s->param[0]);
+	check(life.a != NULL, "no channel");
+	start_thread(close_marked, NULL);
+	start_thread(recv_closed, NULL);
+	start_thread(select_closed, NULL);
+	join_threads();
+	chan_free(life.a);
+	returned();
+}
+
+const struct scenario of_life[] = {
+	{ "references-0", references, 3, { 0 } },
+	{ "references-1", references, 3, { 1 } },
+	{ "references-2", references, 3, { 2 } },
+	{ "drop-0-discard", dropping, 3, { 0, 1 } },
+	{ "drop-1-discard", dropping, 3, { 1, 1 } },
+	{ "drop-2-discard", dropping, 3, { 2, 1 } },
+	{ "drop-0-recv", dropping, 3, { 0, 0 } },
+	{ "drop-1-recv", dropping, 3, { 1, 0 } },
+	{ "drop-2-recv", dropping, 3, { 2, 0 } },
+	{ "select-sees-one-moment", smeared, 2, { 0 } },
+	{ "select-sees-one-moment-swapped", smeared, 2, { 1 } },
+	{ "freed-with-a-waiter-0", freed_with_waiter, 1, { 0 } },
+	{ "freed-with-a-waiter-1", freed_with_waiter, 1, { 1 } },
+	{ "kth-receive-before-send", kth_receive, 2, { 0 } },
+	{ "close-before-EPIPE-0", close_seen, 3, { 0 } },
+	{ "close-before-EPIPE-1", close_seen, 3, { 1 } },
+};
+const int of_life_count = sizeof of_life / sizeof *of_life;

@@ -1,0 +1,772 @@
+/* The simulated pthreads, atomics, memory and time: what the library's calls arrive at. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "inside.h"
+
+/* glibc declares longjmp for the bigger jmp_buf with a signal mask; these have none. */
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wstringop-overflow"
+#endif
+
+#define PC ((uintptr_t)__builtin_return_address(0))
+
+/* The wall clock is elsewhere, so that a deadline of one clock is none of the other. */
+#define WALL_CLOCK_AHEAD ((int64_t)1000000000 * 1000000000)
+
+struct object *clock_object;
+static char last_words[200];
+
+void sim_reset(void)
+{
+	static char anchor;
+	clock_object = object_at((uintptr_t)&anchor);
+	last_words[0] = '\0';
+}
+
+/* ---- C11 happens-before -------------------------------------------------------- */
+
+static void join_time(uint32_t *into, const uint32_t *from)
+{
+	for (int i = 0; i < thread_count; i++)
+		if (from[i] > into[i])
+			into[i] = from[i];
+}
+
+static void acquire_from(const struct object *o)
+{
+	join_time(threads[self].time, o->release);
+}
+
+static void release_to(struct object *o)
+{
+	memcpy(o->release, threads[self].time, sizeof o->release);
+	threads[self].time[self]++;
+}
+
+/* ---- Mutexes --------------------------------------------------------------------- */
+
+/* The object at p, which must not have been freed or destroyed. */
+static void touch(const struct object *o, const char *what, uintptr_t pc)
+{
+	shadow_access(o->address, sizeof(int), ATOMIC_WRITE, pc);
+	if (o->destroyed)
+		fail(DESTROYED_IN_USE, "%s %s after it was destroyed, at %s", what, describe(o->address), describe_pc(pc));
+}
+
+static void taken(struct object *m, uintptr_t pc)
+{
+	touch(m, "locks", pc);
+	m->owner = self;
+	acquire_from(m);
+}
+
+int sim_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr);
+int sim_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr)
+{
+	(void)attr;
+	shadow_access((uintptr_t)m, sizeof *m, PLAIN_WRITE, PC);
+	if (injected(NO_MUTEX))
+		return ENOMEM;
+	struct object *o = object_at((uintptr_t)m);
+	o->destroyed = false;
+	o->owner = -1;
+	o->initialised = "mutex";
+	return 0;
+}
+
+int sim_pthread_mutex_destroy(pthread_mutex_t *m);
+int sim_pthread_mutex_destroy(pthread_mutex_t *m)
+{
+	struct object *o = object_at((uintptr_t)m);
+	touch(o, "destroys", PC);
+	if (o->owner >= 0)
+		fail(DESTROYED_IN_USE, "destroys %s, which thread %d holds, at %s", describe(o->address), o->owner,
+			describe_pc(PC));
+	shadow_destroy((uintptr_t)m, sizeof *m, PC);
+	o->destroyed = true;
+	o->initialised = NULL;
+	return 0;
+}
+
+int sim_pthread_mutex_lock(pthread_mutex_t *m);
+int sim_pthread_mutex_lock(pthread_mutex_t *m)
+{
+	struct object *o = object_at((uintptr_t)m);
+	step(OP_LOCK, o, NULL, PC);
+	taken(o, PC);
+	return 0;
+}
+
+int sim_pthread_mutex_trylock(pthread_mutex_t *m);
+int sim_pthread_mutex_trylock(pthread_mutex_t *m)
+{
+	struct object *o = object_at((uintptr_t)m);
+	step(OP_TRYLOCK, o, NULL, PC);
+	if (o->owner >= 0) {
+		touch(o, "tries", PC);
+		remark("fails");
+		return EBUSY;
+	}
+	taken(o, PC);
+	return 0;
+}
+
+static void let_go(struct object *m, uintptr_t pc)
+{
+	touch(m, "unlocks", pc);
+	if (m->owner != self)
+		fail(BAD_UNLOCK, "unlocks %s, which it does not hold, at %s", describe(m->address), describe_pc(pc));
+	m->owner = -1;
+	release_to(m);
+}
+
+int sim_pthread_mutex_unlock(pthread_mutex_t *m);
+int sim_pthread_mutex_unlock(pthread_mutex_t *m)
+{
+	struct object *o = object_at((uintptr_t)m);
+	step(OP_UNLOCK, o, NULL, PC);
+	let_go(o, PC);
+	return 0;
+}
+
+/* ---- Condition variables ------------------------------------------------------------ */
+
+int sim_pthread_cond_init(pthread_cond_t *c, const pthread_condattr_t *attr);
+int sim_pthread_cond_init(pthread_cond_t *c, const pthread_condattr_t *attr)
+{
+	clockid_t clock = CLOCK_REALTIME;
+	shadow_access((uintptr_t)c, sizeof *c, PLAIN_WRITE, PC);
+	if (injected(NO_COND))
+		return ENOMEM;
+	if (attr)
+		pthread_condattr_getclock(attr, &clock);
+	struct object *o = object_at((uintptr_t)c);
+	o->destroyed = false;
+	o->monotonic = clock == CLOCK_MONOTONIC;
+	o->waiters = 0;
+	o->initialised = "condition variable";
+	return 0;
+}
+
+int sim_pthread_cond_destroy(pthread_cond_t *c);
+int sim_pthread_cond_destroy(pthread_cond_t *c)
+{
+	struct object *o = object_at((uintptr_t)c);
+	touch(o, "destroys", PC);
+	if (o->waiters)
+		fail(DESTROYED_IN_USE, "destroys %s, which a thread waits on, at %s", describe(o->address), describe_pc(PC));
+	shadow_destroy((uintptr_t)c, sizeof *c, PC);
+	o->destroyed = true;
+	o->initialised = NULL;
+	return 0;
+}
+
+static int wait_on(struct object *c, struct object *m, bool timed, int64_t deadline, uintptr_t pc)
+{
+	struct thread *t = &threads[self];
+	step(OP_WAIT, c, m, pc);
+	touch(c, "waits on", pc);
+	let_go(m, pc);
+	c->waiters |= 1u << self;
+	t->signalled = false;
+	t->timed = timed;
+	t->deadline = deadline;
+	t->armed = injected(SPURIOUS_WAKEUP);
+	t->early = timed && injected(EARLY_TIMEOUT);
+	bool stolen = timed && injected(STOLEN_SIGNAL);
+	step(OP_WAKE, c, m, pc);
+	if (t->signalled) {
+		taken(m, pc);
+		if (stolen)
+			remark("signalled, but says that it timed out");
+		if (stolen && now < deadline)
+			now = deadline;
+		return stolen ? ETIMEDOUT : 0;
+	}
+	c->waiters &= ~(1u << self);
+	if (t->armed) {
+		remark("spurious");
+	} else {
+		remark("timed out");
+		t->naps++;
+		if (!t->early && now < deadline)
+			now = deadline;
+	}
+	bool armed = t->armed;
+	step(OP_LOCK, m, NULL, pc);
+	taken(m, pc);
+	return armed ? 0 : ETIMEDOUT;
+}
+
+int sim_pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m);
+int sim_pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m)
+{
+	return wait_on(object_at((uintptr_t)c), object_at((uintptr_t)m), false, INT64_MAX, PC);
+}
+
+int sim_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *t);
+int sim_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *t)
+{
+	struct object *o = object_at((uintptr_t)c);
+	int64_t deadline = (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
+	check(t->tv_nsec >= 0 && t->tv_nsec < 1000000000, "timedwait with tv_nsec %ld", t->tv_nsec);
+	return wait_on(o, object_at((uintptr_t)m), true, o->monotonic ? deadline : deadline - WALL_CLOCK_AHEAD, PC);
+}
+
+int sim_pthread_cond_signal(pthread_cond_t *c);
+int sim_pthread_cond_signal(pthread_cond_t *c)
+{
+	struct object *o = object_at((uintptr_t)c);
+	step(OP_SIGNAL, o, NULL, PC);
+	touch(o, "signals", PC);
+	unsigned n = (unsigned)__builtin_popcount(o->waiters), mask = o->waiters;
+	if (n == 0) {
+		remark("nobody");
+		return 0;
+	}
+	if (n > 1 && injected(LOST_SIGNAL))
+		return 0;
+	for (unsigned i = toss(n); i > 0; i--)
+		mask &= mask - 1;
+	int woken = __builtin_ctz(mask);
+	static const char *const whom[MAX_THREADS] = {
+		"thread 0", "thread 1", "thread 2", "thread 3", "thread 4", "thread 5", "thread 6", "thread 7"
+	};
+	remark(whom[woken]);
+	wake(woken);
+	o->waiters &= ~(1u << woken);
+	return 0;
+}
+
+int sim_pthread_cond_broadcast(pthread_cond_t *c);
+int sim_pthread_cond_broadcast(pthread_cond_t *c)
+{
+	struct object *o = object_at((uintptr_t)c);
+	step(OP_BROADCAST, o, NULL, PC);
+	touch(o, "broadcasts", PC);
+	for (int i = 0; i < thread_count; i++)
+		if (o->waiters & 1u << i)
+			wake(i);
+	o->waiters = 0;
+	return 0;
+}
+
+/* ---- Threads --------------------------------------------------------------------------- */
+
+int sim_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
+int sim_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+{
+	(void)attr;
+	step(OP_CREATE, NULL, NULL, PC);
+	if (injected(NO_THREAD))
+		return EAGAIN;
+	int t = new_thread();
+	threads[t].start = fn;
+	threads[t].arg = arg;
+	*id = (pthread_t)t + 1;
+	shadow_access((uintptr_t)id, sizeof *id, PLAIN_WRITE, PC);
+	return 0;
+}
+
+int sim_pthread_join(pthread_t id, void **result);
+int sim_pthread_join(pthread_t id, void **result)
+{
+	int t = (int)id - 1;
+	(void)result;
+	check(t >= 0 && t < thread_count && !threads[t].joined, "joins thread %d, which is none", t);
+	threads[self].op.thread = t;
+	step(OP_JOIN, NULL, NULL, PC);
+	join_time(threads[self].time, threads[t].time);
+	threads[t].joined = true;
+	return 0;
+}
+
+pthread_t sim_pthread_self(void);
+pthread_t sim_pthread_self(void)
+{
+	return (pthread_t)self + 1;
+}
+
+void start_thread(void (*fn)(void *), void *arg)
+{
+	int t = new_thread();
+	threads[t].by_scenario = true;
+	threads[t].fn = fn;
+	threads[t].arg = arg;
+}
+
+void join_threads(void)
+{
+	step(OP_JOIN_ALL, NULL, NULL, 0);
+	for (int i = 0; i < thread_count; i++)
+		if (threads[i].by_scenario) {
+			join_time(threads[self].time, threads[i].time);
+			threads[i].joined = true;
+		}
+}
+
+void settle(void)
+{
+	step(OP_SETTLE, NULL, NULL, 0);
+}
+
+int sim_pthread_setcancelstate(int state, int *old);
+int sim_pthread_setcancelstate(int state, int *old)
+{
+	int was = threads[self].cancel_disabled;
+	threads[self].cancel_disabled = state == PTHREAD_CANCEL_DISABLE;
+	if (old) {
+		*old = was ? PTHREAD_CANCEL_DISABLE : PTHREAD_CANCEL_ENABLE;
+		shadow_access((uintptr_t)old, sizeof *old, PLAIN_WRITE, PC);
+	}
+	return 0;
+}
+
+int sim_pthread_setcanceltype(int type, int *old);
+int sim_pthread_setcanceltype(int type, int *old)
+{
+	(void)type;
+	if (old)
+		*old = PTHREAD_CANCEL_DEFERRED;
+	return 0;
+}
+
+int sim_pthread_sigmask(int how, const sigset_t *set, sigset_t *old);
+int sim_pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
+{
+	(void)how;
+	(void)set;
+	if (old)
+		sigemptyset(old);
+	return 0;
+}
+
+int sim_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
+int sim_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
+{
+	(void)prepare;
+	(void)parent;
+	(void)child;
+	return 0;
+}
+
+/* ---- Cleanup handlers: glibc's pthread_cleanup_push is these three and a setjmp ------------ */
+
+void sim_register_cancel(__pthread_unwind_buf_t *b);
+void sim_register_cancel(__pthread_unwind_buf_t *b)
+{
+	b->__pad[0] = threads[self].cleanup;
+	threads[self].cleanup = b;
+}
+
+void sim_unregister_cancel(__pthread_unwind_buf_t *b);
+void sim_unregister_cancel(__pthread_unwind_buf_t *b)
+{
+	threads[self].cleanup = b->__pad[0];
+}
+
+void sim_pthread_exit(void *result) __attribute__((noreturn));
+void sim_pthread_exit(void *result)
+{
+	(void)result;
+	__pthread_unwind_buf_t *b = threads[self].cleanup;
+	threads[self].cancel_disabled = true;
+	if (!b)
+		thread_ends();
+	threads[self].cleanup = b->__pad[0];
+	longjmp((struct __jmp_buf_tag *)(void *)b->__cancel_jmp_buf, 1);
+}
+
+void cancel_thread(int thread)
+{
+	threads[thread].cancelled = true;
+}
+
+void exit_thread(void)
+{
+	sim_pthread_exit(NULL);
+}
+
+void sim_unwind_next(__pthread_unwind_buf_t *b) __attribute__((noreturn));
+void sim_unwind_next(__pthread_unwind_buf_t *b)
+{
+	(void)b;
+	sim_pthread_exit(NULL);
+}
+
+void sim_pthread_testcancel(void);
+void sim_pthread_testcancel(void)
+{
+	if (threads[self].cancelled && !threads[self].cancel_disabled)
+		sim_pthread_exit(NULL);
+}
+
+/* ---- Time ------------------------------------------------------------------------------------- */
+
+int64_t sim_time(void)
+{
+	return now;
+}
+
+int sim_clock_gettime(clockid_t clock, struct timespec *t);
+int sim_clock_gettime(clockid_t clock, struct timespec *t)
+{
+	step(OP_CLOCK, NULL, NULL, PC);
+	int64_t ns = clock == CLOCK_REALTIME ? now + WALL_CLOCK_AHEAD : now;
+	t->tv_sec = ns / 1000000000;
+	t->tv_nsec = ns % 1000000000;
+	shadow_access((uintptr_t)t, sizeof *t, PLAIN_WRITE, PC);
+	return 0;
+}
+
+/* Pauses are short and many; only where nothing else can happen does time pass, and then much. */
+static void pause_thread(uintptr_t pc)
+{
+	struct thread *t = &threads[self];
+	step(OP_YIELD, NULL, NULL, pc);
+	if (t->in_vain) {
+		remark("nobody else can go on: time passes");
+		now += 1000000000;
+		t->pauses++;
+	}
+}
+
+int sim_sched_yield(void);
+int sim_sched_yield(void)
+{
+	pause_thread(PC);
+	return 0;
+}
+
+int sim_nanosleep(const struct timespec *t, struct timespec *rest);
+int sim_nanosleep(const struct timespec *t, struct timespec *rest)
+{
+	(void)t;
+	(void)rest;
+	pause_thread(PC);
+	return 0;
+}
+
+/* The library may ask how many CPUs there are; always two, so that a schedule can be replayed anywhere. */
+int sim_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
+int sim_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
+{
+	(void)pid;
+	(void)size;
+	CPU_ZERO(set);
+	CPU_SET(0, set);
+	CPU_SET(1, set);
+	return 0;
+}
+
+long sim_sysconf(int name);
+long sim_sysconf(int name)
+{
+	return name == _SC_NPROCESSORS_ONLN ? 2 : sysconf(name);
+}
+
+/* ---- Memory and the rest ------------------------------------------------------------------------ */
+
+void *sim_malloc(size_t size);
+void *sim_malloc(size_t size)
+{
+	if (injected(NO_MEMORY)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return heap_allocate(size, PC);
+}
+
+void sim_free(void *p);
+void sim_free(void *p)
+{
+	if (p && !heap_free(p, PC))
+		fail(BAD_FREE, "frees %s, which is no block or freed before, at %s", describe((uintptr_t)p), describe_pc(PC));
+}
+
+void *scenario_malloc(size_t size)
+{
+	return heap_allocate(size, PC);
+}
+
+void scenario_free(void *p)
+{
+	sim_free(p);
+}
+
+void *sim_memcpy(void *to, const void *from, size_t n);
+void *sim_memcpy(void *to, const void *from, size_t n)
+{
+	shadow_access((uintptr_t)from, n, PLAIN_READ, PC);
+	shadow_access((uintptr_t)to, n, PLAIN_WRITE, PC);
+	return memcpy(to, from, n);
+}
+
+void *sim_memmove(void *to, const void *from, size_t n);
+void *sim_memmove(void *to, const void *from, size_t n)
+{
+	shadow_access((uintptr_t)from, n, PLAIN_READ, PC);
+	shadow_access((uintptr_t)to, n, PLAIN_WRITE, PC);
+	return memmove(to, from, n);
+}
+
+void *sim_memset(void *p, int c, size_t n);
+void *sim_memset(void *p, int c, size_t n)
+{
+	shadow_access((uintptr_t)p, n, PLAIN_WRITE, PC);
+	return memset(p, c, n);
+}
+
+/* What the library says before it aborts. */
+int sim_fprintf(FILE *f, const char *format, ...);
+int sim_fprintf(FILE *f, const char *format, ...)
+{
+	(void)f;
+	va_list args;
+	va_start(args, format);
+	int n = vsnprintf(last_words, sizeof last_words, format, args);
+	va_end(args);
+	return n;
+}
+
+void sim_abort(void) __attribute__((noreturn));
+void sim_abort(void)
+{
+	last_words[strcspn(last_words, "\n")] = '\0';
+	fail(ABORTED, "%s", last_words);
+}
+
+void touch_read(const void *p, size_t size)
+{
+	shadow_access((uintptr_t)p, size, PLAIN_READ, PC);
+}
+
+void touch_write(void *p, size_t size)
+{
+	shadow_access((uintptr_t)p, size, PLAIN_WRITE, PC);
+}
+
+int this_thread(void)
+{
+	return self;
+}
+
+void returned(void)
+{
+	struct thread *t = &threads[self];
+	uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+	stack_dead(t->touched_low, frame);
+	t->touched_low = frame;
+	check(!t->cancel_disabled, "the cancellation state is not as it was");
+}
+
+void thread_exit_hooks(void)
+{
+	if (threads[self].cleanup)
+		fail(CONFUSED, "a thread ended with a cleanup handler left");
+}
+
+void sim_end(void)
+{
+	const void *first = NULL;
+	size_t left = heap_blocks(&first);
+	for (int i = 1; i < thread_count; i++)
+		if (threads[i].state == ALIVE || (threads[i].state == FINISHED && !threads[i].joined))
+			fail(LEAK, "thread %d was never joined", i);
+	if (left > 0)
+		fail(LEAK, "%zu blocks are left, the first is %s", left, describe((uintptr_t)first));
+}
+
+/* ---- What the compiler puts in for -fsanitize=thread ------------------------------------------------ */
+
+#define PLAIN(size) \
+	void __tsan_read##size(void *p); \
+	void __tsan_write##size(void *p); \
+	void __tsan_unaligned_read##size(void *p); \
+	void __tsan_unaligned_write##size(void *p); \
+	void __tsan_read##size(void *p) { shadow_access((uintptr_t)p, size, PLAIN_READ, PC); } \
+	void __tsan_write##size(void *p) { shadow_access((uintptr_t)p, size, PLAIN_WRITE, PC); } \
+	void __tsan_unaligned_read##size(void *p) { shadow_access((uintptr_t)p, size, PLAIN_READ, PC); } \
+	void __tsan_unaligned_write##size(void *p) { shadow_access((uintptr_t)p, size, PLAIN_WRITE, PC); }
+PLAIN(1)
+PLAIN(2)
+PLAIN(4)
+PLAIN(8)
+PLAIN(16)
+
+void __tsan_init(void);
+void __tsan_init(void) { }
+void __tsan_func_entry(void *pc);
+void __tsan_func_entry(void *pc) { (void)pc; }
+void __tsan_func_exit(void);
+void __tsan_func_exit(void) { }
+void __tsan_read_range(void *p, size_t n);
+void __tsan_read_range(void *p, size_t n) { shadow_access((uintptr_t)p, n, PLAIN_READ, PC); }
+void __tsan_write_range(void *p, size_t n);
+void __tsan_write_range(void *p, size_t n) { shadow_access((uintptr_t)p, n, PLAIN_WRITE, PC); }
+void *__tsan_memcpy(void *to, const void *from, size_t n);
+void *__tsan_memcpy(void *to, const void *from, size_t n) { return sim_memcpy(to, from, n); }
+void *__tsan_memset(void *p, int c, size_t n);
+void *__tsan_memset(void *p, int c, size_t n) { return sim_memset(p, c, n); }
+
+static bool acquires(int order)
+{
+	return order == __ATOMIC_CONSUME || order == __ATOMIC_ACQUIRE || order == __ATOMIC_ACQ_REL || order == __ATOMIC_SEQ_CST;
+}
+
+static bool releases(int order)
+{
+	return order == __ATOMIC_RELEASE || order == __ATOMIC_ACQ_REL || order == __ATOMIC_SEQ_CST;
+}
+
+/* What the value just read brings with it. */
+static void after_read(const uint32_t *release, int order)
+{
+	struct thread *t = &threads[self];
+	join_time(acquires(order) ? t->time : t->acquired, release);
+}
+
+/*
+ * The load may give the value before the latest, unless the latest happens before it
+ * or this thread has seen that one already.  Loads that are sequentially consistent
+ * are kept to the latest: less than C11 allows.
+ */
+static bool may_be_stale(const struct object *o, int order)
+{
+	return o->has_previous && order != __ATOMIC_SEQ_CST && !o->seen_latest[self]
+		&& o->write_time > threads[self].time[o->writer];
+}
+
+static struct object *before_load(void *p, size_t size, int order, bool *stale, uintptr_t pc)
+{
+	struct object *o = object_at((uintptr_t)p);
+	step(OP_LOAD, o, NULL, pc);
+	shadow_access((uintptr_t)p, size, ATOMIC_READ, pc);
+	*stale = may_be_stale(o, order) && injected(STALE_LOAD);
+	if (*stale) {
+		saw_old_value();
+		after_read(o->previous_release, order);
+	} else {
+		o->seen_latest[self] = true;
+		after_read(o->release, order);
+	}
+	return o;
+}
+
+static struct object *before_write(void *p, size_t size, enum op_kind kind, uintptr_t pc)
+{
+	struct object *o = object_at((uintptr_t)p);
+	step(kind, o, NULL, pc);
+	shadow_access((uintptr_t)p, size, ATOMIC_WRITE, pc);
+	return o;
+}
+
+/* The old value is about to be replaced.  An update goes on with the release sequence that it reads from. */
+static void written(struct object *o, uint64_t old, int order, bool update)
+{
+	struct thread *t = &threads[self];
+	if (update)
+		after_read(o->release, order);
+	o->previous = old;
+	memcpy(o->previous_release, o->release, sizeof o->release);
+	o->has_previous = true;
+	memset(o->seen_latest, 0, sizeof o->seen_latest);
+	o->seen_latest[self] = true;
+	o->writer = self;
+	o->write_time = t->time[self];
+	if (!update)
+		memset(o->release, 0, sizeof o->release);
+	join_time(o->release, releases(order) ? t->time : t->fenced);
+	t->time[self]++;
+}
+
+#define UPDATE(bits, type, name, expression) \
+	type __tsan_atomic##bits##_##name(volatile type *p, type v, int order); \
+	type __tsan_atomic##bits##_##name(volatile type *p, type v, int order) \
+	{ \
+		struct object *o = before_write((void *)p, sizeof *p, OP_UPDATE, PC); \
+		type old = *p; \
+		written(o, old, order, true); \
+		*p = (type)(expression); \
+		return old; \
+	}
+
+#define ATOMIC(bits, type) \
+	type __tsan_atomic##bits##_load(const volatile type *p, int order); \
+	type __tsan_atomic##bits##_load(const volatile type *p, int order) \
+	{ \
+		bool stale; \
+		struct object *o = before_load((void *)(uintptr_t)p, sizeof *p, order, &stale, PC); \
+		return stale ? (type)o->previous : *p; \
+	} \
+	void __tsan_atomic##bits##_store(volatile type *p, type v, int order); \
+	void __tsan_atomic##bits##_store(volatile type *p, type v, int order) \
+	{ \
+		struct object *o = before_write((void *)p, sizeof *p, OP_STORE, PC); \
+		written(o, *p, order, false); \
+		*p = v; \
+	} \
+	int __tsan_atomic##bits##_compare_exchange_strong(volatile type *p, type *expected, type v, int order, int other); \
+	int __tsan_atomic##bits##_compare_exchange_strong(volatile type *p, type *expected, type v, int order, int other) \
+	{ \
+		struct object *o = before_write((void *)p, sizeof *p, OP_UPDATE, PC); \
+		type old = *p; \
+		if (old != *expected) { \
+			after_read(o->release, other); \
+			*expected = old; \
+			return 0; \
+		} \
+		written(o, old, order, true); \
+		*p = v; \
+		return 1; \
+	} \
+	int __tsan_atomic##bits##_compare_exchange_weak(volatile type *p, type *expected, type v, int order, int other); \
+	int __tsan_atomic##bits##_compare_exchange_weak(volatile type *p, type *expected, type v, int order, int other) \
+	{ \
+		return __tsan_atomic##bits##_compare_exchange_strong(p, expected, v, order, other); \
+	} \
+	type __tsan_atomic##bits##_compare_exchange_val(volatile type *p, type expected, type v, int order, int other); \
+	type __tsan_atomic##bits##_compare_exchange_val(volatile type *p, type expected, type v, int order, int other) \
+	{ \
+		__tsan_atomic##bits##_compare_exchange_strong(p, &expected, v, order, other); \
+		return expected; \
+	} \
+	UPDATE(bits, type, exchange, v) \
+	UPDATE(bits, type, fetch_add, old + v) \
+	UPDATE(bits, type, fetch_sub, old - v) \
+	UPDATE(bits, type, fetch_or, old | v) \
+	UPDATE(bits, type, fetch_and, old & v) \
+	UPDATE(bits, type, fetch_xor, old ^ v)
+ATOMIC(8, uint8_t)
+ATOMIC(16, uint16_t)
+ATOMIC(32, uint32_t)
+ATOMIC(64, uint64_t)
+
+void __tsan_atomic_thread_fence(int order);
+void __tsan_atomic_thread_fence(int order)
+{
+	struct thread *t = &threads[self];
+	if (acquires(order))
+		join_time(t->time, t->acquired);
+	if (releases(order)) {
+		memcpy(t->fenced, t->time, sizeof t->fenced);
+		t->time[self]++;
+	}
+}
+
+void __tsan_atomic_signal_fence(int order);
+void __tsan_atomic_signal_fence(int order)
+{
+	(void)order;
+}

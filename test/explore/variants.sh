@@ -1,0 +1,65 @@
+#!/bin/sh
+# Builds each known-bad variant of variants.txt, explores it, and sees it fail with one of the verdicts expected.
+# From the environment (explore.mk): CC BUILD TSAN RENAME LINK.  Arguments: names of variants; default all.
+set -u
+here=test/explore
+work=$BUILD/variants
+mkdir -p "$work" || exit 2
+parts=$(ls "$here"/*.c | sed "s|.*/\(.*\)\.c|$BUILD/\1.o|")
+caught=0 missed=0
+
+try() {
+	name=$1 file=$2 verdicts=$3 script=$4
+	cp chan.h spawn.h "$work"
+	sed -E -z "$script" "$file" >"$work/$file" || exit 2
+	if cmp -s "$file" "$work/$file"; then
+		echo "STALE   $name: changes nothing in $file any more"
+		return 1
+	fi
+	object=$work/lib-${file%.c}.o
+	if ! eval "$CC -std=c11 -pthread $TSAN -include $here/no-lost-signals.h -c -o $object.raw $work/$file" 2>"$work/log" ||
+			! $RENAME "$object.raw" "$object"; then
+		echo "BROKEN  $name: does not compile"
+		return 1
+	fi
+	other=$BUILD/lib-chan.o
+	[ "$file" = chan.c ] && other=$BUILD/lib-spawn.o
+	$LINK -o "$work/explore" $parts "$object" "$other" || exit 2
+	found=passed
+	for how in --short '--only triples' '--only faults-pairs' '--only fours'; do
+		if ! timeout 300 "$work/explore" $how >"$work/log" 2>&1; then
+			found=$(sed -n 's/^FAILED [^ ]*: \([a-z ]*\): .*/\1/p' "$work/log" | head -n 1 | tr ' ' -)
+			break
+		fi
+	done
+	case " $verdicts " in
+	*" $found "*)
+		echo "caught  $name: $found ($(sed -n 's/^FAILED \([^ ]*\): .*/\1/p' "$work/log" | head -n 1))"
+		return 0
+		;;
+	esac
+	echo "MISSED  $name: ${found:-crashed}, expected one of: $verdicts"
+	return 1
+}
+
+while IFS= read -r line; do
+	case $line in
+	'#'* | '') continue ;;
+	esac
+	name=${line%% | *} rest=${line#* | }
+	file=${rest%% | *} rest=${rest#* | }
+	verdicts=${rest%% | *} script=${rest#* | }
+	if [ $# -gt 0 ]; then
+		case " $* " in
+		*" $name "*) ;;
+		*) continue ;;
+		esac
+	fi
+	if try "$name" "$file" "$verdicts" "$script"; then
+		caught=$((caught + 1))
+	else
+		missed=$((missed + 1))
+	fi
+done <$here/variants.txt
+echo "$caught variants caught, $missed not"
+[ "$missed" -eq 0 ]

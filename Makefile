@@ -157,7 +157,7 @@ tsan:
 
 asan:
 	@$(NEED) cc pkg-config check crypto
-	+CK_EXCLUDE_TAGS='process large' $(SANITIZED) BUILD=build/asan \
+	+CK_EXCLUDE_TAGS='process large cancelled' $(SANITIZED) BUILD=build/asan \
 		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all'
 
 # Here one thread runs at a time, so nothing that is timed means anything, and other programs are not followed.

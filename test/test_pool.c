@@ -309,6 +309,7 @@ START_TEST(idle_threads_end_after_the_idle_timeout)
 	const int64_t timeout = 30 * CHAN_MS;
 
 	configure(0, 0, timeout);
+	chan_free(gate);
 	for (int round = 1; round <= 3; round++) {
 		gate = chan_new(0, 0);
 		for (int i = 0; i < WIDTH; i++)

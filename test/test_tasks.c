@@ -910,7 +910,10 @@ Suite *tasks_suite(void)
 	tcase_add_test(tc, tasks_that_end_in_different_ways_at_once_are_all_counted);
 	tcase_add_test(tc, a_task_cancelled_in_an_operation_completes_it_first);
 
-	/* A thread that was cancelled in pause() is still in there for ThreadSanitizer, and its locks count for nothing. */
+	/*
+	 * A thread that was cancelled in pause() is still in there for ThreadSanitizer, and its locks count for nothing;
+	 * AddressSanitizer believes in its frames, which the cleanup handler uses again.
+	 */
 	tc = tcase(s, "cancelled");
 	tcase_set_tags(tc, "cancelled");
 	tcase_add_checked_fixture(tc, set_up_threads, tear_down_threads);

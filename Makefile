@@ -162,7 +162,7 @@ asan:
 
 # Here one thread runs at a time, so nothing that is timed means anything, and other programs are not followed.
 NOT_UNDER_VALGRIND = process program large stress timing
-VALGRIND = CK_TIMEOUT_MULTIPLIER=20 TEST_ROUNDS=2 valgrind -q --error-exitcode=99 --fair-sched=yes
+VALGRIND = CK_TIMEOUT_MULTIPLIER=20 TEST_ROUNDS=2 valgrind -q --error-exitcode=99 --fair-sched=yes --max-stackframe=16777216
 
 valgrind:
 	@$(NEED) cc pkg-config check crypto valgrind

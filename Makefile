@@ -50,7 +50,7 @@ TEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_PROGRAMS),
 
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all run run-here test check tsan asan valgrind soak bench install uninstall clean FORCE
+.PHONY: all run run-here test check tsan asan valgrind soak mutate bench install uninstall clean FORCE
 
 all: $(LIBRARIES) $(LADDER) $(TREEHASH)
 
@@ -83,6 +83,11 @@ check: all $(BUILD)/test/run
 # Random programs until the time is up.
 soak: $(BUILD)/test/soak
 	$(BUILD)/test/soak $(SECONDS) $(TEST_SEED)
+
+# Hours: python3 test/mutate.py --sample 50 tries some.
+mutate:
+	@$(NEED) cc pkg-config check crypto python3
+	python3 test/mutate.py
 
 bench: $(BENCHES)
 	@for bench in $(BENCHES); do echo $$bench; $$bench || exit; done

@@ -1113,7 +1113,7 @@ static int select_dropping(chan_case cases[], size_t n, size_t live, int64_t dea
 	if (discard == NULL)
 		return refuse(cases);
 	int index = select_live(cases, n, live, deadline, discard);
-	if (index >= 0 && cases[index].ch != NULL && drops(&cases[index]) && cases[index].err == 0)
+	if (index >= 0 && drops(&cases[index]) && cases[index].err == 0)
 		cases[index].ch->drop(discard);
 	if (discard != small)
 		quiet_free(discard);

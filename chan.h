@@ -26,7 +26,8 @@
  *
  * Every function may be called from any thread, none from a signal handler.
  * Results are 0 or an errno number, as with pthreads; errno itself is set only
- * by chan_new.  EINTR does not occur, and no call is a cancellation point.
+ * by chan_new.  EINTR does not occur, and no call is a cancellation point (a thread in
+ * a call must not be cancelled asynchronously).
  * EINVAL (a NULL channel, a NULL value to send) comes before every other error.
  */
 #ifndef CHAN_H

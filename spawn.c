@@ -164,15 +164,14 @@ static bool passed(int64_t deadline)
 	return deadline != CHAN_FOREVER && (deadline <= 0 || chan_now() >= deadline);
 }
 
-/* The list without self. */
+/* The list without self, which is in it. */
 static struct waitgroup_waiter *without(struct waitgroup_waiter *list, const struct waitgroup_waiter *self)
 {
-	for (struct waitgroup_waiter **link = &list; *link != NULL; link = &(*link)->next) {
-		if (*link == self) {
-			*link = self->next;
-			break;
-		}
-	}
+	struct waitgroup_waiter **link = &list;
+
+	while (*link != self)
+		link = &(*link)->next;
+	*link = self->next;
 	return list;
 }
 

@@ -103,6 +103,9 @@ void spawn_get_stats(spawn_stats *s);
  *
  *   ETIMEDOUT  tasks run at the deadline: everything goes on as before
  *   EDEADLK    called in a task
+ *
+ * A destructor of thread-specific data runs after its task was counted as ended: it
+ * must not spawn, and while it runs a shutdown waits for it whatever the deadline.
  */
 int spawn_shutdown(int64_t deadline);
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # need.sh NEED...: installs what this machine lacks of cc pkg-config check crypto c++ clang musl multilib
-# valgrind gcovr aarch64 (a cross compiler) qemu (for its programs) faketime.
+# valgrind gcovr python3 aarch64 (a cross compiler) qemu (for its programs) faketime.
 #
 # Says and does nothing when all is there.  Otherwise it installs, as root or through a sudo that asks nothing;
 # where it may not, it prints the command to type and exits with 1.
@@ -22,7 +22,7 @@ there()
 	clang) compiles clang -fsanitize=thread ;;
 	musl) command -v musl-gcc ;;
 	multilib) compiles gcc -m32 -idirafter "/usr/include/$(gcc -print-multiarch)" ;;
-	valgrind | gcovr) command -v "$1" ;;
+	valgrind | gcovr | python3) command -v "$1" ;;
 	aarch64) compiles aarch64-linux-gnu-gcc ;;
 	qemu) command -v qemu-aarch64 || command -v qemu-aarch64-static ;;
 	faketime) ls /usr/lib*/faketime/libfaketimeMT.so.1 /usr/lib/*/faketime/libfaketimeMT.so.1 2>/dev/null | grep -q . ;;

@@ -176,7 +176,7 @@ valgrind:
 		--leak-check=full --errors-for-leak-kinds=definite build/memcheck/test/run
 	+$(MAKE) --no-print-directory build/helgrind/test/run BUILD=build/helgrind CC=gcc CFLAGS='-O1 -g' \
 		CPPFLAGS='-include test/helgrind.h'
-	CK_EXCLUDE_TAGS='$(NOT_UNDER_VALGRIND) many-locks' $(VALGRIND) \
+	CK_EXCLUDE_TAGS='$(NOT_UNDER_VALGRIND) many-locks reused-lock' $(VALGRIND) \
 		--tool=helgrind --suppressions=test/helgrind.supp build/helgrind/test/run
 
 # ---- Installing ------------------------------------------------------------------------------------------------

@@ -46,17 +46,32 @@ void must(const char *format, ...)
 	ck_assert_msg(status == 0, "status %d of: %s\n%s", status, format, text);
 }
 
+/* Where everything is installed for the tests, what is missing is a mistake. */
+static int has(const char *what, int there, const char *text)
+{
+	ck_assert_msg(there || getenv("TEST_EVERY_COMPILER") == NULL, "%s: %s", what, text);
+	if (!there)
+		fprintf(stderr, "Not tested, because it is not here: %s\n", what);
+	return there;
+}
+
 int has_compiler(const char *compiler_and_flags)
 {
 	char text[200];
-	int has = command(text, sizeof text, "printf '#include <errno.h>\\nint main(void) { return 0; }\\n' | %s -x%s - -o /dev/null",
-	                  compiler_and_flags, strstr(compiler_and_flags, "++") ? "c++" : "c") == 0;
+	int status = command(text, sizeof text, "printf '#include <errno.h>\\nint main(void) { return 0; }\\n' | %s -x%s - -o /dev/null",
+	                     compiler_and_flags, strstr(compiler_and_flags, "++") ? "c++" : "c");
 
-	/* Where everything is installed for the tests, a missing compiler is a mistake. */
-	ck_assert_msg(has || getenv("TEST_EVERY_COMPILER") == NULL, "%s: %s", compiler_and_flags, text);
-	if (!has)
-		fprintf(stderr, "Not tested, because it is not here: %s\n", compiler_and_flags);
-	return has;
+	return has(compiler_and_flags, status == 0, text);
+}
+
+int has_runner(const char *compiler_and_flags, char runner[32])
+{
+	runner[0] = '\0';
+	if (strstr(compiler_and_flags, "-m32") == NULL)
+		return 1;
+	int status = command(runner, 32, "sh test/32-bit.sh");
+	runner[strcspn(runner, "\n")] = '\0';
+	return has("a kernel or qemu-i386 for 32 bit programs", status == 0, "");
 }
 
 void make_scratch(char path[64])

@@ -18,6 +18,9 @@ void must(const char *format, ...);
 /* Whether the machine has this compiler and it makes programs with these flags. */
 int has_compiler(const char *compiler_and_flags);
 
+/* Whether its programs can be run here, and what has to stand before their names. */
+int has_runner(const char *compiler_and_flags, char runner[32]);
+
 /* A new empty directory, and its end with all that is in it. */
 void make_scratch(char path[64]);
 void remove_scratch(const char *path);

@@ -1,6 +1,7 @@
 #!/bin/sh
 # need.sh NEED...: installs what this machine lacks of cc pkg-config check crypto c++ clang musl multilib
-# valgrind gcovr python3 aarch64 (a cross compiler) qemu (for its programs) faketime.
+# 32-bit (what runs multilib's programs) valgrind gcovr python3 aarch64 (a cross compiler) qemu (for its programs)
+# faketime.
 #
 # Says and does nothing when all is there.  Otherwise it installs, as root or through a sudo that asks nothing;
 # where it may not, it prints the command to type and exits with 1.
@@ -22,6 +23,7 @@ there()
 	clang) compiles clang -fsanitize=thread ;;
 	musl) command -v musl-gcc ;;
 	multilib) compiles gcc -m32 -idirafter "/usr/include/$(gcc -print-multiarch)" ;;
+	32-bit) sh "${0%/*}/32-bit.sh" ;;
 	valgrind | gcovr | python3) command -v "$1" ;;
 	aarch64) compiles aarch64-linux-gnu-gcc ;;
 	qemu) command -v qemu-aarch64 || command -v qemu-aarch64-static ;;
@@ -42,7 +44,7 @@ packages()
 	# Not gcc-multilib, which conflicts with the cross compilers; all it has besides is a link to <asm>.
 	apt-get:multilib) echo "gcc-$(gcc -dumpversion | cut -d. -f1)-multilib" ;;
 	apt-get:aarch64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
-	apt-get:qemu | dnf:qemu | pacman:qemu) echo qemu-user ;;
+	apt-get:qemu | dnf:qemu | pacman:qemu | apt-get:32-bit | dnf:32-bit | pacman:32-bit) echo qemu-user ;;
 	apt-get:faketime) echo faketime libfaketime ;;
 	dnf:cc | pacman:cc | brew:cc) echo gcc ;;
 	dnf:pkg-config) echo pkgconf-pkg-config ;;
@@ -57,6 +59,7 @@ packages()
 	apk:check) echo check-dev ;;
 	apk:crypto) echo openssl-dev ;;
 	apk:c++) echo g++ ;;
+	apk:32-bit) echo qemu-i386 ;;
 	apk:qemu) echo qemu-aarch64 ;;
 	pacman:crypto) echo openssl ;;
 	pacman:c++ | brew:c++) echo gcc ;;
@@ -65,7 +68,7 @@ packages()
 	brew:clang) echo llvm ;;
 	apk:pkg-config | pacman:pkg-config | brew:pkg-config) echo pkgconf ;;
 	*:faketime) echo libfaketime ;;
-	apk:musl | brew:musl | apk:multilib | brew:multilib | *:aarch64 | brew:qemu | brew:valgrind) ;;
+	apk:musl | brew:musl | apk:multilib | brew:multilib | *:aarch64 | brew:32-bit | brew:qemu | brew:valgrind) ;;
 	*) echo "$1" ;;
 	esac
 }

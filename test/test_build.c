@@ -134,13 +134,13 @@ static const char *const run_with[] = {
 START_TEST(it_builds_without_a_warning_and_runs)
 {
 	const char *compiler = run_with[_i];
+	char runner[32], run[48];
 
-	if (!has_compiler(compiler))
+	if (!has_compiler(compiler) || !has_runner(compiler, runner))
 		return;
 	must("cd '%s/two' && %s " WARNINGS " prog.c chan.c -o run%d", scratch, compiler, _i);
 	must("cd '%s/four' && %s " WARNINGS " prog.c chan.c spawn.c -o run%d", scratch, compiler, _i);
-	char run[16];
-	snprintf(run, sizeof run, "./run%d", _i);
+	snprintf(run, sizeof run, "%s ./run%d", runner, _i);
 	expect_squares("two", run);
 	expect_squares("four", run);
 }

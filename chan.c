@@ -43,6 +43,8 @@
 
 enum {
 	YIELDS = 8,             /* looks with a sched_yield between them, after the spinning */
+	GOOD_YIELDS = 2,        /* with more of them it does not count as a success */
+	PROBE = 32,             /* a thread without patience looks in one wait of so many */
 	LOCK_TRIES = 100,       /* looks at a taken lock before sleeping on it */
 	FEW_CASES = 16,         /* a select of so many allocates nothing */
 	SMALL_ELEMENT = 4096    /* bytes: discarding so much allocates nothing */
@@ -219,26 +221,29 @@ static bool spin(bool (*done)(void *what), void *what, int looks)
 }
 
 /*
- * Waits until done(what), but not for long: spins, then yields.  How long a thread
- * spins follows from how it went before: a success doubles its patience, up to
- * CHAN_SPIN looks, a failure halves it.
+ * Waits until done(what), but not for long: spins, then yields.  How long follows from
+ * how it went before in this thread: a success makes it patient again, each failure
+ * halves its patience, down to sleeping at once; then one wait in PROBE tries anew.
+ * Success after many yields is a failure: on a CPU where many threads take turns it is
+ * cheaper to sleep (a token round 503 threads: 2.5 times).
  */
 static bool linger(bool (*done)(void *what), void *what)
 {
-	static _Thread_local int patience = CHAN_SPIN;
+	static _Thread_local int patience = CHAN_SPIN, slept;
 	bool yes = done(what);
+	int yields = 0;
 
 	if (yes || CHAN_SPIN == 0)
 		return yes;
-	yes = spin(done, what, patience);
-	for (int i = 0; i < YIELDS && !yes; i++) {
+	if (patience == 0 && ++slept < PROBE)
+		return false;
+	slept = 0;
+	yes = spin(done, what, patience > 0 ? patience : CHAN_SPIN);
+	while (!yes && yields++ < YIELDS) {
 		sched_yield();
 		yes = done(what);
 	}
-	if (yes)
-		patience = patience < CHAN_SPIN / 2 ? 2 * patience : CHAN_SPIN;
-	else
-		patience = patience / 2 + 1;
+	patience = yes && yields <= GOOD_YIELDS ? CHAN_SPIN : patience / 2;
 	return yes;
 }
 

@@ -834,6 +834,16 @@ static bool may_recv(void *ch)
 	return count(c) > 0 || closed(c);
 }
 
+/* The usual case, in half the steps: one value, and nobody to wake.  Caller holds the lock. */
+static bool move_one(chan *c, enum chan_op op, void *value)
+{
+	if (c->waiters > 0)
+		return false;
+	if (op == CHAN_OP_RECV)
+		return take(c, value, 1) == 1;
+	return !closed(c) && put(c, value, 1) == 1;
+}
+
 /*
  * Sends or receives n values at most, and at least `least` unless the channel is
  * closed or the deadline comes.  *moved says how many, whatever is returned.
@@ -849,6 +859,11 @@ static int transfer(chan *c, enum chan_op op, void *values, size_t least, size_t
 	if (c->capacity > 0 && deadline > 0)
 		linger(op == CHAN_OP_SEND ? may_send : may_recv, c);
 	lock(c);
+	if (n == 1 && move_one(c, op, values)) {
+		unlock(c);
+		*moved = 1;
+		return 0;
+	}
 	for (;;) {
 		void *rest = element(values, *moved, elem_size);
 		*moved += op == CHAN_OP_SEND ? send_some(c, rest, n - *moved, &up) : recv_some(c, rest, n - *moved, &up);

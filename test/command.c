@@ -64,6 +64,21 @@ int has_compiler(const char *compiler_and_flags)
 	return has(compiler_and_flags, status == 0, text);
 }
 
+int must_with(const char *compiler_and_flags, const char *format, ...)
+{
+	char text[3000];
+	va_list arguments;
+
+	va_start(arguments, format);
+	int status = run(text, sizeof text, format, arguments);
+	va_end(arguments);
+	if (status == 0)
+		return 1;
+	/* Asked only now, because most machines have it and asking takes as long as the work. */
+	ck_assert_msg(!has_compiler(compiler_and_flags), "status %d of: %s\n%s", status, format, text);
+	return 0;
+}
+
 int has_runner(const char *compiler_and_flags, char runner[32])
 {
 	runner[0] = '\0';

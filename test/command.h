@@ -18,6 +18,10 @@ void must(const char *format, ...);
 /* Whether the machine has this compiler and it makes programs with these flags. */
 int has_compiler(const char *compiler_and_flags);
 
+/* As must, but where the machine has no such compiler it need not succeed; whether it did. */
+__attribute__((format(printf, 2, 3)))
+int must_with(const char *compiler_and_flags, const char *format, ...);
+
 /* Whether its programs can be run here, and what has to stand before their names. */
 int has_runner(const char *compiler_and_flags, char runner[32]);
 

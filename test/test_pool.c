@@ -788,7 +788,7 @@ END_TEST
 
 /* ---- Fork ----------------------------------------------------------------------------------- */
 
-enum { ALL_WELL = 23 };
+enum { ALL_WELL = 23, CHILDS_TASKS = 3 };
 
 /* What a child must be able to do; a step that fails is its exit status. */
 static int try_pool(void)
@@ -799,20 +799,20 @@ static int try_pool(void)
 	if (now.threads + now.idle + now.started + now.tasks != 0)
 		return 1;
 	atomic_store(&run, 0);
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < CHILDS_TASKS; i++)
 		if (waitgroup_go(&wg, count, "x", 1) != 0)
 			return 2;
 	waitgroup_wait(&wg);
 	waitgroup_destroy(&wg);
-	if (atomic_load(&run) != 20)
+	if (atomic_load(&run) != CHILDS_TASKS)
 		return 3;
 	now = stats();
-	if (now.threads != now.idle || now.tasks != 20)
+	if (now.threads != now.idle || now.tasks != CHILDS_TASKS)
 		return 4;
 	if (spawn_shutdown(CHAN_FOREVER) != 0)
 		return 5;
 	now = stats();
-	return now.threads != 0 || now.tasks != 20 ? 6 : ALL_WELL;
+	return now.threads != 0 || now.tasks != CHILDS_TASKS ? 6 : ALL_WELL;
 }
 
 /* Waits for the child; a signal that ended it is 1000 and more. */

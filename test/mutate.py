@@ -1,188 +1,467 @@
 #!/usr/bin/env python3
 """mutate.py - changes chan.c and spawn.c in small ways and sees whether the tests notice
 
-    test/mutate.py [--list] [--only FILE[:LINE]] [--sample N] [--seed N] [--jobs N]
+    test/mutate.py [--list] [--doubt] [--only FILE[:FUNCTION]] [--sample N] [--seed N] [--jobs N]
 
-Each mutant is one small change to a copy of the sources.  The tests run against it from
-the fastest to the slowest until one fails: then the mutant is killed.  A hang is a
-failure too.  Survivors that are known stand in mutants.txt, each with the reason why no
-test can tell it from the original (equivalent) or why none does yet (gap); one that is not
-there makes the exit status 1.  The score counts all mutants that are not equivalent.
+Each mutant is one small change: a condition negated, a statement dropped, a lock and its unlock
+dropped, signal for broadcast and (a dropped statement) none for signal, a bound or a constant off by
+one, operands or arguments swapped, another operator, errno, queue or memory order.  Explorer, tests
+and soak run against it, the cheapest first, until one fails: then it is killed.  A hang is a failure.
+
+A mutant that gives the same object code as the original at -O2 is equivalent, and so is one that
+mutants.txt says is, with the reason (they are not run, but with --doubt).  Every other survivor must stand there too, as a gap, with the
+reason why no test sees it.  One that does not, one that is killed although it is called equivalent,
+and an entry without a mutant make the exit status 1.
+
+build/mutants.jsonl remembers verdicts: that a mutant is killed for as long as its function reads the
+same, that it survives for as long as sources and tests do.  Without it everything is tried again.
 """
 import argparse
 import concurrent.futures
+import hashlib
+import json
 import os
+import queue
 import random
 import re
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 KNOWN = os.path.join(TOP, "test", "mutants.txt")
-CFLAGS = "-std=c11 -g -O1 -pthread -w".split()
+MEMORY = os.path.join(TOP, "build", "mutants.jsonl")
+SOURCES = ("chan.c", "spawn.c")
 
-# What to run on a mutant in directory {dir}: name, command, seconds.
-KILLERS = [
-    ("soak", "cc {flags} -DCHAN_SPIN=0 test/soak.c -o {dir}/soak && {dir}/soak 2 1", 20),
-    ("explore", "make -s explore-short BUILD={dir}/build", 240),
-    ("test", "make -s test BUILD={dir}/build CK_FORK=yes", 400),
-]
+# ---- What is changed ---------------------------------------------------------------------------------
+
+OPERAND = r"[\w.>\[\]*&-]*[\w\]]"
+DECLARATION = (r"(static|const|struct|size_t|int|int64_t|uint64_t|bool|void|unsigned|volatile|long|chan \*|pthread_\w+_t"
+               r"|sigset_t|spawn_options|alignas|waitgroup \*?\w+ =)\b")
 
 # (what, pattern, replacement): tried at every place of every line of code.
 RULES = [
-    ("negate", r"\b(if|while) \((.*)\)( \{)?$", r"\1 (!(\2))\3"),
-    ("negate loop", r"^\} while \((.*)\);$", r"} while (!(\1));"),
+    ("negate", r"\b(if|while) \((?![^&|]+ [!=]= [^&|]+$)(.*)\)( \{)?$", r"\1 (!(\2))\3"),
+    ("negate", r"^(\} )?while \((.*)\);$", r"\1while (!(\2));"),
+    ("negate", r"\bfor \(([^;]*); ([^;]+); ([^;]*)\)( \{)?$", r"for (\1; !(\2); \3)\4"),
+    ("other arm", r" \? ([^?:]+) : ([^?:;,)]+)", r" ? \2 : \1"),
     ("and/or", r"&&", "||"),
-    ("or/and", r"\|\|", "&&"),
-    ("less or equal", r" < ", " <= "),
-    ("less", r" <= ", " < "),
-    ("greater or equal", r" > ", " >= "),
-    ("greater", r" >= ", " > "),
-    ("unequal", r" == ", " != "),
+    ("and/or", r"\|\|", "&&"),
+    ("bound", r" < ", " <= "),
+    ("bound", r" <= ", " < "),
+    ("bound", r" > ", " >= "),
+    ("bound", r" >= ", " > "),
+    ("swap", r" < ", " > "),
+    ("swap", r" > ", " < "),
+    ("swap", r" <= ", " >= "),
+    ("swap", r" >= ", " <= "),
+    ("equal", r" == ", " != "),
     ("equal", r" != ", " == "),
-    ("minus", r" \+ ", " - "),
-    ("plus", r" - ", " + "),
-    ("decrement", r"\+\+", "--"),
-    ("increment", r"--", "++"),
-    ("subtract", r" \+= ", " -= "),
-    ("add", r" -= ", " += "),
-    ("one more", r"(?<![\w.])(0|1|2)(?![\w.])", lambda m: str(int(m.group(0)) + 1)),
+    ("operator", r" \+ ", " - "),
+    ("operator", r" - ", " + "),
+    ("operator", r" \* ", " / "),
+    ("operator", r" / ", " * "),
+    ("operator", r" % ", " / "),
+    ("operator", r" << ", " >> "),
+    ("operator", r" >> ", " << "),
+    ("operator", r" & ", " | "),
+    ("operator", r" \| ", " & "),
+    ("operator", r" \^ ", " | "),
+    ("operator", r"\+\+", "--"),
+    ("operator", r"--", "++"),
+    ("operator", r" \+= ", " -= "),
+    ("operator", r" -= ", " += "),
+    ("operator", r" \*= ", " /= "),
+    ("swap", rf"(?<!\w)({OPERAND}) (-|/|%|<<|>>) ({OPERAND})", r"\3 \2 \1"),
+    ("swap", rf"\b(\w+)\(({OPERAND}), ({OPERAND})", r"\1(\3, \2"),
+    ("one more", r"(?<![\w.])(\d+)(?=u?\b)(?!\.)", lambda m: str(int(m.group(0)) + 1)),
+    ("one less", r"(?<![\w.])([1-9]\d*)(?=u?\b)(?!\.)", lambda m: str(int(m.group(0)) - 1)),
     ("false", r"\btrue\b", "false"),
     ("true", r"\bfalse\b", "true"),
     ("broadcast", r"pthread_cond_signal\(", "pthread_cond_broadcast("),
     ("signal", r"pthread_cond_broadcast\(", "pthread_cond_signal("),
-    ("relaxed", r"memory_order_(acquire|release|acq_rel)", "memory_order_relaxed"),
-    ("other side", r"->receivers\b", "->senders"),
-    ("other side", r"->senders\b", "->receivers"),
+    ("order", r"memory_order_(acquire|release|acq_rel|seq_cst)", "memory_order_relaxed"),
+    ("order", r"memory_order_acq_rel", "memory_order_acquire"),
+    ("order", r"memory_order_acq_rel", "memory_order_release"),
+    ("other side", r"\breceivers\b", "senders"),
+    ("other side", r"\bsenders\b", "receivers"),
     ("next/prev", r"->next\b", "->prev"),
+    ("next/prev", r"->prev\b", "->next"),
     ("first/last", r"->first\b", "->last"),
-    ("NULL", r"return (w|s|done|chosen|memory|c);$", "return NULL;"),
-    ("drop", r"^(?!return|break|continue|case|default|goto|static|const|struct|size_t|int |bool |void |unsigned|volatile"
-             r"|chan \*|pthread_\w+_t |sigset_t|uint|alignas|\}|\{|#|enum|if|for|while|do\b|else|waitgroup \w+ =).*;$", ";"),
-    ("skip return", r"^return;$", ";"),
+    ("first/last", r"->last\b", "->first"),
+    ("success", r"return (err|E[A-Z]+)\b", "return 0"),
+    ("drop", rf"^(?!{DECLARATION}|return\b|goto\b|case\b|default\b|\}}|\{{|#|enum|if\b|for\b|while\b|do\b|else\b).*;$", ";"),
     ("other errno", r"\bEPIPE\b", "ETIMEDOUT"),
     ("other errno", r"\bETIMEDOUT\b", "EPIPE"),
+    ("other errno", r"\bEAGAIN\b", "ENOMEM"),
+    ("other errno", r"\bENOMEM\b", "EAGAIN"),
+    ("other errno", r"\bEINVAL\b", "EPIPE"),
 ]
+RETURNS_POINTER = ("NULL", r"return (?!NULL)([\w>.-]+);$", "return NULL;")
+RETURNS_BOOL = ("negate", r"^return (?!true;|false;)(.*);$", r"return !(\1);")
+GUARDED = ("drop", r"^return\b.*;$", ";")               # a return that does not end its function
+CONSTANT = [rule for rule in RULES if rule[0] in ("one more", "one less", "false", "true")]
 
 
-def code_lines(text):
-    """(number, indentation, code without comment) of the lines inside functions."""
-    inside = comment = False
-    for number, line in enumerate(text.split("\n")):
-        if line.startswith("}"):
-            inside = False
-        stripped = line.strip()
-        if comment or stripped.startswith("/*"):
-            comment = "*/" not in stripped
-            continue
-        if inside and stripped and not stripped.startswith("#"):
-            code = re.sub(r"\s*/\*.*?\*/", "", stripped)
-            yield number, line[: len(line) - len(line.lstrip())], code
-        if line == "{":
-            inside = True
+class Mutant:
+    def __init__(self, name, number, function, what, code, changed, source):
+        self.name, self.number, self.source = name, number, source
+        self.key = f"{name}: {function[0]}: {what}: {code}  =>  {changed}"
+        self.function = digest(function[1])             # as it is without the change
 
 
-def mutants(name):
-    text = open(os.path.join(TOP, name)).read()
-    lines = text.split("\n")
-    for number, indent, code in code_lines(text):
-        for what, pattern, replacement in RULES:
-            for match in re.finditer(pattern, code):
-                changed = code[: match.start()] + match.expand(replacement) + code[match.end():] \
-                    if isinstance(replacement, str) else code[: match.start()] + replacement(match) + code[match.end():]
-                if changed != code:
-                    yield name, number + 1, what, code, changed, \
-                        "\n".join(lines[:number] + [indent + changed] + lines[number + 1:])
-    yield from lock_pairs(name, lines)
+def digest(*texts):
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
 
 
-def lock_pairs(name, lines):
-    """Each function with one lock and one unlock loses both."""
-    start = None
+def functions(lines):
+    """(name, first, last) of each function body; then of the lines between them, as 'file'."""
+    start, outside = None, 0
     for number, line in enumerate(lines):
         if line == "{":
             start = number
         if line == "}" and start is not None:
-            body = range(start, number)
-            locks = [i for i in body if re.match(r"\s+(pthread_mutex_)?lock(_pool)?\(", lines[i])]
-            unlocks = [i for i in body if re.match(r"\s+(pthread_mutex_)?unlock(_pool)?\(", lines[i])]
-            if len(locks) == 1 and len(unlocks) == 1:
-                changed = ["" if i in locks + unlocks else text for i, text in enumerate(lines)]
-                yield name, locks[0] + 1, "lock pair", lines[locks[0]].strip(), "(no lock)", "\n".join(changed)
-            start = None
+            yield re.findall(r"(\w+)\(", lines[start - 1])[0], start + 1, number, lines[start - 1]
+            yield "file", outside, start - 1, ""
+            start, outside = None, number + 1
 
 
-def key(mutant):
-    name, _, what, code, changed, _ = mutant
-    return f"{name}: {what}: {code}  =>  {changed}"
+def places(lines):
+    """(number, indentation, code without comment, rules, function) of each line that is code.
+
+    What stands under CHAN_CHECK belongs to the tests, and is not changed.
+    """
+    checks, skip = set(), False
+    for number, line in enumerate(lines):
+        skip = line == "#ifdef CHAN_CHECK" or (skip and not re.match(r"#(else|endif)", line))
+        if skip:
+            checks.add(number)
+    for name, first, last, head in functions(lines):
+        rules = CONSTANT if name == "file" else list(RULES)
+        if re.match(r"(static )?bool ", head):
+            rules.append(RETURNS_BOOL)
+        if re.match(r"(static )?.*\*\w+\(", head):
+            rules.append(RETURNS_POINTER)
+        comment = enum = False
+        for number in range(first, last):
+            stripped = lines[number].strip()
+            if comment or stripped.startswith("/*"):
+                comment = "*/" not in stripped
+                continue
+            code = re.sub(r"\s*/\*.*?\*/", "", stripped)
+            enum = name == "file" and (code.startswith("enum {") or (enum and "}" not in code))
+            constant = enum or re.match(r"#define \w+ .*\d|(static )?\w+ \w+ = \{.*\d", code)
+            if code and number not in checks and (constant if name == "file" else not code.startswith("#")):
+                indent = lines[number][: len(lines[number]) - len(lines[number].lstrip())]
+                guarded = [GUARDED] if len(indent) > 1 and name != "file" else []
+                text = code if name == "file" else "\n".join(lines[first - 1: last])
+                yield number, indent, code, rules + guarded, (name, text)
 
 
-def run(command, seconds, cwd):
-    try:
-        done = subprocess.run(["timeout", "-k", "5", str(seconds), "sh", "-c", command], cwd=cwd,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        return done.returncode == 0
-    except OSError as error:
-        sys.exit(f"mutate: {error}")
+def mutants(name):
+    with open(os.path.join(TOP, name), encoding="utf-8") as source:
+        lines = source.read().split("\n")
+    for number, indent, code, rules, function in places(lines):
+        for what, pattern, replacement in rules:
+            for match in re.finditer(pattern, code):
+                new = replacement(match) if callable(replacement) else match.expand(replacement)
+                changed = code[: match.start()] + new + code[match.end():]
+                text = "\n".join(lines[:number] + [indent + changed] + lines[number + 1:])
+                yield Mutant(name, number, function, what, code, changed, text)
+    for function, first, last, _ in functions(lines):
+        if function != "file":
+            yield from lock_pairs(name, lines, (function, "\n".join(lines[first - 1: last])), range(first, last))
 
 
-def judge(mutant):
-    """The name of the killer, 'compiler', or None."""
-    name, source = mutant[0], mutant[5]
-    with tempfile.TemporaryDirectory(prefix="mutant") as place:
-        tree = os.path.join(place, "tree")
-        shutil.copytree(TOP, tree, ignore=shutil.ignore_patterns("build", ".git"))
-        with open(os.path.join(tree, name), "w") as out:
-            out.write(source)
-        if not run(f"cc {' '.join(CFLAGS)} -c {name} -o {place}/mutant.o", 60, tree):
-            return "compiler"
-        for killer, command, seconds in KILLERS:
-            if not run(command.format(dir=place, flags=" ".join(CFLAGS)), seconds, tree):
-                return killer
-    return None
+def lock_pairs(name, lines, function, body):
+    """Each lock is dropped with the next unlock after it, and with all of them."""
+    locks = [i for i in body if re.match(r"\s+(pthread_mutex_)?lock(_pool)?\(", lines[i])]
+    unlocks = [i for i in body if re.match(r"\s+(pthread_mutex_)?unlock(_pool)?\(", lines[i])]
+    for lock in locks:
+        after = [i for i in unlocks if i > lock]
+        for count in {1, len(after)} if after else ():
+            without = {lock, *after[:count]}
+            text = "\n".join("" if i in without else line for i, line in enumerate(lines))
+            yield Mutant(name, lock, function, "lock pair", lines[lock].strip(), f"no lock, {count} unlocks less", text)
 
+
+def all_mutants():
+    """Without those whose text is the original's or another mutant's."""
+    seen, keys = set(), {}
+    for name in SOURCES:
+        with open(os.path.join(TOP, name), encoding="utf-8") as source:
+            seen.add((name, source.read().replace(" ", "")))
+        for m in mutants(name):
+            same = (name, m.source.replace(" ", ""))
+            if same in seen:
+                continue
+            seen.add(same)
+            keys[m.key] = keys.get(m.key, 0) + 1
+            if keys[m.key] > 1:
+                m.key += f"  ({keys[m.key]})"
+            yield m
+
+
+# ---- What it runs against ----------------------------------------------------------------------------
+
+FLAGS = ["CFLAGS=-O1", "WARNINGS=-w"]
+EXPLORE = "build/explore/explore"
+NAPS = "build/explore/explore-naps"
+RUN = "build/test/run"
+SOAK = "build/test/soak"
+
+
+def explore(name, seconds):
+    return f"explore {name}", EXPLORE, [EXPLORE, "--short", "--only", name], seconds
+
+
+def suite(name):
+    return f"test {name}", RUN, [RUN, name], 25
+
+
+# (name, what make builds for it, command, seconds without a word after which it hangs), the cheapest first.
+KILLERS = {
+    "chan.c": [
+        *(explore(name, 30) for name in ("life", "pairs", "pool", "fours-deep", "faults-pool", "fours", "triples", "faults-pairs")),
+        ("explore lost-signals", NAPS, [NAPS, "--naps", "--short"], 30),
+        *(suite(name) for name in ("typed", "elements", "bulk", "close", "limits", "faults", "select", "regress", "stress")),
+        ("soak", SOAK, [SOAK, "1", "1"], 25),
+    ],
+    "spawn.c": [
+        *(explore(name, 30) for name in ("pool", "faults-pool")),
+        *(suite(name) for name in ("waitgroup", "tasks", "faults", "pool")),
+    ],
+}
+ENVIRONMENT = {"BUILD": "build", "TEST_ROUNDS": "1", "TEST_SEED": "1", "CK_TIMEOUT_MULTIPLIER": "0.34",
+               "CK_EXCLUDE_TAGS": "large program", "CK_TAP_LOG_FILE_NAME": "-"}
+
+
+def limits():
+    """Soft ones: tests set limits of their own."""
+    for what, amount in ((resource.RLIMIT_AS, 6 << 30), (resource.RLIMIT_CPU, 120), (resource.RLIMIT_CORE, 0)):
+        resource.setrlimit(what, (amount, resource.getrlimit(what)[1]))
+
+
+def end_session(session):
+    """Ends all that was started in it: Check makes a process group of each test."""
+    for _ in range(20):
+        left = []
+        for entry in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                if os.getsid(int(entry)) == session:
+                    left.append(int(entry))
+                    os.kill(int(entry), signal.SIGKILL)
+            except OSError:
+                pass
+        if not left:
+            return
+        time.sleep(0.05)
+
+
+def read_lines(stream, lines):
+    for line in stream:
+        lines.put(line)
+    lines.put(None)
+
+
+class Tree:
+    """A copy of the sources and all that is built from them, where one mutant at a time takes its original's place."""
+
+    def __init__(self, place, model=None):
+        self.place = place
+        if model:
+            shutil.copytree(model.place, place)
+        else:
+            shutil.copytree(TOP, place, ignore=shutil.ignore_patterns("build", ".git", "__pycache__"))
+            if not self.make(EXPLORE, NAPS, RUN, SOAK):
+                sys.exit("mutate: the original does not build")
+        self.objects = model.objects if model else {name: self.compile(name) for name in SOURCES}
+
+    def make(self, *targets):
+        return subprocess.run(["make", "-s", *FLAGS, *targets], cwd=self.place, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+    def compiles(self, name):
+        """A pointer for a number, or of another type, is an error too."""
+        return subprocess.run(["cc", "-std=c11", "-pthread", "-fsyntax-only", "-Werror=incompatible-pointer-types",
+                               "-Werror=int-conversion", name], cwd=self.place, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+    def compile(self, name):
+        """The object code."""
+        out = os.path.join(self.place, "mutant.o")
+        subprocess.run(["cc", "-std=c11", "-O2", "-pthread", "-w", "-c", name, "-o", out], cwd=self.place, check=True)
+        with open(out, "rb") as code:
+            return code.read()
+
+    def fails(self, command, silence):
+        """Runs it; whether it failed, or said nothing for so many seconds."""
+        environment = dict(os.environ, **ENVIRONMENT)
+        if command[0] == RUN:
+            environment["CK_RUN_SUITE"] = command[1]
+        with subprocess.Popen(command, cwd=self.place, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=limits) as process:
+            lines = queue.Queue()
+            threading.Thread(target=read_lines, args=(process.stdout, lines), daemon=True).start()
+            try:
+                failed = any(line.startswith(b"not ok") for line in iter(lambda: lines.get(timeout=silence), None))
+                failed = failed or process.wait(silence) != 0
+            except (queue.Empty, subprocess.TimeoutExpired):
+                failed = True
+            end_session(process.pid)
+        return failed
+
+    def expect_success(self, memory):
+        original = Mutant("original", 0, ("", ""), "", "", "", "")
+        if memory.recall(original)[0]:
+            return
+        for killer, _, command, silence in KILLERS["chan.c"] + KILLERS["spawn.c"]:
+            if self.fails(command, silence):
+                sys.exit(f"mutate: {killer} fails without any change")
+        memory.note(original, "survived", 0)
+
+    def judge(self, mutant, hint):
+        """The name of the killer; 'compiler', 'same code', or 'survived'."""
+        original = os.path.join(TOP, mutant.name)
+        here = os.path.join(self.place, mutant.name)
+        try:
+            with open(here, "w", encoding="utf-8") as out:
+                out.write(mutant.source)
+            if not self.compiles(mutant.name):
+                return "compiler"
+            return self.first_killer(mutant, hint)
+        finally:
+            shutil.copyfile(original, here)
+
+    def first_killer(self, mutant, hint):
+        """The one that killed it before is asked first.  What the explorer lets pass may be the same code."""
+        built, compared = set(), False
+        for name, target, command, silence in sorted(KILLERS[mutant.name], key=lambda k: k[0] != hint):
+            if target == RUN and not compared:
+                compared = True
+                if self.compile(mutant.name) == self.objects[mutant.name]:
+                    return "same code"
+            if target not in built and not self.make(target):
+                return "compiler"
+            built.add(target)
+            if self.fails(command, silence):
+                return name
+        return "survived"
+
+
+# ---- Verdicts ----------------------------------------------------------------------------------------
 
 def known_survivors():
-    known = {}
-    if os.path.exists(KNOWN):
-        for line in open(KNOWN):
-            match = re.match(r"(equivalent|gap): (.*?)  #  (.*)", line.rstrip("\n"))
-            if match:
-                known[match.group(2)] = match.group(1)
+    """Of mutants.txt: key -> 'equivalent' or 'gap'.  A reason stands in a line of its own, the mutants below it."""
+    known, kind = {}, None
+    with open(KNOWN, encoding="utf-8") as text:
+        for line in filter(str.strip, text):
+            if line.startswith("\t") and kind:
+                known[line.strip()] = kind
+            elif not line.startswith("#"):
+                kind = line.split(":")[0]
+                if kind not in ("equivalent", "gap"):
+                    sys.exit(f"mutate: {KNOWN}: neither equivalent nor gap: {line}")
     return known
 
 
+def everything():
+    """Digest of what can change a verdict: sources, tests and how they are built."""
+    texts = []
+    for place, _, names in sorted(os.walk(os.path.join(TOP, "test"))):
+        texts += [os.path.join(place, name) for name in sorted(names) if name.endswith((".c", ".h", ".mk", "symbols.txt"))]
+    return digest(*(open(path, encoding="utf-8").read() for path in
+                    texts + [os.path.join(TOP, name) for name in ("chan.c", "chan.h", "spawn.c", "spawn.h", "Makefile")]))
+
+
+class Memory:
+    def __init__(self):
+        self.past, self.now = {}, everything()
+        os.makedirs(os.path.dirname(MEMORY), exist_ok=True)
+        if os.path.exists(MEMORY):
+            with open(MEMORY, encoding="utf-8") as text:
+                self.past = {entry["key"]: entry for entry in map(json.loads, text)}
+        self.file = open(MEMORY, "a", encoding="utf-8")
+
+    def recall(self, mutant):
+        """The verdict, if it still holds; and the killer of before."""
+        entry = self.past.get(mutant.key, {"verdict": None})
+        verdict = entry["verdict"]
+        holds = verdict and (entry["everything"] == self.now or
+                             (verdict not in ("survived", "same code") and entry["function"] == mutant.function))
+        return verdict if holds else None, verdict
+
+    def note(self, mutant, verdict, seconds):
+        print(json.dumps({"key": mutant.key, "verdict": verdict, "seconds": round(seconds, 1), "function": mutant.function,
+                          "everything": self.now}), file=self.file, flush=True)
+
+
+def judge_all(every, jobs, settled):
+    """Yields (mutant, verdict) in order; what is settled is not run."""
+    memory, trees = Memory(), queue.Queue()
+    with tempfile.TemporaryDirectory(prefix="mutants") as place:
+        first = Tree(os.path.join(place, "1"))
+        first.expect_success(memory)
+        trees.put(first)
+        for job in range(2, jobs + 1):
+            trees.put(Tree(os.path.join(place, str(job)), first))
+
+        def judge(mutant):
+            verdict, hint = ("survived", None) if mutant.key in settled else memory.recall(mutant)
+            if not verdict:
+                tree = trees.get()
+                start = time.monotonic()
+                verdict = tree.judge(mutant, hint)
+                trees.put(tree)
+                memory.note(mutant, verdict, time.monotonic() - start)
+            return verdict
+
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            yield from zip(every, pool.map(judge, every))
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--doubt", action="store_true", help="run those too that mutants.txt calls equivalent")
     parser.add_argument("--only", default="")
     parser.add_argument("--sample", type=int)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
 
-    every = [m for name in ("chan.c", "spawn.c") for m in mutants(name) if f"{m[0]}:{m[1]}".startswith(options.only)]
+    every = list(all_mutants())
+    stale = set(known_survivors()) - {m.key for m in every}
+    every = [m for m in every if m.key.replace(": ", ":").startswith(options.only)]
     if options.sample and options.sample < len(every):
         every = random.Random(options.seed).sample(every, options.sample)
     if options.list:
-        print("\n".join(f"{m[0]}:{m[1]}: {m[2]}: {m[3]}  =>  {m[4]}" for m in every))
+        print("\n".join(m.key for m in every))
         return 0
 
-    known, counts, unknown = known_survivors(), {}, []
-    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        for mutant, verdict in zip(every, pool.map(judge, every)):
-            verdict = verdict or known.get(key(mutant), "survived")
-            counts[verdict] = counts.get(verdict, 0) + 1
-            if verdict == "survived":
-                unknown.append(mutant)
-                print(f"survived: {mutant[0]}:{mutant[1]}: {key(mutant)}", flush=True)
-    counted = len(every) - counts.get("compiler", 0) - counts.get("equivalent", 0)
-    killed = sum(counts.get(name, 0) for name, _, _ in KILLERS)
-    print(", ".join(f"{verdict}: {n}" for verdict, n in sorted(counts.items())))
-    print(f"mutation score: {killed} of {counted} killed, {100 * killed / max(counted, 1):.1f} %")
-    return 1 if unknown else 0
+    known, counts, wrong = known_survivors(), {}, 0
+    settled = set() if options.doubt else {key for key, kind in known.items() if kind == "equivalent"}
+    for mutant, verdict in judge_all(every, options.jobs, settled):
+        reason = known.get(mutant.key)
+        if verdict == "survived" and reason:
+            verdict = reason
+        elif verdict == "survived" or (reason == "equivalent" and verdict != "same code"):
+            wrong += 1
+            print(f"{verdict}{', but called equivalent' if reason else ''}: {mutant.key}", flush=True)
+        counts[verdict] = counts.get(verdict, 0) + 1
+    for key in sorted(stale):
+        print(f"no such mutant any more: {key}")
+    for verdict, n in sorted(counts.items(), key=lambda item: -item[1]):
+        print(f"{n:5} {verdict}")
+    killed = sum(n for verdict, n in counts.items() if verdict.startswith(("explore", "test", "soak")))
+    counted = killed + counts.get("gap", 0) + counts.get("survived", 0)
+    print(f"mutation score: {killed} of {counted} mutants killed, {100 * killed / max(counted, 1):.1f} %; "
+          f"{counts.get('equivalent', 0) + counts.get('same code', 0)} more are equivalent, {counts.get('compiler', 0)} are no C")
+    return 1 if wrong or stale else 0
 
 
 if __name__ == "__main__":

@@ -230,6 +230,7 @@ void __wrap_free(void *memory)
 {
 	atomic_fetch_sub(&held, memory != NULL);
 	__real_free(memory);
+	errno = ENOMEM;                 /* as it may where the system is older than POSIX.1-2024 */
 }
 
 enum { TASKS = 3, CASES = 20, BIG = 5000, BIG_ONES = 4 };
@@ -421,6 +422,39 @@ START_TEST(whichever_call_fails_nothing_is_lost_and_no_memory_kept)
 	ck_assert_int_gt(n, 1);
 #endif
 	play_all();
+}
+END_TEST
+
+/* Rule 24.  The limits are those of chan.h; one more needs memory, and without it nothing happens. */
+START_TEST(a_select_of_16_cases_and_a_discard_of_4096_bytes_take_no_memory)
+{
+	static unsigned char element[4097] = { 1 };
+	size_t size = _i == 0 ? 4096 : 4097, n = _i == 0 ? 16 : 17;
+	int expected = _i == 0 ? 0 : ENOMEM, v, err[3];
+	chan *ready = chan_new(sizeof(int), 1), *never = chan_new(sizeof(int), 1), *big = chan_new(size, 2);
+	chan_case cases[17], discard = chan_on_recv(big, NULL);
+
+	for (size_t i = 0; i < n; i++)
+		cases[i] = chan_on_recv(i == 0 ? ready : never, &v);
+	atomic_store(&dropped, 0);
+	chan_set_drop(big, count_drop);
+	ck_assert_int_eq(chan_send(ready, &(int){ 1 }), 0);
+	ck_assert_int_eq(chan_send(big, element), 0);
+	ck_assert_int_eq(chan_send(big, element), 0);
+	let_fail(MALLOC, 1, INT_MAX);
+	err[0] = chan_select(cases, n, CHAN_FOREVER);
+	err[1] = chan_recv(big, NULL);
+	err[2] = chan_select(&discard, 1, CHAN_FOREVER);
+	let_fail(MALLOC, 0, 0);
+	ck_assert_int_eq(err[0], 0);
+	ck_assert_int_eq(cases[0].err, expected);
+	ck_assert_int_eq(err[1], expected);
+	ck_assert_int_eq(err[2], 0);
+	ck_assert_int_eq(discard.err, expected);
+	ck_assert_int_eq(atomic_load(&dropped), expected == 0 ? 2 : 0);
+	chan_free(ready);
+	chan_free(never);
+	chan_free(big);
 }
 END_TEST
 
@@ -985,6 +1019,7 @@ Suite *faults_suite(void)
 #ifdef __ELF__
 	tc = add_case(suite, "calls", 60, NULL);
 	tcase_add_loop_test(tc, whichever_call_fails_nothing_is_lost_and_no_memory_kept, 0, 2 * ANY + 2);
+	tcase_add_loop_test(tc, a_select_of_16_cases_and_a_discard_of_4096_bytes_take_no_memory, 0, 2);
 	tcase_add_test(tc, a_stack_of_half_the_address_space_that_is_refused_is_eagain);
 #endif
 #ifndef CHAN_PORTABLE

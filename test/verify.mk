@@ -5,8 +5,10 @@
 # ---- Failing calls -----------------------------------------------------------------------------------------------
 
 # test_faults.c lets these fail: in the test program the linker leads every call of them there.  Not known to macOS.
-WRAPPED = malloc free clock_gettime pthread_mutex_init pthread_cond_init pthread_condattr_init pthread_condattr_setclock \
-	pthread_attr_init pthread_attr_setstacksize pthread_create
+WRAPPED = malloc free clock_gettime pthread_create \
+	pthread_mutex_init pthread_mutex_destroy pthread_cond_init pthread_cond_destroy \
+	pthread_condattr_init pthread_condattr_setclock pthread_condattr_destroy \
+	pthread_attr_init pthread_attr_setstacksize pthread_attr_destroy
 ifneq ($(shell uname -s),Darwin)
 $(BUILD)/test/run: private override LDLIBS += $(patsubst %,-Wl$(comma)--wrap=%,$(WRAPPED))
 endif

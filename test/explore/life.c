@@ -169,6 +169,33 @@ static void freed_with_waiter(const struct scenario *s)
 	check(false, "freed a channel with a thread waiting in it");
 }
 
+/* The waiters of more than 16 cases stand in memory of their own, beyond which nobody may look. */
+static void select_of_17(void *arg)
+{
+	int value = 0;
+	chan_case cases[17];
+	(void)arg;
+	for (int i = 0; i < 17; i++)
+		cases[i] = chan_on_recv(life.a, &value);
+	int i = chan_select(cases, 17, CHAN_FOREVER);
+	returned();
+	check(cases[i].err == 0 && value == 1, "error %d, value %d", cases[i].err, value);
+}
+
+static void many_cases(const struct scenario *s)
+{
+	int value = 1;
+	life.a = make((size_t)s->param[0]);
+	check(life.a != NULL, "no channel");
+	start_thread(select_of_17, NULL);
+	settle();
+	chan_try_send(life.a, &value);
+	returned();
+	join_threads();
+	chan_free(life.a);
+	returned();
+}
+
 /* Rule 10, capacity 1: the first receive happens before the second send completes. */
 static void recv_marked(void *arg)
 {
@@ -256,6 +283,8 @@ const struct scenario of_life[] = {
 	{ "select-sees-one-moment-swapped", smeared, 2, { 1 } },
 	{ "freed-with-a-waiter-0", freed_with_waiter, 1, { 0 } },
 	{ "freed-with-a-waiter-1", freed_with_waiter, 1, { 1 } },
+	{ "select-of-17-cases-0", many_cases, 1, { 0 } },
+	{ "select-of-17-cases-1", many_cases, 1, { 1 } },
 	{ "kth-receive-before-send", kth_receive, 2, { 0 } },
 	{ "close-before-EPIPE-0", close_seen, 3, { 0 } },
 	{ "close-before-EPIPE-1", close_seen, 3, { 1 } },

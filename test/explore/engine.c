@@ -341,14 +341,17 @@ static int uses_now(int id, struct object *object[MAX_USES], enum use use[MAX_US
 		USES(b, RELEASES);
 		break;
 	case OP_WAKE:
-		if (t->signalled) {
+		if (t->signalled)
 			USES(b, ACQUIRES);
-		} else {
+		else
 			USES(a, WRITES);
-			/* Its deadline may make the time pass. */
-			if (t->timed && !t->early && !t->armed)
-				USES(clock_object, t->deadline > now ? WRITES : READS);
-		}
+		/*
+		 * Its deadline may make the time pass.  A signal takes that end of the wait away, so
+		 * the other end must use the clock as well: the search only knows the uses of what
+		 * was done, and would not see that before the signal it could have been this.
+		 */
+		if (t->timed && !t->early && !t->armed)
+			USES(clock_object, t->deadline > now ? WRITES : READS);
 		break;
 	case OP_SIGNAL:
 	case OP_BROADCAST:
@@ -985,7 +988,7 @@ static void print_schedule(void)
 		const struct event *e = &events[i];
 		bool woken = e->kind == OP_WAKE && e->use[0] == ACQUIRES;
 		printf("%4d  thread %d %s", i, e->thread, woken ? "is woken and locks" : op_names[e->kind]);
-		for (int k = 0; k < e->uses && e->kind != OP_CLOCK; k++)
+		for (int k = 0; k < e->uses && e->object[k] != clock_object; k++)
 			printf("%s %s", k ? " and" : "", describe(e->object[k]->address));
 		if (e->remark)
 			printf("  [%s]", e->remark);

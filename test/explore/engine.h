@@ -64,7 +64,7 @@ void cancel_thread(int thread);
 /* The calling thread ends as by pthread_exit. */
 void exit_thread(void) __attribute__((noreturn));
 
-int64_t sim_time(void);
+int64_t sim_time(void);                 /* an event: a deadline made of it depends on whose deadline came before */
 int this_thread(void);
 
 /* From here on no fault is injected: the scenario itself only looks. */

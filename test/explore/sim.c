@@ -416,6 +416,7 @@ void sim_pthread_testcancel(void)
 
 int64_t sim_time(void)
 {
+	step(OP_CLOCK, NULL, NULL, PC);
 	return now;
 }
 

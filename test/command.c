@@ -79,6 +79,14 @@ int must_with(const char *compiler_and_flags, const char *format, ...)
 	return 0;
 }
 
+int has_program(const char *command_line)
+{
+	char text[200];
+	int status = command(text, sizeof text, "%s", command_line);
+
+	return has(command_line, status == 0, text);
+}
+
 int has_runner(const char *compiler_and_flags, char runner[32])
 {
 	runner[0] = '\0';

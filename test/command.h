@@ -22,6 +22,9 @@ int has_compiler(const char *compiler_and_flags);
 __attribute__((format(printf, 2, 3)))
 int must_with(const char *compiler_and_flags, const char *format, ...);
 
+/* Whether this command succeeds, which asks a program that a test needs for its version or the like. */
+int has_program(const char *command_line);
+
 /* Whether its programs can be run here, and what has to stand before their names. */
 int has_runner(const char *compiler_and_flags, char runner[32]);
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # need.sh NEED...: installs what this machine lacks of cc pkg-config check crypto c++ clang musl multilib
-# 32-bit (what runs multilib's programs) valgrind gcovr python3 aarch64 (a cross compiler) qemu (for its programs)
-# faketime.
+# 32-bit (what runs multilib's programs) valgrind gcovr python3 cmake mandoc aarch64 (a cross compiler) qemu (for its
+# programs) faketime.
 #
 # Says and does nothing when all is there.  Otherwise it installs, as root or through a sudo that asks nothing;
 # where it may not, it prints the command to type and exits with 1.
@@ -24,7 +24,7 @@ there()
 	musl) command -v musl-gcc ;;
 	multilib) compiles gcc -m32 -idirafter "/usr/include/$(gcc -print-multiarch)" ;;
 	32-bit) sh "${0%/*}/32-bit.sh" ;;
-	valgrind | gcovr | python3) command -v "$1" ;;
+	valgrind | gcovr | python3 | cmake | mandoc) command -v "$1" ;;
 	aarch64) compiles aarch64-linux-gnu-gcc ;;
 	qemu) command -v qemu-aarch64 || command -v qemu-aarch64-static ;;
 	faketime) ls /usr/lib*/faketime/libfaketimeMT.so.1 /usr/lib/*/faketime/libfaketimeMT.so.1 2>/dev/null | grep -q . ;;

@@ -1,0 +1,125 @@
+/* The manual, the headers and the README name the same functions, and the manual's examples do what stands below them. */
+#define _POSIX_C_SOURCE 200809L
+#include "command.h"
+#include "test.h"
+
+Suite *manual_suite(void);
+
+static char scratch[64];
+
+static void make_it(void)
+{
+	make_scratch(scratch);
+}
+
+static void remove_it(void)
+{
+	remove_scratch(scratch);
+}
+
+/* ---- Lists ---------------------------------------------------------------------------------------- */
+
+/* Prototypes and macros with their parameters.  CHAN_CHECKED is for the other macros. */
+#define DECLARATIONS \
+	"{ grep -hE '^[a-z][a-z0-9_ ]*[ *][a-z_]+\\(.*\\);$' chan.h spawn.h;" \
+	"  sed -nE 's/^#define ([A-Z_]+(\\([a-z, ]*\\)| )).*/\\1/p' chan.h spawn.h | grep -v CHAN_CHECKED; }"
+
+#define SYNOPSES \
+	"awk '/^\\.Sh/ { synopsis = $2 == \"SYNOPSIS\" } !synopsis { next }" \
+	"     $1 == \".Ft\" { type = substr($0, 5) }" \
+	"     $1 == \".Fd\" { print $3 }" \
+	"     $1 == \".Fn\" { end = type == \"\" ? \")\" : \");\"; list = $0; sub(/^.Fn [^ ]+ /, \"\", list);" \
+	"                   if (!gsub(/\" \"/, \",\", list) && list !~ /\"/) gsub(/ /, \",\", list);" \
+	"                   gsub(/\"/, \"\", list); print type $2 \"(\" list end; type = \"\" }' man/*.3"
+
+#define SORTED "| tr -d ' ' | LC_ALL=C sort"
+
+START_TEST(the_synopses_have_the_prototypes_and_macros_of_the_headers)
+{
+	must("cd '%s' && to=$PWD && cd - && " DECLARATIONS SORTED " >$to/headers && " SYNOPSES SORTED " >$to/synopses &&"
+	     "grep -x 'intchan_select(chan_casecases\\[\\],size_tn,int64_tdeadline);' $to/headers &&"
+	     "grep -x 'CHAN_SEND_UNTIL(to,ptr,deadline)' $to/headers && grep -x CHAN_MS $to/headers &&"
+	     "diff $to/headers $to/synopses", scratch);
+}
+END_TEST
+
+/* What a page is found by: each of its functions; chan is the page of the whole. */
+START_TEST(each_page_names_the_functions_of_its_synopsis)
+{
+	must("for page in man/*.3; do"
+	     "	names=$(awk '/^\\.Sh/ { name = $2 == \"NAME\" } name && $1 == \".Nm\" && $2 != \"chan\" { print $2 }' $page | sort);"
+	     "	functions=$(awk '/^\\.Sh/ { synopsis = $2 == \"SYNOPSIS\" } synopsis && $1 == \".Fn\" { print $2 }' $page | sort);"
+	     "	[ -n \"$names\" ] && [ \"$names\" = \"$functions\" ] || { echo \"$page: $names: $functions\"; exit 1; };"
+	     "done");
+}
+END_TEST
+
+START_TEST(the_table_of_the_readme_names_the_functions_and_macros_of_the_headers)
+{
+	must("cd '%s' && to=$PWD && cd - &&" DECLARATIONS "| sed -E 's/ $//; s/\\(.*//; s/.*[ *]//'" SORTED ">$to/headers &&"
+	     "awk -F'|' '/^## / { functions = $0 == \"## Functions\" } functions && NF == 5 { print $2, $3 }' README.md |"
+	     "grep -oE '(chan|waitgroup)_[a-z_]+|spawn[a-z_]*|(CHAN|WAITGROUP)_[A-Z_]+'" SORTED ">$to/readme &&"
+	     "diff $to/headers $to/readme", scratch);
+}
+END_TEST
+
+/* ---- Pages ------------------------------------------------------------------------------------------ */
+
+/* Which pages of others are installed is not ours. */
+START_TEST(mandoc_finds_nothing_to_say_about_the_pages)
+{
+	char said[2000];
+
+	if (!has_program("command -v mandoc"))
+		return;
+	command(said, sizeof said, "mandoc -Tlint man/*.3 2>/dev/null | grep -v 'referenced manual not found'");
+	ck_assert_str_eq(said, "");
+}
+END_TEST
+
+START_TEST(pages_refer_to_pages_that_are_there)
+{
+	char missing[2000];
+
+	command(missing, sizeof missing,
+	        "sed -nE 's/^\\.Xr ((chan|spawn|waitgroup)[a-z_]*) 3.*/\\1/p' man/*.3 | sort -u |"
+	        "while read name; do [ -f man/$name.3 ] || echo $name; done");
+	ck_assert_str_eq(missing, "");
+}
+END_TEST
+
+/* In the section EXAMPLES every second display is what the program above it prints. */
+START_TEST(each_example_compiles_and_prints_what_stands_below_it)
+{
+	must("for page in man/*.3; do"
+	     "	awk -v to=\"%s/$(basename $page .3)\" '/^\\.Sh/ { examples = $2 == \"EXAMPLES\" }"
+	     "		examples && /^\\.Bd/ { n++; file = to (n %% 2 ? n \".c\" : n - 1 \".expected\"); next }"
+	     "		/^\\.Ed/ { file = \"\" }"
+	     "		file != \"\" { gsub(/\\\\e/, \"\\\\\"); print >file }"
+	     "		END { exit n == 0 }' $page || { echo \"$page has no example\"; exit 1; };"
+	     "done", scratch);
+	must("for program in '%s'/*.c; do"
+	     "	name=${program%%.c};"
+	     "	${CC:-cc} -std=c11 -pedantic -Wall -Wextra -Wshadow -Wconversion -Werror -pthread -I. $program"
+	     "		${BUILD:-build}/libchan.a -o $name && timeout 30 $name | diff - $name.expected || exit;"
+	     "done", scratch);
+}
+END_TEST
+
+Suite *manual_suite(void)
+{
+	Suite *s = suite_create("manual");
+	TCase *tc = tcase_create("manual");
+
+	tcase_set_tags(tc, "process");
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, make_it, remove_it);
+	tcase_add_test(tc, the_synopses_have_the_prototypes_and_macros_of_the_headers);
+	tcase_add_test(tc, each_page_names_the_functions_of_its_synopsis);
+	tcase_add_test(tc, the_table_of_the_readme_names_the_functions_and_macros_of_the_headers);
+	tcase_add_test(tc, mandoc_finds_nothing_to_say_about_the_pages);
+	tcase_add_test(tc, pages_refer_to_pages_that_are_there);
+	tcase_add_test(tc, each_example_compiles_and_prints_what_stands_below_it);
+	suite_add_tcase(s, tc);
+	return s;
+}

@@ -8,6 +8,7 @@
 #   make soak [SECONDS=60]  random programs on the library, its accounts made up after each
 #   make bench              what a task and a hand-over cost here
 #   make install uninstall  below PREFIX (/usr/local), inside DESTDIR
+#   make dist               build/chan-VERSION.tar.gz, of what is committed
 #   make clean
 
 CFLAGS ?= -O2 -g
@@ -15,22 +16,25 @@ PREFIX ?= /usr/local
 includedir ?= $(PREFIX)/include
 libdir ?= $(PREFIX)/lib
 pkgconfigdir ?= $(libdir)/pkgconfig
+mandir ?= $(PREFIX)/share/man
 BUILD ?= build
 SECONDS ?= 60
 DIR ?= $(firstword $(wildcard /usr/include) .)
 
 VERSION = 0.1.0
-MAJOR = 0
+MAJOR = $(firstword $(subst ., ,$(VERSION)))
 
 ifeq ($(shell uname -s),Darwin)
 SHARED = libchan.$(VERSION).dylib
 SONAME = libchan.$(MAJOR).dylib
 DEVELOP = libchan.dylib
+ARFLAGS = rcs
 SHARED_FLAGS = -dynamiclib -install_name $(libdir)/$(SONAME)
 else
 SHARED = libchan.so.$(VERSION)
 SONAME = libchan.so.$(MAJOR)
 DEVELOP = libchan.so
+ARFLAGS = rcsD
 SHARED_FLAGS = -shared -Wl,-soname,$(SONAME)
 endif
 
@@ -50,7 +54,7 @@ TEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_PROGRAMS),
 
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all run run-here test check tsan asan valgrind soak mutate bench install uninstall clean FORCE
+.PHONY: all run run-here test check tsan asan valgrind soak mutate bench install uninstall dist clean FORCE
 
 all: $(LIBRARIES) $(LADDER) $(TREEHASH)
 
@@ -102,15 +106,18 @@ $(BUILD)/flags: FORCE | $(DIRECTORIES)
 $(DIRECTORIES):
 	@mkdir -p $@
 
+# The same bytes, wherever it is built.
+LIBRARY = $(COMPILE) -fdebug-prefix-map='$(CURDIR)=.'
+
 $(BUILD)/%.o: %.c $(BUILD)/flags
-	$(COMPILE) -MMD -c -o $@ $<
+	$(LIBRARY) -MMD -c -o $@ $<
 
 $(BUILD)/%.pic.o: %.c $(BUILD)/flags
-	$(COMPILE) -fPIC -MMD -c -o $@ $<
+	$(LIBRARY) -fPIC -fvisibility=hidden -DCHAN_EXPORT -MMD -c -o $@ $<
 
 $(BUILD)/libchan.a: $(BUILD)/chan.o $(BUILD)/spawn.o
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(AR) $(ARFLAGS) $@ $^
 
 $(BUILD)/$(SHARED): $(BUILD)/chan.pic.o $(BUILD)/spawn.pic.o
 	$(COMPILE) $(LDFLAGS) $(SHARED_FLAGS) -o $@ $^
@@ -181,24 +188,47 @@ valgrind:
 
 # ---- Installing ------------------------------------------------------------------------------------------------
 
-$(BUILD)/chan.pc: chan.pc.in FORCE | $(BUILD)/test
-	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@includedir@|$(includedir)|' -e 's|@libdir@|$(libdir)|' \
-		-e 's|@VERSION@|$(VERSION)|' chan.pc.in >$@
+CONFIGURED = $(addprefix $(BUILD)/,chan.pc chan-config.cmake chan-config-version.cmake)
+cmakedir = $(libdir)/cmake/chan
+MANUAL = $(wildcard man/*.3)
 
-install: $(LIBRARIES) $(BUILD)/chan.pc
-	install -d '$(DESTDIR)$(includedir)/chan' '$(DESTDIR)$(libdir)' '$(DESTDIR)$(pkgconfigdir)'
+$(CONFIGURED): $(BUILD)/%: %.in FORCE | $(BUILD)/test
+	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@includedir@|$(includedir)|' -e 's|@libdir@|$(libdir)|' -e 's|@VERSION@|$(VERSION)|' \
+		-e 's|@MAJOR@|$(MAJOR)|' -e 's|@SONAME@|$(SONAME)|' -e 's|@DEVELOP@|$(DEVELOP)|' $< >$@
+
+# A page and another name for it, for each function that has no page of its own.
+LINKS = awk '$$1 == ".Nm" && $$2 ~ /^[a-z]/ { page = FILENAME; sub(".*/", "", page); \
+	if ($$2 ".3" != page) print page, $$2 ".3" }' $(MANUAL)
+
+install: $(LIBRARIES) $(CONFIGURED)
+	install -d '$(DESTDIR)$(includedir)/chan' '$(DESTDIR)$(libdir)' '$(DESTDIR)$(pkgconfigdir)' '$(DESTDIR)$(cmakedir)' \
+		'$(DESTDIR)$(mandir)/man3'
 	install -m 644 chan.h spawn.h '$(DESTDIR)$(includedir)/chan'
 	install -m 644 $(BUILD)/libchan.a '$(DESTDIR)$(libdir)'
 	install -m 755 $(BUILD)/$(SHARED) '$(DESTDIR)$(libdir)'
 	ln -sf $(SHARED) '$(DESTDIR)$(libdir)/$(SONAME)'
 	ln -sf $(SONAME) '$(DESTDIR)$(libdir)/$(DEVELOP)'
 	install -m 644 $(BUILD)/chan.pc '$(DESTDIR)$(pkgconfigdir)'
+	install -m 644 $(BUILD)/chan-config.cmake $(BUILD)/chan-config-version.cmake '$(DESTDIR)$(cmakedir)'
+	install -m 644 $(MANUAL) '$(DESTDIR)$(mandir)/man3'
+	@$(LINKS) | (umask 022; cd '$(DESTDIR)$(mandir)/man3' && while read page name; do echo ".so man3/$$page" >$$name; done)
 
 uninstall:
 	rm -f '$(DESTDIR)$(includedir)/chan/chan.h' '$(DESTDIR)$(includedir)/chan/spawn.h'
 	-rmdir '$(DESTDIR)$(includedir)/chan'
 	cd '$(DESTDIR)$(libdir)' && rm -f libchan.a $(SHARED) $(SONAME) $(DEVELOP)
 	rm -f '$(DESTDIR)$(pkgconfigdir)/chan.pc'
+	rm -f '$(DESTDIR)$(cmakedir)/chan-config.cmake' '$(DESTDIR)$(cmakedir)/chan-config-version.cmake'
+	-rmdir '$(DESTDIR)$(cmakedir)'
+	cd '$(DESTDIR)$(mandir)/man3' && rm -f $(notdir $(MANUAL)) $$(cd '$(CURDIR)' && $(LINKS) | cut -d' ' -f2)
+
+# ---- Releasing -------------------------------------------------------------------------------------------------
+
+# The same bytes for the same commit, whoever makes it and when.
+dist: | $(BUILD)/test
+	@git diff --quiet HEAD || echo 'Not in it, because it is not committed:' $$(git diff --name-only HEAD) >&2
+	git -c tar.umask=0022 archive --format=tar --prefix=chan-$(VERSION)/ HEAD >$(BUILD)/chan-$(VERSION).tar
+	gzip -9 -n -f $(BUILD)/chan-$(VERSION).tar
 
 clean:
 	rm -rf build

@@ -37,6 +37,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* In the build of the shared library all else is hidden. */
+#ifdef CHAN_EXPORT
+#pragma GCC visibility push(default)
+#endif
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -204,6 +208,9 @@ int64_t chan_now(void);
 
 #ifdef __cplusplus
 }
+#endif
+#ifdef CHAN_EXPORT
+#pragma GCC visibility pop
 #endif
 
 #endif

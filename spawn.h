@@ -26,6 +26,9 @@
 
 #include "chan.h"
 
+#ifdef CHAN_EXPORT
+#pragma GCC visibility push(default)
+#endif
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -111,6 +114,9 @@ int spawn_shutdown(int64_t deadline);
 
 #ifdef __cplusplus
 }
+#endif
+#ifdef CHAN_EXPORT
+#pragma GCC visibility pop
 #endif
 
 #endif

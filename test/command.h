@@ -22,7 +22,7 @@ int has_compiler(const char *compiler_and_flags);
 __attribute__((format(printf, 2, 3)))
 int must_with(const char *compiler_and_flags, const char *format, ...);
 
-/* Whether this command succeeds, which asks a program that a test needs for its version or the like. */
+/* Whether this command succeeds, which looks for a program that a test needs. */
 int has_program(const char *command_line);
 
 /* Whether its programs can be run here, and what has to stand before their names. */

@@ -1,4 +1,4 @@
-/* What make install puts where, what programs get from it, and that make uninstall takes it all away. */
+/* What make install puts where and make uninstall takes away, what programs get from it, and what make dist packs. */
 #define _POSIX_C_SOURCE 200809L
 #include "command.h"
 #include "test.h"
@@ -12,7 +12,8 @@ Suite *install_suite(void);
 static char scratch[64];
 
 /* Not the options of the make that runs the tests. */
-#define MAKE "unset MAKEFLAGS MAKELEVEL DESTDIR PREFIX; make -s BUILD='%s/build'"
+#define MAKE_HERE "unset MAKEFLAGS MAKELEVEL DESTDIR PREFIX; make -s CFLAGS='-O0 -g'"
+#define MAKE MAKE_HERE " BUILD='%s/build'"
 
 static void install_once(void)
 {
@@ -25,15 +26,25 @@ static void remove_it(void)
 	remove_scratch(scratch);
 }
 
+static const char public_functions[] =
+	"chan_cap\nchan_close\nchan_free\nchan_len\nchan_new\nchan_now\nchan_on_recv\nchan_on_send\n"
+	"chan_recv\nchan_recv_n\nchan_recv_until\nchan_ref\nchan_select\nchan_send\nchan_send_n\n"
+	"chan_send_until\nchan_set_drop\nchan_try_recv\nchan_try_send\n"
+	"spawn\nspawn_configure\nspawn_get_stats\nspawn_shutdown\n"
+	"waitgroup_add\nwaitgroup_destroy\nwaitgroup_done\nwaitgroup_go\nwaitgroup_init\n"
+	"waitgroup_wait\nwaitgroup_wait_until\n";
+
 START_TEST(files_go_where_prefix_and_destdir_say_and_nowhere_else)
 {
 	char files[2000];
 
 	must(MAKE " install DESTDIR='%s/dest' PREFIX=/usr/local", scratch, scratch);
-	command(files, sizeof files, "cd '%s/dest' && find . ! -type d | LC_ALL=C sort", scratch);
+	command(files, sizeof files, "cd '%s/dest' && find . ! -type d ! -path '*/man3/*' | LC_ALL=C sort", scratch);
 	ck_assert_str_eq(files,
 		"./usr/local/include/chan/chan.h\n"
 		"./usr/local/include/chan/spawn.h\n"
+		"./usr/local/lib/cmake/chan/chan-config-version.cmake\n"
+		"./usr/local/lib/cmake/chan/chan-config.cmake\n"
 		"./usr/local/lib/libchan.a\n"
 		"./usr/local/lib/libchan.so\n"
 		"./usr/local/lib/libchan.so.0\n"
@@ -42,12 +53,26 @@ START_TEST(files_go_where_prefix_and_destdir_say_and_nowhere_else)
 }
 END_TEST
 
+/* Each function is found by its own name. */
+START_TEST(the_manual_has_a_page_for_each_function)
+{
+	char pages[2000];
+
+	command(pages, sizeof pages, "cd '%s/usr/share/man/man3' && awk '/^\\.so man3/ { link[FILENAME] = substr($0, 10) }"
+	        "	$1 == \".Nm\" { names[FILENAME, $2] }"
+	        "	END { while (++i < ARGC) { page = name = ARGV[i]; sub(/\\.3/, \"\", name); if (page in link) page = link[page];"
+	        "		if ((page, name) in names) print name } }' * | LC_ALL=C sort", scratch);
+	ck_assert_str_eq(strstr(pages, "\n") + 1, public_functions);
+	ck_assert_int_eq(strncmp(pages, "chan\n", 5), 0);
+}
+END_TEST
+
 START_TEST(uninstall_leaves_nothing)
 {
 	char files[2000];
 
 	must(MAKE " install uninstall DESTDIR='%s/gone' PREFIX=/usr", scratch, scratch);
-	command(files, sizeof files, "cd '%s/gone' && find . ! -type d; ls -d usr/include/chan 2>/dev/null", scratch);
+	command(files, sizeof files, "cd '%s/gone' && find . ! -type d; ls -d usr/include/chan usr/lib/cmake/chan 2>/dev/null", scratch);
 	ck_assert_str_eq(files, "");
 }
 END_TEST
@@ -105,27 +130,98 @@ END_TEST
 
 START_TEST(a_program_links_with_the_static_library)
 {
-	build_and_run(includes[_i], "usr/lib/libchan.a");
+	build_and_run(includes[0], "usr/lib/libchan.a");
 	must("! readelf -d '%s/prog' | grep libchan", scratch);
 }
 END_TEST
 
-/* ---- Symbols -------------------------------------------------------------------------------------- */
+/* ---- CMake ------------------------------------------------------------------------------------------ */
 
-static const char public_functions[] =
-	"chan_cap\nchan_close\nchan_free\nchan_len\nchan_new\nchan_now\nchan_on_recv\nchan_on_send\n"
-	"chan_recv\nchan_recv_n\nchan_recv_until\nchan_ref\nchan_select\nchan_send\nchan_send_n\n"
-	"chan_send_until\nchan_set_drop\nchan_try_recv\nchan_try_send\n"
-	"spawn\nspawn_configure\nspawn_get_stats\nspawn_shutdown\n"
-	"waitgroup_add\nwaitgroup_destroy\nwaitgroup_done\nwaitgroup_go\nwaitgroup_init\n"
-	"waitgroup_wait\nwaitgroup_wait_until\n";
+/* Where the library comes from, and the option and file of the library that the program then has. */
+static const struct consumer {
+	const char *source, *shared, *needed;
+} consumers[] = {
+	{ "find_package(chan 0.1 REQUIRED)", "", "libchan.so.0" },
+	{ "find_package(chan REQUIRED)", "-DBUILD_SHARED_LIBS=OFF", NULL },
+	{ "add_subdirectory(${SOURCES} _deps/chan-build)", "-DBUILD_SHARED_LIBS=ON", "libchan.so.0" },
+	{ "include(FetchContent)\nFetchContent_Declare(chan GIT_REPOSITORY nowhere)\nFetchContent_MakeAvailable(chan)",
+	  "-DBUILD_SHARED_LIBS=ON -DFETCHCONTENT_SOURCE_DIR_CHAN=\"$here\"", "libchan.so.0" },
+};
+enum { CONSUMERS = sizeof consumers / sizeof consumers[0] };
+
+/*
+ * The installed copy is one that was moved.  All use one build directory, so that CMake looks at the compiler once,
+ * and in it the last two the directory that FetchContent takes, so that the library is compiled once.
+ */
+START_TEST(a_program_builds_with_cmake_and_runs)
+{
+	const struct consumer *k = &consumers[_i];
+	char lists[1000], program[2000], needed[1000];
+
+	if (!has_program("command -v cmake"))
+		return;
+	snprintf(lists, sizeof lists, "cmake_minimum_required(VERSION 3.14)\nproject(consumer LANGUAGES C)\n"
+		"add_compile_options(-Wall -Wextra -Werror)\n%s\nadd_executable(prog prog.c)\n"
+		"target_link_libraries(prog chan::chan)\n", k->source);
+	snprintf(program, sizeof program, "%s%s", includes[_i % 3], body);
+	must("cd '%s' && mkdir -p cmake && { test -d moved || cp -R usr moved; }", scratch);
+	write_file(scratch, "cmake/CMakeLists.txt", lists);
+	write_file(scratch, "cmake/prog.c", program);
+	must("here=$PWD; cd '%s/cmake' && rm -f build/prog && cmake -B build -DCMAKE_PREFIX_PATH='%s/moved' -DSOURCES=\"$here\" %s &&"
+	     "cmake --build build && [ \"$(build/prog)\" = 42 ]", scratch, scratch, k->shared);
+	command(needed, sizeof needed, "readelf -d '%s/cmake/build/prog' | grep -o 'libchan[a-z0-9.]*'", scratch);
+	if (k->needed == NULL)
+		ck_assert_str_eq(needed, "");
+	else
+		ck_assert_msg(strncmp(needed, k->needed, strlen(k->needed)) == 0, "%s", needed);
+}
+END_TEST
+
+START_TEST(cmake_leaves_the_makefile_alone)
+{
+	char said[2000];
+
+	if (!has_program("command -v cmake"))
+		return;
+	must("mkdir '%s/inside' && cp CMakeLists.txt Makefile chan.c chan.h spawn.c spawn.h '%s/inside'", scratch, scratch);
+	ck_assert_int_ne(command(said, sizeof said, "cd '%s/inside' && cmake .", scratch), 0);
+	ck_assert_msg(strstr(said, "build in another directory") != NULL, "%s", said);
+	must("cmp Makefile '%s/inside/Makefile'", scratch);
+}
+END_TEST
+
+/* The file of a later release decides, beside an empty one of what would be found. */
+START_TEST(cmake_finds_a_version_of_the_same_major_number_that_is_late_enough)
+{
+	char found[1000];
+
+	if (!has_program("command -v cmake"))
+		return;
+	must(MAKE_HERE " VERSION=2.3.4 BUILD='%s/later' '%s/later/chan-config-version.cmake' && : >'%s/later/chan-config.cmake'",
+	     scratch, scratch, scratch);
+	write_file(scratch, "later/version.cmake",
+		"foreach(version 2 2.0 2.3.4 \"2.3.4;EXACT\" 1 1.9 2.3.5 2.4 3 \"2.3.3;EXACT\")\n"
+		"  set(chan_DIR \"${CMAKE_CURRENT_LIST_DIR}\")\n"
+		"  find_package(chan ${version} QUIET CONFIG)\n"
+		"  message(\"${version} ${chan_FOUND}\")\n"
+		"endforeach()\n");
+	command(found, sizeof found, "cmake -P '%s/later/version.cmake'", scratch);
+	ck_assert_str_eq(found, "2 1\n2.0 1\n2.3.4 1\n2.3.4;EXACT 1\n1 0\n1.9 0\n2.3.5 0\n2.4 0\n3 0\n2.3.3;EXACT 0\n");
+}
+END_TEST
+
+/* ---- Symbols and stacks -------------------------------------------------------------------------------- */
+
+static const char *const shared_libraries[] = { "usr/lib", "cmake/build/_deps/chan-build" };
 
 START_TEST(the_shared_library_exports_the_public_functions_only)
 {
 	char symbols[4000];
 
-	command(symbols, sizeof symbols,
-	        "nm -D --defined-only '%s/usr/lib/libchan.so' | awk '{ print $3 }' | LC_ALL=C sort", scratch);
+	if (_i == 1 && !has_program("command -v cmake"))
+		return;
+	command(symbols, sizeof symbols, "nm -D --defined-only '%s/%s/libchan.so' | awk '{ print $3 }' | LC_ALL=C sort",
+	        scratch, shared_libraries[_i]);
 	ck_assert_str_eq(symbols, public_functions);
 }
 END_TEST
@@ -140,26 +236,79 @@ START_TEST(the_static_library_defines_the_public_functions_only)
 }
 END_TEST
 
+/* Two plug-ins of a program may each have a copy of their own. */
+START_TEST(a_copy_in_a_hidden_library_exports_nothing)
+{
+	char symbols[4000];
+
+	write_file(scratch, "plugin.c", "#include \"spawn.h\"\n"
+		"int64_t chan_now(void) { return 0; }\nvoid waitgroup_wait(waitgroup *wg) { (void)wg; }\n");
+	must("${CC:-cc} -std=c11 -pthread -shared -fPIC -fvisibility=hidden -I. '%s/plugin.c' -o '%s/plugin.so'", scratch, scratch);
+	command(symbols, sizeof symbols, "nm -D --defined-only '%s/plugin.so'", scratch);
+	ck_assert_str_eq(symbols, "");
+}
+END_TEST
+
+START_TEST(no_stack_is_executable)
+{
+	char flags[1000];
+
+	command(flags, sizeof flags, "readelf -lW '%s/usr/lib/libchan.so' | awk '$1 == \"GNU_STACK\" { print $7 }'", scratch);
+	ck_assert_str_eq(flags, "RW\n");
+	command(flags, sizeof flags, "readelf -SW '%s/usr/lib/libchan.a' | grep -c 'note.GNU-stack'", scratch);
+	ck_assert_str_eq(flags, "2\n");
+}
+END_TEST
+
+/* ---- The same bytes again -------------------------------------------------------------------------------- */
+
+START_TEST(the_static_library_is_the_same_wherever_it_is_built)
+{
+	must("mkdir '%s/copy' && cp Makefile chan.c chan.h spawn.c spawn.h '%s/copy' && cd '%s/copy' &&"
+	     MAKE_HERE " BUILD=build build/libchan.a && cmp build/libchan.a '%s/build/libchan.a'", scratch, scratch, scratch, scratch);
+}
+END_TEST
+
+/* What a release has, and in the header of gzip neither a name nor a time. */
+START_TEST(the_archive_is_what_is_committed_and_the_same_each_time)
+{
+	char first[100];
+
+	if (!has_program("git rev-parse HEAD"))
+		return;
+	for (int i = 1; i <= 2; i++)
+		must("umask 0%d77; " MAKE_HERE " dist BUILD='%s/dist%d'", i - 1, scratch, i);
+	must("cd '%s' && cmp dist1/chan-0.1.0.tar.gz dist2/chan-0.1.0.tar.gz", scratch);
+	must("tar tzf '%s/dist1/chan-0.1.0.tar.gz' | grep -v '/$' | sed 's|^chan-0.1.0/||' | sort >'%s/packed' &&"
+	     "git ls-tree -r --name-only HEAD | sort | diff - '%s/packed'", scratch, scratch, scratch);
+	command(first, sizeof first, "od -An -tx1 -N8 '%s/dist1/chan-0.1.0.tar.gz'", scratch);
+	ck_assert_str_eq(first, " 1f 8b 08 00 00 00 00 00\n");
+}
+END_TEST
+
 Suite *install_suite(void)
 {
 	Suite *s = suite_create("install");
-	TCase *files = tcase_create("files"), *programs = tcase_create("programs");
+	TCase *tc = tcase_create("installed");
 
-	tcase_set_tags(files, "process");
-	tcase_set_timeout(files, 60);
-	tcase_add_unchecked_fixture(files, install_once, remove_it);
-	tcase_add_test(files, files_go_where_prefix_and_destdir_say_and_nowhere_else);
-	tcase_add_test(files, uninstall_leaves_nothing);
-	tcase_add_test(files, libdir_and_includedir_are_respected);
-	tcase_add_test(files, the_shared_library_exports_the_public_functions_only);
-	tcase_add_test(files, the_static_library_defines_the_public_functions_only);
-	suite_add_tcase(s, files);
-
-	tcase_set_tags(programs, "process");
-	tcase_set_timeout(programs, 60);
-	tcase_add_unchecked_fixture(programs, install_once, remove_it);
-	tcase_add_loop_test(programs, a_program_builds_with_pkg_config_and_runs, 0, 3);
-	tcase_add_loop_test(programs, a_program_links_with_the_static_library, 0, 3);
-	suite_add_tcase(s, programs);
+	tcase_set_tags(tc, "process");
+	tcase_set_timeout(tc, 60);
+	tcase_add_unchecked_fixture(tc, install_once, remove_it);
+	tcase_add_test(tc, files_go_where_prefix_and_destdir_say_and_nowhere_else);
+	tcase_add_test(tc, the_manual_has_a_page_for_each_function);
+	tcase_add_test(tc, uninstall_leaves_nothing);
+	tcase_add_test(tc, libdir_and_includedir_are_respected);
+	tcase_add_loop_test(tc, a_program_builds_with_pkg_config_and_runs, 0, 3);
+	tcase_add_test(tc, a_program_links_with_the_static_library);
+	tcase_add_loop_test(tc, a_program_builds_with_cmake_and_runs, 0, CONSUMERS);
+	tcase_add_test(tc, cmake_leaves_the_makefile_alone);
+	tcase_add_test(tc, cmake_finds_a_version_of_the_same_major_number_that_is_late_enough);
+	tcase_add_loop_test(tc, the_shared_library_exports_the_public_functions_only, 0, 2);
+	tcase_add_test(tc, the_static_library_defines_the_public_functions_only);
+	tcase_add_test(tc, a_copy_in_a_hidden_library_exports_nothing);
+	tcase_add_test(tc, no_stack_is_executable);
+	tcase_add_test(tc, the_static_library_is_the_same_wherever_it_is_built);
+	tcase_add_test(tc, the_archive_is_what_is_committed_and_the_same_each_time);
+	suite_add_tcase(s, tc);
 	return s;
 }

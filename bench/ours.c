@@ -1,0 +1,247 @@
+/* ours.c - the workloads on chan.h and spawn.h */
+#define _POSIX_C_SOURCE 200809L
+
+#include "chan.h"
+#include "spawn.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+typedef chan queue;
+
+static chan *queue_new(size_t capacity)
+{
+	chan *c = chan_new(sizeof(uint64_t), capacity);
+	if (c == NULL)
+		abort();
+	return c;
+}
+
+static void queue_free(chan *c)
+{
+	chan_free(c);
+}
+
+static void queue_send(chan *c, uint64_t value)
+{
+	chan_send(c, &value);
+}
+
+static uint64_t queue_recv(chan *c)
+{
+	uint64_t value;
+	chan_recv(c, &value);
+	return value;
+}
+
+#include "workloads.h"
+
+static void ping_pong_0(struct run run)
+{
+	ping_pong(run, 0);
+}
+
+static void token_ring_0(struct run run)
+{
+	token_ring(run, 0);
+}
+
+static void sieve_0(struct run run)
+{
+	sieve(run, 0);
+}
+
+/* ---- Select ------------------------------------------------------------------- */
+
+struct feeder {
+	pthread_t thread;
+	chan **channels;
+	size_t at, step, cases;         /* the first channel, and how far to the next one */
+	uint64_t first, n;
+};
+
+/* To channels at, at + step, at + 2 * step, ... and round again. */
+static void *feed(void *arg)
+{
+	struct feeder *f = arg;
+	size_t at = f->at % f->cases;
+	for (uint64_t i = 0; i < f->n; i++) {
+		queue_send(f->channels[at], f->first + i);
+		at = (at + f->step) % f->cases;
+	}
+	return NULL;
+}
+
+static void select_one(struct run run, size_t capacity)
+{
+	size_t producers = or_else(run.threads, 4), cases = or_else(run.cases, 8);
+	uint64_t n = (run.n / producers + 1) * producers, sum = 0, value;
+	struct feeder *feeders = allocate(producers, sizeof *feeders);
+	chan **channels = allocate(cases, sizeof *channels);
+	chan_case *list = allocate(cases, sizeof *list);
+
+	for (size_t i = 0; i < cases; i++) {
+		channels[i] = queue_new(capacity);
+		list[i] = chan_on_recv(channels[i], &value);
+	}
+	double start = now();
+	for (size_t i = 0; i < producers; i++) {
+		struct feeder *f = &feeders[i];
+		uint64_t share = n / producers;
+		*f = (struct feeder){ .channels = channels, .at = i, .step = producers, .cases = cases,
+			.first = i * share + 1, .n = share };
+		f->thread = start_thread(feed, f);
+	}
+	for (uint64_t i = 0; i < n; i++) {
+		chan_select(list, cases, CHAN_FOREVER);
+		sum += value;
+	}
+	for (size_t i = 0; i < producers; i++)
+		join_thread(feeders[i].thread);
+	double end = now();
+
+	check_sum(run.name, sum, n);
+	report(run.name, (end - start) / (double)n);
+	for (size_t i = 0; i < cases; i++)
+		chan_free(channels[i]);
+	free(channels);
+	free(feeders);
+	free(list);
+}
+
+static void select_0(struct run run)
+{
+	select_one(run, 0);
+}
+
+static void select_64(struct run run)
+{
+	select_one(run, 64);
+}
+
+/* ---- Many elements a call -------------------------------------------------------- */
+
+enum { BULK = 64 };
+
+static void *produce_bulk(void *arg)
+{
+	struct party *p = arg;
+	uint64_t values[BULK];
+	for (uint64_t i = 0; i < p->n; ) {
+		size_t n = 0;
+		while (n < BULK && i < p->n)
+			values[n++] = p->first + i++;
+		chan_send_n(p->q, values, n, NULL, CHAN_FOREVER);
+	}
+	return NULL;
+}
+
+static void *consume_bulk(void *arg)
+{
+	struct party *p = arg;
+	uint64_t values[BULK], sum = 0;
+	size_t n;
+	for (uint64_t i = 0; i < p->n; i += n) {
+		chan_recv_n(p->q, values, BULK, &n, CHAN_FOREVER);
+		for (size_t k = 0; k < n; k++)
+			sum += values[k];
+	}
+	p->sum = sum;
+	return NULL;
+}
+
+static void bulk(struct run run)
+{
+	flow(run, 1024, 1, 1, produce_bulk, consume_bulk);
+}
+
+/* ---- Tasks ------------------------------------------------------------------------- */
+
+static atomic_uint_fast64_t tasks_sum;
+
+static void add(void *arg)
+{
+	atomic_fetch_add_explicit(&tasks_sum, *(uint64_t *)arg, memory_order_relaxed);
+}
+
+static void start_tasks(struct run run)
+{
+	waitgroup wg = WAITGROUP_INIT;
+
+	double start = now();
+	for (uint64_t i = 1; i <= run.n; i++)
+		must(waitgroup_go(&wg, add, &i, sizeof i), "waitgroup_go");
+	waitgroup_wait(&wg);
+	double end = now();
+
+	waitgroup_destroy(&wg);
+	check_sum(run.name, tasks_sum, run.n);
+	report(run.name, (end - start) / (double)run.n);
+}
+
+struct blocked {
+	waitgroup *ready;
+	chan *gate;
+	uint64_t number;
+};
+
+static void wait_at_gate(void *arg)
+{
+	struct blocked *b = arg;
+	waitgroup_done(b->ready);
+	chan_recv(b->gate, NULL);
+	add(&b->number);
+}
+
+static void block_tasks(struct run run)
+{
+	waitgroup ready = WAITGROUP_INIT, all = WAITGROUP_INIT;
+	chan *gate = queue_new(0);
+
+	double before = resident_kilobytes();
+	double start = now();
+	waitgroup_add(&ready, run.n);
+	for (uint64_t i = 1; i <= run.n; i++) {
+		struct blocked b = { &ready, gate, i };
+		must(waitgroup_go(&all, wait_at_gate, &b, sizeof b), "waitgroup_go");
+	}
+	waitgroup_wait(&ready);
+	double created = now();
+	double after = resident_kilobytes();
+	double waking = now();
+	chan_close(gate);
+	waitgroup_wait(&all);
+	double end = now();
+
+	check_sum(run.name, tasks_sum, run.n);
+	report_blocked(run, created - start, after - before, end - waking);
+	waitgroup_destroy(&ready);
+	waitgroup_destroy(&all);
+	chan_free(gate);
+}
+
+int main(int argc, char *argv[])
+{
+	static const struct workload workloads[] = {
+		{ "W1", 3000000, one_thread },
+		{ "W2", 3000000, one_to_one_1024 },
+		{ "W2b", 1000000, one_to_one_16 },
+		{ "W2c", 300000, one_to_one_1 },
+		{ "W3", 300000, one_to_one_0 },
+		{ "W4", 100000, ping_pong_0 },
+		{ "W5", 2000000, many_to_one_1024 },
+		{ "W5b", 100000, many_to_one_0 },
+		{ "W6", 2000000, many_to_many_1024 },
+		{ "W6b", 100000, many_to_many_0 },
+		{ "W7", 100000, select_0 },
+		{ "W7b", 500000, select_64 },
+		{ "W8", 100000, start_tasks },
+		{ "W9", 10000, block_tasks },
+		{ "W10", 50000, token_ring_0 },
+		{ "W11", 1, sieve_0 },
+		{ "W12", 10000000, bulk },
+		{ "W13", 200000, one_to_one_working },
+	};
+	return bench_main(argc, argv, workloads, sizeof workloads / sizeof workloads[0]);
+}

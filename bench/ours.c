@@ -4,6 +4,7 @@
 #include "chan.h"
 #include "spawn.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -118,6 +119,66 @@ static void select_0(struct run run)
 static void select_64(struct run run)
 {
 	select_one(run, 64);
+}
+
+/* ---- While others wait ------------------------------------------------------------ */
+
+struct bystander {
+	waitgroup *ready;
+	chan *quit;
+};
+
+static void wait_in_select(void *arg)
+{
+	struct bystander *b = arg;
+	chan *other = queue_new(0);
+	chan_case cases[] = { chan_on_recv(b->quit, NULL), chan_on_recv(other, NULL) };
+
+	waitgroup_done(b->ready);
+	chan_select(cases, 2, CHAN_FOREVER);
+	chan_free(other);
+}
+
+/* Runs fn while as many tasks as there are asked threads wait in a select each. */
+static void among_waiting(struct run run, void (*fn)(struct run))
+{
+	waitgroup ready = WAITGROUP_INIT, all = WAITGROUP_INIT;
+	struct bystander b = { &ready, queue_new(0) };
+
+	waitgroup_add(&ready, run.threads);
+	for (size_t i = 0; i < run.threads; i++)
+		must(waitgroup_go(&all, wait_in_select, &b, sizeof b), "waitgroup_go");
+	waitgroup_wait(&ready);
+	fn(run);
+	chan_close(b.quit);
+	waitgroup_wait(&all);
+	waitgroup_destroy(&ready);
+	waitgroup_destroy(&all);
+	chan_free(b.quit);
+}
+
+static void parked(struct run run)
+{
+	among_waiting(run, send_and_receive);
+}
+
+/* CPU time of the process, in milliseconds, while it sleeps for n of them. */
+static void sleep_and_measure(struct run run)
+{
+	struct timespec rest = { (time_t)(run.n / 1000), (long)(run.n % 1000) * 1000000 };
+	struct timespec before, after;
+
+	sched_yield();
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+	nanosleep(&rest, NULL);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+	report(run.name, (double)(after.tv_sec - before.tv_sec) * 1e3 + (double)(after.tv_nsec - before.tv_nsec) / 1e6);
+}
+
+static void idle(struct run run)
+{
+	run.threads = or_else(run.threads, 100);
+	among_waiting(run, sleep_and_measure);
 }
 
 /* ---- Many elements a call -------------------------------------------------------- */
@@ -242,6 +303,8 @@ int main(int argc, char *argv[])
 		{ "W11", 1, sieve_0 },
 		{ "W12", 10000000, bulk },
 		{ "W13", 200000, one_to_one_working },
+		{ "PARKED", 1000000, parked },
+		{ "IDLE", 1000, idle },
 	};
 	return bench_main(argc, argv, workloads, sizeof workloads / sizeof workloads[0]);
 }

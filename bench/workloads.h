@@ -164,11 +164,9 @@ static inline void *wait_for_token(void *q)
 	return NULL;
 }
 
-/* A second thread lives, and waits, because glibc's mutex is cheaper while there is none. */
-static inline void one_thread(struct run run)
+static inline void send_and_receive(struct run run)
 {
-	queue *q = queue_new(1024), *other = queue_new(1);
-	pthread_t second = start_thread(wait_for_token, other);
+	queue *q = queue_new(1024);
 	uint64_t sum = 0;
 
 	double start = now();
@@ -178,11 +176,20 @@ static inline void one_thread(struct run run)
 	}
 	double end = now();
 
-	queue_send(other, 1);
-	join_thread(second);
 	check_sum(run.name, sum, run.n);
 	report(run.name, (end - start) / (double)run.n);
 	queue_free(q);
+}
+
+/* A second thread lives, and waits, because glibc's mutex is cheaper while there is none. */
+static inline void one_thread(struct run run)
+{
+	queue *other = queue_new(1);
+	pthread_t second = start_thread(wait_for_token, other);
+
+	send_and_receive(run);
+	queue_send(other, 1);
+	join_thread(second);
 	queue_free(other);
 }
 

@@ -47,14 +47,13 @@ LADDER = $(patsubst examples/%.c,$(BUILD)/examples/%,$(sort $(wildcard examples/
 TREEHASH = $(shell pkg-config --exists libcrypto 2>/dev/null && echo $(BUILD)/examples/treehash)
 TREEHASH_OBJECTS = $(patsubst examples/%.c,$(BUILD)/%.o,$(wildcard examples/treehash/*.c))
 DIRECTORIES = $(addprefix $(BUILD)/,test examples treehash bench)
-BENCHES = $(patsubst bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard bench/*.c)))
 SUITES = $(patsubst test/test_%.c,%,$(sort $(wildcard test/test_*.c)))
 TEST_PROGRAMS = test/soak.c
 TEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_PROGRAMS),$(wildcard test/*.c))))
 
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all run run-here test check tsan asan valgrind soak mutate bench install uninstall dist clean FORCE
+.PHONY: all run run-here test check tsan asan valgrind soak mutate install uninstall dist clean FORCE
 
 all: $(LIBRARIES) $(LADDER) $(TREEHASH)
 
@@ -93,9 +92,6 @@ mutate:
 	@$(NEED) cc pkg-config check crypto python3
 	python3 test/mutate.py
 
-bench: $(BENCHES)
-	@for bench in $(BENCHES); do echo $$bench; $$bench || exit; done
-
 # ---- Building --------------------------------------------------------------------------------------------------
 
 # Rewritten, and with it everything rebuilt, only when the compiler or the flags have changed.
@@ -131,9 +127,6 @@ $(BUILD)/examples/treehash: $(TREEHASH_OBJECTS) $(BUILD)/libchan.a
 $(BUILD)/examples/%: examples/%.c $(BUILD)/libchan.a $(BUILD)/flags
 	$(COMPILE) -MMD $(LDFLAGS) -o $@ $< $(BUILD)/libchan.a $(LDLIBS)
 
-$(BUILD)/bench/%: bench/%.c $(BUILD)/libchan.a $(BUILD)/flags
-	$(COMPILE) -MMD $(LDFLAGS) -o $@ $< $(BUILD)/libchan.a $(LDLIBS)
-
 $(BUILD)/test/soak: test/soak.c $(BUILD)/flags
 	$(COMPILE) -MMD $(LDFLAGS) -o $@ $< $(LDLIBS)
 
@@ -151,7 +144,7 @@ $(BUILD)/test/%.o: test/%.c $(BUILD)/flags
 $(BUILD)/test/run: $(TEST_OBJECTS) $(if $(wildcard test/inside_spawn.c),,$(BUILD)/spawn.o)
 	$(COMPILE) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
 
--include test/verify.mk test/explore/explore.mk
+-include bench/bench.mk test/verify.mk test/explore/explore.mk
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 

@@ -38,21 +38,6 @@ static uint64_t queue_recv(chan *c)
 
 #include "workloads.h"
 
-static void ping_pong_0(struct run run)
-{
-	ping_pong(run, 0);
-}
-
-static void token_ring_0(struct run run)
-{
-	token_ring(run, 0);
-}
-
-static void sieve_0(struct run run)
-{
-	sieve(run, 0);
-}
-
 /* ---- Select ------------------------------------------------------------------- */
 
 struct feeder {
@@ -290,7 +275,7 @@ int main(int argc, char *argv[])
 		{ "W2b", 1000000, one_to_one_16 },
 		{ "W2c", 300000, one_to_one_1 },
 		{ "W3", 300000, one_to_one_0 },
-		{ "W4", 100000, ping_pong_0 },
+		{ "W4", 100000, ping_pong },
 		{ "W5", 2000000, many_to_one_1024 },
 		{ "W5b", 100000, many_to_one_0 },
 		{ "W6", 2000000, many_to_many_1024 },
@@ -299,8 +284,8 @@ int main(int argc, char *argv[])
 		{ "W7b", 500000, select_64 },
 		{ "W8", 100000, start_tasks },
 		{ "W9", 10000, block_tasks },
-		{ "W10", 50000, token_ring_0 },
-		{ "W11", 1, sieve_0 },
+		{ "W10", 50000, token_ring },
+		{ "W11", 1, sieve },
 		{ "W12", 10000000, bulk },
 		{ "W13", 200000, one_to_one_working },
 		{ "PARKED", 1000000, parked },

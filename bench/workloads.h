@@ -3,7 +3,7 @@
  *
  * The program that includes this has said before what a queue is:
  *
- *     queue *queue_new(size_t capacity);
+ *     queue *queue_new(size_t capacity);               // 0 may be 1 where there is no rendezvous
  *     void queue_free(queue *q);
  *     void queue_send(queue *q, uint64_t value);       // value is not 0
  *     uint64_t queue_recv(queue *q);
@@ -193,7 +193,7 @@ static inline void one_thread(struct run run)
 	queue_free(other);
 }
 
-/* ---- To and fro, and round a ring ---------------------------------------------- */
+/* ---- To and fro, and round a ring: one token on its way, so that capacity 1 is as good as 0 --- */
 
 struct link {
 	pthread_t thread;
@@ -209,9 +209,9 @@ static inline void *pass_on(void *arg)
 	return NULL;
 }
 
-static inline void ping_pong(struct run run, size_t capacity)
+static inline void ping_pong(struct run run)
 {
-	queue *there = queue_new(capacity), *back = queue_new(capacity);
+	queue *there = queue_new(0), *back = queue_new(0);
 	struct link other = { .in = there, .out = back, .n = run.n };
 	uint64_t sum = 0;
 
@@ -233,14 +233,14 @@ static inline void ping_pong(struct run run, size_t capacity)
 enum { RING = 503 };
 
 /* Nanoseconds for one step of a token through threads that wait already. */
-static inline void token_ring(struct run run, size_t capacity)
+static inline void token_ring(struct run run)
 {
 	struct link ring[RING];
 	queue *queues[RING];
 	uint64_t rounds = run.n / RING + 1, sum = 0;
 
 	for (size_t i = 0; i < RING; i++)
-		queues[i] = queue_new(capacity);
+		queues[i] = queue_new(0);
 	for (size_t i = 1; i < RING; i++) {
 		ring[i] = (struct link){ .in = queues[i - 1], .out = queues[i], .n = rounds + 1 };
 		ring[i].thread = start_thread(pass_on, &ring[i]);
@@ -294,10 +294,10 @@ static inline void *filter(void *arg)
 }
 
 /* Milliseconds for all the primes, from an empty process to the last thread joined. */
-static inline void sieve(struct run run, size_t capacity)
+static inline void sieve(struct run run)
 {
 	struct filter filters[SIEVED_PRIMES];
-	queue *in = queue_new(capacity);
+	queue *in = queue_new(0);
 	size_t primes = 0;
 	uint64_t prime;
 
@@ -306,7 +306,7 @@ static inline void sieve(struct run run, size_t capacity)
 	pthread_t counter = start_thread(count_up, numbers);
 	while ((prime = queue_recv(in)) != UINT64_MAX) {
 		struct filter *f = &filters[primes++];
-		*f = (struct filter){ .in = in, .out = queue_new(capacity), .prime = prime };
+		*f = (struct filter){ .in = in, .out = queue_new(0), .prime = prime };
 		f->thread = start_thread(filter, f);
 		in = f->out;
 		if (prime == LAST_SIEVED_PRIME)

@@ -1,0 +1,55 @@
+# The benchmark: a program for each peer that is found here.  make bench-setup installs them all.
+
+COMMAND = $(if $(shell command -v $1 2>/dev/null),$2)
+PACKAGE = $(if $(shell pkg-config --exists $1 2>/dev/null && echo yes),$2)
+RUST_LIBRARIES = /usr/share/cargo/registry
+
+BENCHES = $(addprefix $(BUILD)/bench/,ours ours-asleep threads runtime limits task-cost $(call COMMAND,go,go go-runtime) \
+	$(call COMMAND,rustc,mpsc) $(call COMMAND,cargo,$(if $(wildcard $(RUST_LIBRARIES)/crossbeam-channel-*),crossbeam)) \
+	$(call PACKAGE,glib-2.0,glib) $(call PACKAGE,apr-1 apr-util-1,apr))
+GLIB = $(shell pkg-config $1 glib-2.0)
+APR = $(shell pkg-config $1 apr-1 apr-util-1)
+
+.PHONY: bench bench-programs bench-setup
+
+bench: bench-programs
+	python3 bench/run.py --build $(BUILD) $(BENCH)
+
+bench-programs: $(BENCHES)
+
+bench-setup:
+	@$(NEED) cc pkg-config python3 glib apr go rust crossbeam
+
+$(BUILD)/bench/%: bench/%.c $(BUILD)/libchan.a $(BUILD)/flags
+	$(COMPILE) -MMD $(LDFLAGS) -o $@ $< $(BUILD)/libchan.a $(LDLIBS)
+
+$(BUILD)/bench/glib: bench/glib.c $(BUILD)/flags
+	$(COMPILE) $(call GLIB,--cflags) -MMD $(LDFLAGS) -o $@ $< $(call GLIB,--libs) $(LDLIBS)
+
+$(BUILD)/bench/apr: bench/apr.c $(BUILD)/flags
+	$(COMPILE) $(call APR,--cflags) -MMD $(LDFLAGS) -o $@ $< $(call APR,--libs) $(LDLIBS)
+
+# Without spinning: every thread that has to wait sleeps at once.
+$(BUILD)/bench/ours-asleep: bench/ours.c chan.c spawn.c $(BUILD)/flags
+	$(COMPILE) -DCHAN_SPIN=0 -MMD $(LDFLAGS) -o $@ bench/ours.c chan.c spawn.c $(LDLIBS)
+
+# Go and Cargo want a directory of their own.
+$(BUILD)/bench/go: bench/peer.go bench/select_cases.py
+	@mkdir -p $@.d
+	cp bench/peer.go $@.d
+	python3 bench/select_cases.py >$@.d/select_cases.go
+	cd $@.d && GOFLAGS= go build -o ../go peer.go select_cases.go
+
+# The benchmarks of Go's own runtime, as they come with it.
+$(BUILD)/bench/go-runtime:
+	go test -c -o $@ runtime
+
+$(BUILD)/bench/mpsc: bench/mpsc.rs bench/workloads.rs
+	rustc --edition 2021 -O -o $@ $<
+
+$(BUILD)/bench/crossbeam: bench/crossbeam.rs bench/workloads.rs bench/Cargo.toml
+	@mkdir -p $@.d
+	cp $^ $@.d
+	cd $@.d && cargo build --quiet --release --offline --config 'source.crates-io.replace-with="system"' \
+		--config 'source.system.directory="$(RUST_LIBRARIES)"'
+	cp $@.d/target/release/crossbeam $@

@@ -6,7 +6,9 @@
 #   make tsan asan valgrind the tests under ThreadSanitizer (gcc and clang), AddressSanitizer with LeakSanitizer and
 #                           UndefinedBehaviorSanitizer, and valgrind (memcheck and helgrind)
 #   make soak [SECONDS=60]  random programs on the library, its accounts made up after each
-#   make bench              what a task and a hand-over cost here
+#   make bench              this library against Go, Rust, GLib, APR and plain pthreads, as far as they are found:
+#                           bench/results.md; make bench-setup installs them all
+#   make task-cost          what a task and a hand-over cost here
 #   make install uninstall  below PREFIX (/usr/local), inside DESTDIR
 #   make dist               build/chan-VERSION.tar.gz, of what is committed
 #   make clean

@@ -1,7 +1,7 @@
 #!/bin/sh
 # need.sh NEED...: installs what this machine lacks of cc pkg-config check crypto c++ clang musl multilib
 # 32-bit (what runs multilib's programs) valgrind gcovr python3 cmake mandoc aarch64 (a cross compiler) qemu (for its
-# programs) faketime.
+# programs) faketime, and of the benchmark's peers glib apr go rust crossbeam (the source of its channels).
 #
 # Says and does nothing when all is there.  Otherwise it installs, as root or through a sudo that asks nothing;
 # where it may not, it prints the command to type and exits with 1.
@@ -28,6 +28,11 @@ there()
 	aarch64) compiles aarch64-linux-gnu-gcc ;;
 	qemu) command -v qemu-aarch64 || command -v qemu-aarch64-static ;;
 	faketime) ls /usr/lib*/faketime/libfaketimeMT.so.1 /usr/lib/*/faketime/libfaketimeMT.so.1 2>/dev/null | grep -q . ;;
+	glib) there pkg-config && pkg-config --exists glib-2.0 ;;
+	apr) there pkg-config && pkg-config --exists apr-1 apr-util-1 ;;
+	go) command -v go ;;
+	rust) command -v rustc && command -v cargo ;;
+	crossbeam) ls -d /usr/share/cargo/registry/crossbeam-channel-* ;;
 	*) echo "need.sh: unknown need: $1" >&2; exit 2 ;;
 	esac >/dev/null
 }
@@ -46,6 +51,20 @@ packages()
 	apt-get:aarch64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
 	apt-get:qemu | dnf:qemu | pacman:qemu | apt-get:32-bit | dnf:32-bit | pacman:32-bit) echo qemu-user ;;
 	apt-get:faketime) echo faketime libfaketime ;;
+	apt-get:glib) echo libglib2.0-dev ;;
+	apt-get:apr) echo libapr1-dev libaprutil1-dev ;;
+	apt-get:go) echo golang-go ;;
+	apt-get:rust) echo rustc cargo ;;
+	apt-get:crossbeam) echo librust-crossbeam-channel-dev ;;
+	dnf:glib) echo glib2-devel ;;
+	dnf:apr) echo apr-devel apr-util-devel ;;
+	dnf:go) echo golang ;;
+	dnf:rust | apk:rust) echo rust cargo ;;
+	dnf:crossbeam) echo rust-crossbeam-channel-devel ;;
+	apk:glib) echo glib-dev ;;
+	apk:apr) echo apr-dev apr-util-dev ;;
+	pacman:glib) echo glib2 ;;
+	*:apr) echo apr apr-util ;;
 	dnf:cc | pacman:cc | brew:cc) echo gcc ;;
 	dnf:pkg-config) echo pkgconf-pkg-config ;;
 	dnf:check) echo check-devel ;;
@@ -68,7 +87,7 @@ packages()
 	brew:clang) echo llvm ;;
 	apk:pkg-config | pacman:pkg-config | brew:pkg-config) echo pkgconf ;;
 	*:faketime) echo libfaketime ;;
-	apk:musl | brew:musl | apk:multilib | brew:multilib | *:aarch64 | brew:32-bit | brew:qemu | brew:valgrind) ;;
+	apk:musl | brew:musl | apk:multilib | brew:multilib | *:aarch64 | *:crossbeam | brew:32-bit | brew:qemu | brew:valgrind) ;;
 	*) echo "$1" ;;
 	esac
 }

@@ -1,0 +1,525 @@
+#!/usr/bin/env python3
+"""Runs the benchmark programs that were built, interleaved, and writes bench/results.md and its plots.
+
+    python3 bench/run.py                                      all, as make bench does
+    python3 bench/run.py --only W2,W3 --peers ours,go --mode cold
+
+A selection prints its tables and writes nothing.  See bench/README.md.
+"""
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+import plot
+
+PEERS = {  # in the order of the columns
+    "ours": "this library",
+    "go": "Go",
+    "crossbeam": "crossbeam",
+    "mpsc": "Rust mpsc",
+    "glib": "GLib",
+    "apr": "APR",
+    "threads": "pthreads",
+}
+C_LIBRARIES = ["glib", "apr", "threads"]
+THREAD_LIBRARIES = ["crossbeam", "mpsc"] + C_LIBRARIES
+ALL_PEERS = ["go"] + THREAD_LIBRARIES
+
+ROWS = {
+    "W1": "one thread, send then receive, capacity 1024",
+    "W2": "one to one, capacity 1024",
+    "W2b": "one to one, capacity 16",
+    "W2c": "one to one, capacity 1",
+    "W3": "one to one, unbuffered",
+    "W4": "ping-pong, unbuffered, a round trip",
+    "W5": "four to one, capacity 1024",
+    "W5b": "four to one, unbuffered",
+    "W6": "four to four, capacity 1024",
+    "W6b": "four to four, unbuffered",
+    "W7": "select over 8 unbuffered channels, 4 producers",
+    "W7b": "select over 8 channels of capacity 64, 4 producers",
+    "W8": "start and finish a task, 100,000 of them",
+    "W9": "create a task that blocks, 10,000 of them",
+    "W9-wake": "wake and finish each of them",
+    "W9-memory": "resident memory of each, KB",
+    "W10": "ring of 503 threads, a step",
+    "W11": "500 primes by the sieve, ms",
+    "W12": "64 elements a call, capacity 1024",
+    "W13": "one to one, capacity 1024, 1,000 ns of work on both sides",
+}
+LIMITS = {
+    "SPIN": "a flag, both spin",
+    "YIELD": "a flag, both yield",
+    "FUTEX": "futex",
+    "CONDITION": "mutex and condition variable",
+    "RING-FUTEX": "503 threads, futex",
+    "RING-CONDITION": "503 threads, mutex and condition variable",
+}
+CROWD = {  # how many threads on each side make a hundred
+    "W5": 99, "W5b": 99, "W6": 50, "W6b": 50, "W7": 99, "W7b": 99,
+}
+MODES = {
+    "cold": "on all CPUs, each run after 0.4 s of rest",
+    "pinned": "on one CPU: `taskset -c 0`",
+}
+FIXED = {"W8", "W9", "W11", "IDLE"}  # not to be made longer or shorter
+THREAD_COUNTS = [1, 2, 4, 8, 16, 32, 64]
+CASE_COUNTS = [2 ** i for i in range(11)]
+CURVES = {  # title, the numbers along it, and how they stand on the command line
+    "W6": ("producers, and as many consumers, capacity 1024", THREAD_COUNTS, lambda k: [k]),
+    "W7": ("producers into a select over 8 unbuffered channels", THREAD_COUNTS, lambda k: [k]),
+    "W7-cases": ("channels of capacity 0 in the select, 4 producers", CASE_COUNTS, lambda k: [4, k]),
+}
+CURVE_PEERS = ["ours", "go", "crossbeam"]
+PARKED = [0, 10000]
+
+REST = 0.4
+LEAST = 0.01       # seconds that a run must take to say how many elements fill the budget
+MOST = 10 ** 9     # elements
+TIMEOUT = 60       # seconds
+SPIN_SECTIONS = {"pinned": "pinned", "crowd": "100 threads"}
+
+
+class Job:
+    """One figure: a program, its workload and arguments, and what its runs have said."""
+
+    def __init__(self, options, key, program, name, extra=(), mode="free", rounds=5):
+        self.key, self.program, self.name, self.mode = key, program, name, mode
+        self.extra = [str(x) for x in extra]
+        self.path = os.path.join(options.build, "bench", program)
+        self.budget = options.budget
+        self.rounds = min(rounds, options.runs)
+        self.n = None
+        self.values = {}        # the figures of all runs, by name
+        self.failure = None
+
+    def command(self):
+        if self.program == "go-runtime":
+            pattern = "/".join(f"^{part}$" for part in ("Benchmark" + self.name).split("/"))
+            command = [self.path, "-test.run", "^$", "-test.bench", pattern, "-test.benchtime", f"{self.n}x"]
+        else:
+            command = [self.path, self.name] + ([str(self.n)] if self.n else []) + self.extra
+        return (["taskset", "-c", "0"] if self.mode == "pinned" else []) + command
+
+    def once(self):
+        """The figures of one run; none if it failed."""
+        try:
+            done = subprocess.run(self.command(), capture_output=True, text=True, timeout=TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.failure = f"no end within {TIMEOUT} s: a value is lost, or it hangs"
+            return {}
+        if done.returncode != 0:
+            said = (done.stdout + done.stderr).strip().splitlines()
+            self.failure = said[0] if said else f"status {done.returncode}"
+            return {}
+        if self.program == "go-runtime":
+            return {self.name: float(re.search(r"([\d.]+) ns/op", done.stdout).group(1))}
+        return {name: float(value) for name, value in (line.split() for line in done.stdout.splitlines())}
+
+    def fit(self, nanoseconds, seconds):
+        self.n = max(1, min(int(seconds * 1e9 / max(nanoseconds, 0.1)), MOST))
+
+    def calibrate(self):
+        """Finds how many elements take about the budget; this also warms the caches."""
+        if self.name in FIXED:
+            return
+        self.n = 1
+        while True:
+            each = self.once().get(self.name)
+            if self.failure or each * self.n >= LEAST * 1e9 or self.n == MOST:
+                break
+            last = self.n
+            self.fit(each, 1.5 * LEAST)
+            self.n = min(max(self.n, 4 * last), 100 * last, MOST)
+        if not self.failure:
+            self.fit(each, self.budget)
+
+    def run(self):
+        if self.mode == "cold":
+            time.sleep(REST)
+        figures = self.once()
+        for name, value in figures.items():
+            self.values.setdefault(name, []).append(value)
+        if self.n and figures:
+            self.fit(figures[self.name], self.budget)
+
+
+def jobs_of(options, programs):
+    """All that is asked for and can be run; what will be compared stands side by side."""
+    jobs = []
+
+    def wanted(section, name):
+        return not options.only or section in options.only or name in options.only
+
+    def add(section, row, peer, program, name, **how):
+        if name in programs.get(program, ()) and (peer in options.peers or peer in ("limits", "ours-asleep")):
+            jobs.append(Job(options, (section, str(row), peer), program, name, **how))
+
+    for mode in options.modes:
+        for row in ROWS:
+            if wanted("main", row) or (mode == "pinned" and wanted("spin", row)):
+                add(mode, row, "ours", "ours", row, mode=mode)
+            if mode == "pinned" and wanted("spin", row):
+                add(mode, row, "ours-asleep", "ours-asleep", row, mode=mode)
+            if wanted("main", row):
+                for peer in ALL_PEERS:
+                    add(mode, row, peer, peer, row, mode=mode)
+        for row in LIMITS:
+            if wanted("limits", row) and (row != "SPIN" or mode == "cold"):
+                add(mode, row, "limits", "limits", row, mode=mode)
+    for row, threads in CROWD.items():
+        if wanted("crowd", row):
+            for peer in ("ours", "ours-asleep"):
+                add("crowd", row, peer, peer, row, extra=[threads])
+    for row in programs.get("runtime", ()):
+        if wanted("runtime", row):
+            add("runtime", row, "ours", "runtime", row, mode="cold")
+            add("runtime", row, "go", "go-runtime", row, mode="cold")
+    for curve, (_, numbers, arguments) in CURVES.items():
+        if wanted("curves", curve + "-curve"):
+            for k in numbers:
+                for peer in CURVE_PEERS:
+                    add(curve, k, peer, peer, curve.split("-")[0], extra=arguments(k), rounds=3)
+    for k in PARKED:
+        if wanted("parked", "PARKED"):
+            for peer in CURVE_PEERS:
+                add("parked", k, peer, peer, "PARKED", extra=[k])
+    if wanted("idle", "IDLE"):
+        add("idle", "IDLE", "ours", "ours", "IDLE", rounds=1)
+    return jobs
+
+
+def run_all(jobs):
+    """Round by round, so that every figure meets all the moods of the machine."""
+    start, rounds = time.time(), max(job.rounds for job in jobs)
+    for number in range(rounds + 1):
+        for done, job in enumerate(jobs):
+            if sys.stderr.isatty():
+                print(f"\r{done}/{len(jobs)} {' '.join(job.key):40.40}", end="", file=sys.stderr)
+            if number <= job.rounds and not job.failure:
+                job.run() if number > 0 else job.calibrate()
+        what = f"round {number} of {rounds}" if number > 0 else "calibrated"
+        print(("\r" if sys.stderr.isatty() else "") + f"{what:48}{time.time() - start:6.0f} s", file=sys.stderr)
+
+
+def results_of(jobs):
+    """{section: {row: {peer: the values of its runs}}} and what has failed."""
+    results, failures = {}, []
+    for job in jobs:
+        section, row, peer = job.key
+        if job.failure:
+            failures.append(f"{section} {row}, {PEERS.get(peer, peer)}: {job.failure}")
+            continue
+        for name, values in job.values.items():
+            figure = name if name.startswith("W9") else row
+            results.setdefault(section, {}).setdefault(figure, {})[peer] = values
+    return results, failures
+
+
+# ---- Tables
+
+
+def number(value):
+    return f"{value:,.0f}" if value >= 99.5 else f"{value:.3g}"
+
+
+def cell(values):
+    if not values:
+        return ""
+    return f"{number(statistics.median(values))} ({number(min(values))}-{number(max(values))})"
+
+
+def table(header, lines):
+    """Markdown that can also be read as it is."""
+    lines = [header] + lines
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    text = ["| " + " | ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths))) + " |"
+            for line in lines]
+    text.insert(1, "|" + "|".join("-" * (w + 1) + (":" if i else "-") for i, w in enumerate(widths)) + "|")
+    return "\n".join(text) + "\n"
+
+
+class Figures:
+    """Medians, and ratios between them."""
+
+    def __init__(self, results):
+        self.results = results
+
+    def median(self, section, row, peer):
+        values = self.results.get(section, {}).get(str(row), {}).get(peer)
+        return statistics.median(values) if values else None
+
+    def best(self, section, row, peers):
+        """The name and median of the best of them, (None, None) if none is there."""
+        there = [(self.median(section, row, p), p) for p in peers if self.median(section, row, p) is not None]
+        value, peer = min(there, default=(None, None))
+        return peer, value
+
+    def limit(self, section, rows):
+        peer, value = min(((r, self.median(section, r, "limits")) for r in rows
+                           if self.median(section, r, "limits") is not None), key=lambda x: x[1], default=(None, None))
+        return peer, value
+
+
+def main_table(figures, mode):
+    section = figures.results.get(mode, {})
+    rows = [row for row in ROWS if "ours" in section.get(row, {}) or any(p in section.get(row, {}) for p in ALL_PEERS)]
+    peers = [p for p in PEERS if any(p in section[row] for row in rows)]
+    lines = []
+    for row in rows:
+        ours, (peer, best) = figures.median(mode, row, "ours"), figures.best(mode, row, ALL_PEERS)
+        ratio = f"{ours / best:.2f} ({PEERS[peer]})" if ours and best else ""
+        lines.append([f"{row} {ROWS[row]}"] + [cell(section[row].get(p)) for p in peers] + [ratio])
+    return table([""] + [PEERS[p] for p in peers] + ["ours / best"], lines) if lines else ""
+
+
+def pairs_table(figures, section, names, first, second, labels):
+    """Two columns and their ratio."""
+    lines = []
+    for row in names:
+        values = figures.results.get(section, {}).get(str(row), {})
+        a, b = figures.median(section, row, first), figures.median(section, row, second)
+        if a is not None or b is not None:
+            lines.append([str(row), cell(values.get(first)), cell(values.get(second)), f"{a / b:.2f}" if a and b else ""])
+    return table([""] + labels + ["ratio"], lines) if lines else ""
+
+
+def curve_table(figures, section, numbers):
+    there = figures.results.get(section, {})
+    peers = [p for p in CURVE_PEERS if any(p in there.get(str(k), {}) for k in numbers)]
+    lines = [[str(k)] + [cell(there.get(str(k), {}).get(p)) for p in peers] for k in numbers if str(k) in there]
+    return table([""] + [PEERS[p] for p in peers], lines) if lines else ""
+
+
+# ---- Targets
+
+
+def hand_overs_of_the_sieve(primes=500):
+    """How often a number goes from one thread to the next in W11."""
+    found, steps, i = [], 0, 2
+    while len(found) < primes:
+        divisor = next((k for k, prime in enumerate(found) if i % prime == 0), None)
+        if divisor is None:
+            found.append(i)
+            divisor = len(found) - 1
+        steps += divisor + 1
+        i += 1
+    return steps + primes + 1       # and the end of the numbers, through all
+
+
+def targets(figures):
+    """(what, row, ratio reached, ratio wanted, to what it is), as far as there are figures."""
+    found = []
+
+    def judge(what, row, ours, other, name, wanted):
+        if ours is not None and other:
+            found.append((what, row, ours / other, wanted, name))
+
+    def against(what, mode, rows, peers, wanted):
+        for row in rows:
+            peer, best = figures.best(mode, row, peers)
+            judge(f"{what}, {mode}", row, figures.median(mode, row, "ours"), best, PEERS.get(peer), wanted)
+
+    against("No slower than Go and the C libraries", "cold", ["W1"], ["go"] + C_LIBRARIES, 1)
+    against("Near crossbeam", "cold", ["W1"], ["crossbeam"], 1.3)
+    against("No slower than any", "cold", ["W13"], ALL_PEERS, 1)
+    against("No slower than Go and crossbeam", "cold", ["W2"], ["go", "crossbeam"], 1)
+    peer, best = figures.best("cold", "W2", ALL_PEERS)
+    judge("A fifth of the best W2, cold", "W12", figures.median("cold", "W12", "ours"), best, PEERS.get(peer), 0.2)
+    hand_over = ["W2b", "W2c", "W3", "W4"]
+    against("No slower than Go", "cold", hand_over, ["go"], 1)
+    limit, least = figures.limit("pinned", ["YIELD", "FUTEX", "CONDITION"])
+    for row in hand_over:
+        twice = 2 if row == "W4" else 1
+        judge("Near the machine's limit, pinned", row, figures.median("pinned", row, "ours"), least and twice * least,
+              limit and ("twice " if twice == 2 else "") + limit, 1.2)
+    against("Ahead of thread libraries", "pinned", hand_over, THREAD_LIBRARIES, 1)
+    for mode in MODES:
+        streams = ["W5", "W6", "W7", "W7b"]
+        against("No slower than thread libraries", mode, streams, THREAD_LIBRARIES, 1)
+        against("Near Go", mode, streams, ["go"], 1.5)
+    for mode in MODES:
+        asleep = figures.limit(mode, ["FUTEX", "CONDITION"])
+        ring = figures.limit(mode, ["RING-FUTEX", "RING-CONDITION"])
+        steps = hand_overs_of_the_sieve()
+        for row, (limit, least), times, name in [("W5b", asleep, 1, ""), ("W6b", asleep, 1, ""), ("W10", ring, 1, ""),
+                                                 ("W11", ring, steps / 1e6, f"{steps:,} times ")]:
+            judge(f"Near the machine's limit, {mode}", row, figures.median(mode, row, "ours"), least and least * times,
+                  limit and name + limit, 1.2)
+        against("Ahead of thread libraries", mode, ["W5b", "W6b", "W10", "W11"], THREAD_LIBRARIES, 1)
+    for mode in MODES:
+        against("5 times faster than the pools", mode, ["W8"], ["apr", "glib"], 0.2)
+        against("Near plain pthreads", mode, ["W9", "W9-wake"], ["threads"], 1.1)
+    judge("At most 10 KB", "W9-memory", figures.median("cold", "W9-memory", "ours"), 10, "10 KB", 1)
+    for section, rows in [("pinned", ROWS), ("crowd", CROWD)]:
+        for row in rows:
+            if row != "W9-memory":
+                judge(f"No slower by spinning, {SPIN_SECTIONS[section]}", row, figures.median(section, row, "ours"),
+                      figures.median(section, row, "ours-asleep"), "without spinning", 1.05)
+    judge("Idle uses no CPU", "IDLE", figures.median("idle", "IDLE", "ours"), 1000, "1 s asleep, 100 tasks", 0.001)
+    judge("A send beside 10,000 selects", "PARKED", figures.median("parked", 10000, "ours"),
+          figures.median("parked", 0, "ours"), "beside none", 1.05)
+    return found
+
+
+def targets_table(figures):
+    lines = []
+    for what, row, ratio, wanted, name in targets(figures):
+        met = ratio <= wanted + (0.005 if wanted > 0.1 else 0)
+        lines.append([what, row, name, f"{ratio:.2f}" if wanted > 0.1 else f"{ratio:.5f}", f"{wanted:g}",
+                      "met" if met else "**missed**"])
+    return table(["target", "row", "against", "ratio", "wanted", ""], lines) if lines else ""
+
+
+# ---- The report
+
+
+def first_line(*command):
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()[0].strip()
+    except (OSError, IndexError):
+        return None
+
+
+def machine(options):
+    """What the figures depend on, a line each."""
+    try:
+        with open("/proc/cpuinfo") as cpuinfo:
+            model = re.search(r"model name\s*: (.*)", cpuinfo.read()).group(1).strip()
+    except (OSError, AttributeError):
+        model = platform.processor()
+    crossbeam = None
+    try:
+        with open(os.path.join(options.build, "bench", "crossbeam.d", "Cargo.lock")) as lock:
+            crossbeam = re.search(r'name = "crossbeam-channel"\nversion = "(.*)"', lock.read()).group(1)
+    except OSError:
+        pass
+    versions = [
+        first_line(os.environ.get("CC", "cc"), "--version"),
+        first_line("getconf", "GNU_LIBC_VERSION"),
+        first_line("go", "version"),
+        first_line("rustc", "--version"),
+        crossbeam and f"crossbeam-channel {crossbeam}",
+        *(version and f"{name} {version}" for name, version in
+          [("GLib", first_line("pkg-config", "--modversion", "glib-2.0")),
+           ("APR", first_line("pkg-config", "--modversion", "apr-1")),
+           ("APR-util", first_line("pkg-config", "--modversion", "apr-util-1"))]),
+    ]
+    return [
+        f"{os.cpu_count()} CPUs, {model}, {platform.machine()}",
+        f"{platform.system()} {platform.release()}",
+        ", ".join(v for v in versions if v),
+        f"{time.strftime('%Y-%m-%d')}, load before the run {os.getloadavg()[0]:.1f}",
+    ]
+
+
+def report(data):
+    figures = Figures(data["results"])
+    parts = ["# Results of the benchmark\n", "Written by `make bench`. [README.md](README.md) says what each row is.\n",
+             "".join(f"- {line}\n" for line in data["machine"])]
+
+    def section(title, text, *tables):
+        tables = [t for t in tables if t]
+        if tables:
+            parts.extend([f"## {title}\n", text + "\n"] + tables)
+
+    if data["failures"]:
+        section("Not timed", "These lost a value, hung or could not run.", "".join(f"- {f}\n" for f in data["failures"]))
+    how = f"Nanoseconds per element unless the row says otherwise: median of {data['runs']} runs (least-greatest)."
+    for mode, text in MODES.items():
+        limits = [[text, cell(values["limits"])] for row, text in LIMITS.items()
+                  for values in [data["results"].get(mode, {}).get(row, {})] if "limits" in values]
+        section(mode.capitalize(), f"{how} Run {text}.", main_table(figures, mode),
+                limits and "The machine itself, to hand one token from thread to thread:\n\n" +
+                table(["", "a hand-over"], limits))
+    section("Targets", "A ratio at most as great as wanted is met.", targets_table(figures))
+    labels = ["with", "without"]
+    section("Spinning on and off", "The library as it is, and built with `-DCHAN_SPIN=0`.",
+            *("".join([f"{title}:\n\n", t]) for s, title, rows in
+              [("pinned", "On one CPU", ROWS), ("crowd", f"With 100 threads on all CPUs", CROWD)]
+              for t in [pairs_table(figures, s, rows, "ours", "ours-asleep", labels)] if t))
+    section("The benchmarks of Go's runtime", "Under their names in Go, nanoseconds per operation, cold.",
+            pairs_table(figures, "runtime", data["results"].get("runtime", {}), "ours", "go", ["this library", "Go"]))
+    for curve, (title, numbers, _) in CURVES.items():
+        section(f"{curve.split('-')[0]}: how cost grows with the number of {title}", "Nanoseconds per element.",
+                curve_table(figures, curve, numbers))
+    section("A send and a receive while selects wait on other channels", "By how many wait; nanoseconds.",
+            curve_table(figures, "parked", PARKED))
+    idle = figures.median("idle", "IDLE", "ours")
+    if idle is not None:
+        section("Idle", "While 100 tasks wait in a select for a second, the process uses", f"{idle:.2f} ms of CPU time.\n")
+    return "\n".join(parts)
+
+
+def programs_in(directory):
+    """{program: the workloads it has}; Go's own benchmarks are those that are told in C."""
+    programs = {}
+    for program in [*PEERS, "ours-asleep", "limits", "runtime"]:
+        path = os.path.join(directory, program)
+        if os.path.exists(path):
+            listing = subprocess.run([path], capture_output=True, text=True, check=True).stdout
+            programs[program] = [line.split()[0] for line in listing.splitlines()]
+    if os.path.exists(os.path.join(directory, "go-runtime")):
+        programs["go-runtime"] = programs.get("runtime", [])
+    return programs
+
+
+def main():
+    def names(text):
+        return text.split(",")
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default="build", help="where the programs are: build")
+    parser.add_argument("--only", type=names, help="rows, or main limits spin crowd runtime curves parked idle")
+    parser.add_argument("--peers", type=names, default=list(PEERS), help=",".join(PEERS))
+    parser.add_argument("--mode", type=names, dest="modes", default=list(MODES), help="cold,pinned")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--budget", type=float, default=0.08, help="seconds that one run takes: 0.08")
+    parser.add_argument("--again", action="store_true", help="writes the report and the plots of the last full run")
+    options = parser.parse_args()
+    if options.again and (options.only or options.peers != list(PEERS) or options.modes != list(MODES)):
+        parser.error("--again goes alone")
+    unknown = set(options.peers) - set(PEERS) | set(options.modes) - set(MODES)
+    if unknown:
+        parser.error("unknown: " + " ".join(sorted(unknown)))
+
+    full = not options.only and options.peers == list(PEERS) and options.modes == list(MODES)
+    memory = os.path.join(options.build, "bench", "results.json")
+    if options.again:
+        with open(memory) as file:
+            data = json.load(file)
+    else:
+        if "pinned" in options.modes and not shutil.which("taskset"):
+            print("No taskset here: nothing is pinned.", file=sys.stderr)
+            options.modes.remove("pinned")
+        programs = programs_in(os.path.join(options.build, "bench"))
+        for peer in set(options.peers) - set(programs):
+            print(f"Not built: {PEERS[peer]}", file=sys.stderr)
+        about = machine(options)
+        jobs = jobs_of(options, programs)
+        if not jobs:
+            parser.error("nothing of that can be run")
+        run_all(jobs)
+        results, failures = results_of(jobs)
+        data = {"machine": about, "runs": options.runs, "results": results, "failures": failures}
+    text = report(data)
+    print(text)
+    if full:
+        here = os.path.dirname(os.path.abspath(__file__))
+        with open(memory, "w") as file:
+            json.dump(data, file)
+        with open(os.path.join(here, "results.md"), "w") as file:
+            file.write(text)
+        plot.write(here, data["results"])
+    return 1 if data["failures"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

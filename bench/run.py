@@ -33,7 +33,7 @@ THREAD_LIBRARIES = ["crossbeam", "mpsc"] + C_LIBRARIES
 ALL_PEERS = ["go"] + THREAD_LIBRARIES
 
 ROWS = {
-    "W1": "one thread, send then receive, capacity 1024",
+    "W1": "send and receive, capacity 1024",
     "W2": "one to one, capacity 1024",
     "W2b": "one to one, capacity 16",
     "W2c": "one to one, capacity 1",
@@ -43,16 +43,16 @@ ROWS = {
     "W5b": "four to one, unbuffered",
     "W6": "four to four, capacity 1024",
     "W6b": "four to four, unbuffered",
-    "W7": "select over 8 unbuffered channels, 4 producers",
-    "W7b": "select over 8 channels of capacity 64, 4 producers",
+    "W7": "select over 8, unbuffered, 4 producers",
+    "W7b": "select over 8, capacity 64, 4 producers",
     "W8": "start and finish a task, 100,000 of them",
     "W9": "create a task that blocks, 10,000 of them",
     "W9-wake": "wake and finish each of them",
     "W9-memory": "resident memory of each, KB",
     "W10": "ring of 503 threads, a step",
     "W11": "500 primes by the sieve, ms",
-    "W12": "64 elements a call, capacity 1024",
-    "W13": "one to one, capacity 1024, 1,000 ns of work on both sides",
+    "W12": "as W2, 64 elements a call",
+    "W13": "as W2, 1,000 ns of work on both sides",
 }
 LIMITS = {
     "SPIN": "a flag, both spin",
@@ -77,6 +77,8 @@ CURVES = {  # title, the numbers along it, and how they stand on the command lin
     "W7": ("producers into a select over 8 unbuffered channels", THREAD_COUNTS, lambda k: [k]),
     "W7-cases": ("channels of capacity 0 in the select, 4 producers", CASE_COUNTS, lambda k: [4, k]),
 }
+PLOTTED = {row: text for row, text in ROWS.items() if row not in ("W9-memory", "W11")}  # the others are no times of an element
+PLOTTED_CURVES = {"W6": "threads on each side, 1,024 places", "W7": "senders into a select of 8", "W7-cases": "channels in the select"}
 CURVE_PEERS = ["ours", "go", "crossbeam"]
 PARKED = [0, 10000]
 
@@ -372,10 +374,12 @@ def targets(figures):
 def targets_table(figures):
     lines = []
     for what, row, ratio, wanted, name in targets(figures):
-        met = ratio <= wanted + (0.005 if wanted > 0.1 else 0)
-        lines.append([what, row, name, f"{ratio:.2f}" if wanted > 0.1 else f"{ratio:.5f}", f"{wanted:g}",
-                      "met" if met else "**missed**"])
-    return table(["target", "row", "against", "ratio", "wanted", ""], lines) if lines else ""
+        shown = f"{ratio:.2f}" if wanted > 0.1 else f"{ratio:.5f}"
+        lines.append([what, row, name, shown, f"{wanted:g}", "met" if float(shown) <= wanted else "**missed**"])
+    if not lines:
+        return ""
+    return table(["target", "row", "against", "ratio", "wanted", ""], lines) + \
+        f"\n{sum(line[-1] == 'met' for line in lines)} of {len(lines)} met.\n"
 
 
 # ---- The report
@@ -443,7 +447,7 @@ def report(data):
     labels = ["with", "without"]
     section("Spinning on and off", "The library as it is, and built with `-DCHAN_SPIN=0`.",
             *("".join([f"{title}:\n\n", t]) for s, title, rows in
-              [("pinned", "On one CPU", ROWS), ("crowd", f"With 100 threads on all CPUs", CROWD)]
+              [("pinned", "On one CPU", ROWS), ("crowd", "With 100 threads on all CPUs", CROWD)]
               for t in [pairs_table(figures, s, rows, "ours", "ours-asleep", labels)] if t))
     section("The benchmarks of Go's runtime", "Under their names in Go, nanoseconds per operation, cold.",
             pairs_table(figures, "runtime", data["results"].get("runtime", {}), "ours", "go", ["this library", "Go"]))
@@ -454,7 +458,7 @@ def report(data):
             curve_table(figures, "parked", PARKED))
     idle = figures.median("idle", "IDLE", "ours")
     if idle is not None:
-        section("Idle", "While 100 tasks wait in a select for a second, the process uses", f"{idle:.2f} ms of CPU time.\n")
+        parts.append(f"## Idle\n\nWhile 100 tasks wait in a select for a second, the process uses {idle:.2f} ms of CPU time.\n")
     return "\n".join(parts)
 
 
@@ -517,7 +521,7 @@ def main():
             json.dump(data, file)
         with open(os.path.join(here, "results.md"), "w") as file:
             file.write(text)
-        plot.write(here, data["results"])
+        plot.write(here, data["results"], PLOTTED, PLOTTED_CURVES)
     return 1 if data["failures"] else 0
 
 

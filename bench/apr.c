@@ -1,4 +1,6 @@
 /* apr.c - the workloads on apr_queue, which holds at least one pointer, and on apr_thread_pool */
+#define _POSIX_C_SOURCE 200809L
+
 #include <apr_general.h>
 #include <apr_queue.h>
 #include <apr_thread_pool.h>

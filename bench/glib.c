@@ -1,4 +1,6 @@
 /* glib.c - the workloads on GAsyncQueue, which has no bound and carries pointers, and on GThreadPool */
+#define _POSIX_C_SOURCE 200809L
+
 #include <glib.h>
 #include <stdint.h>
 

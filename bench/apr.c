@@ -87,17 +87,10 @@ static void start_tasks(struct run run)
 int main(int argc, char *argv[])
 {
 	static const struct workload workloads[] = {
-		{ "W1", 3000000, one_thread },
-		{ "W2", 3000000, one_to_one_1024 },
-		{ "W2b", 1000000, one_to_one_16 },
-		{ "W2c", 300000, one_to_one_1 },
-		{ "W4", 100000, ping_pong },
-		{ "W5", 2000000, many_to_one_1024 },
-		{ "W6", 2000000, many_to_many_1024 },
+		QUEUE_WORKLOADS,
+		BOUNDED_WORKLOADS,
 		{ "W8", 100000, start_tasks },
-		{ "W10", 50000, token_ring },
-		{ "W13", 200000, one_to_one_working },
 	};
 	must(apr_initialize(), "apr_initialize");
-	return bench_main(argc, argv, workloads, sizeof workloads / sizeof workloads[0]);
+	return bench_main(argc, argv, workloads, COUNT(workloads));
 }

@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define COUNT(array) (sizeof (array) / sizeof (array)[0])
+
 /* What is asked for: `program NAME [N [THREADS [CASES]]]`. */
 struct run {
 	const char *name;

@@ -52,14 +52,8 @@ static void start_tasks(struct run run)
 int main(int argc, char *argv[])
 {
 	static const struct workload workloads[] = {
-		{ "W1", 3000000, one_thread },
-		{ "W2", 3000000, one_to_one_1024 },
-		{ "W4", 100000, ping_pong },
-		{ "W5", 2000000, many_to_one_1024 },
-		{ "W6", 2000000, many_to_many_1024 },
+		QUEUE_WORKLOADS,
 		{ "W8", 100000, start_tasks },
-		{ "W10", 50000, token_ring },
-		{ "W13", 200000, one_to_one_working },
 	};
-	return bench_main(argc, argv, workloads, sizeof workloads / sizeof workloads[0]);
+	return bench_main(argc, argv, workloads, COUNT(workloads));
 }

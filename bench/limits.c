@@ -177,5 +177,5 @@ int main(int argc, char *argv[])
 		{ "RING-FUTEX", 20000, ring_futex },
 #endif
 	};
-	return bench_main(argc, argv, workloads, sizeof workloads / sizeof workloads[0]);
+	return bench_main(argc, argv, workloads, COUNT(workloads));
 }

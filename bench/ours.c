@@ -270,26 +270,16 @@ static void block_tasks(struct run run)
 int main(int argc, char *argv[])
 {
 	static const struct workload workloads[] = {
-		{ "W1", 3000000, one_thread },
-		{ "W2", 3000000, one_to_one_1024 },
-		{ "W2b", 1000000, one_to_one_16 },
-		{ "W2c", 300000, one_to_one_1 },
-		{ "W3", 300000, one_to_one_0 },
-		{ "W4", 100000, ping_pong },
-		{ "W5", 2000000, many_to_one_1024 },
-		{ "W5b", 100000, many_to_one_0 },
-		{ "W6", 2000000, many_to_many_1024 },
-		{ "W6b", 100000, many_to_many_0 },
+		QUEUE_WORKLOADS,
+		BOUNDED_WORKLOADS,
+		UNBUFFERED_WORKLOADS,
 		{ "W7", 100000, select_0 },
 		{ "W7b", 500000, select_64 },
 		{ "W8", 100000, start_tasks },
 		{ "W9", 10000, block_tasks },
-		{ "W10", 50000, token_ring },
-		{ "W11", 1, sieve },
 		{ "W12", 10000000, bulk },
-		{ "W13", 200000, one_to_one_working },
 		{ "PARKED", 1000000, parked },
 		{ "IDLE", 1000, idle },
 	};
-	return bench_main(argc, argv, workloads, sizeof workloads / sizeof workloads[0]);
+	return bench_main(argc, argv, workloads, COUNT(workloads));
 }

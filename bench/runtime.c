@@ -625,5 +625,5 @@ int main(int argc, char *argv[])
 		{ "ChanPopular", 20, chan_popular },
 		{ "ChanClosed", 1000000, chan_closed },
 	};
-	return bench_main(argc, argv, workloads, sizeof workloads / sizeof workloads[0]);
+	return bench_main(argc, argv, workloads, COUNT(workloads));
 }

@@ -9,10 +9,7 @@
 #include "chan.h"
 #include "spawn.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include "bench.h"
 
 enum { ROUNDS = 7, TASKS = 2000, NEW_THREADS = 500, VALUES = 200000, HAND_OVERS = 50000 };
 
@@ -23,7 +20,7 @@ static int ascending(const void *a, const void *b)
 }
 
 /* Nanoseconds of one of the n things that measured() does, told in a line. */
-static void report(const char *what, int n, int64_t (*measured)(int n))
+static void tell(const char *what, int n, int64_t (*measured)(int n))
 {
 	double each[ROUNDS];
 
@@ -32,14 +29,6 @@ static void report(const char *what, int n, int64_t (*measured)(int n))
 	qsort(each, ROUNDS, sizeof each[0], ascending);
 	printf("%-52s %9.0f ns  (%.0f to %.0f)\n", what, each[ROUNDS / 2], each[0], each[ROUNDS - 1]);
 	fflush(stdout);
-}
-
-static void must(int err, const char *what)
-{
-	if (err == 0)
-		return;
-	fprintf(stderr, "task-cost: %s: %s\n", what, strerror(err));
-	exit(EXIT_FAILURE);
 }
 
 static chan *new_channel(size_t elem_size, size_t capacity)
@@ -143,20 +132,6 @@ static int64_t through_a_buffer(int n)
 
 /* ---- Memory ---------------------------------------------------------------- */
 
-/* Resident bytes of this process, 0 where the system does not tell. */
-static size_t resident(void)
-{
-	unsigned long pages = 0;
-	FILE *statm = fopen("/proc/self/statm", "r");
-
-	if (statm == NULL)
-		return 0;
-	if (fscanf(statm, "%*u %lu", &pages) != 1)
-		pages = 0;
-	fclose(statm);
-	return pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 struct waiting_task {
 	chan *ready, *gate;
 };
@@ -176,19 +151,19 @@ static void report_memory(int n)
 	int started = 0, err = 0;
 
 	must(spawn_shutdown(CHAN_FOREVER), "spawn_shutdown");
-	size_t before = resident();
+	double before = resident_kilobytes();
 	while (started < n && (err = spawn(wait_at_gate, &t, sizeof t)) == 0)
 		started++;
 	for (int i = 0; i < started; i++)
 		chan_recv(t.ready, NULL);
-	size_t after = resident();
+	double after = resident_kilobytes();
 
 	if (err != 0)
 		printf("%d waiting tasks: the system gives up after %d: %s\n", n, started, strerror(err));
 	else if (before == 0)
 		printf("%d waiting tasks: this system does not tell the resident set\n", n);
 	else
-		printf("%-6d waiting tasks, resident memory of each          %10.1f KiB\n", n, (double)(after - before) / 1024 / n);
+		printf("%-6d waiting tasks, resident memory of each          %10.1f KiB\n", n, (after - before) / n);
 	chan_close(t.gate);
 	must(spawn_shutdown(CHAN_FOREVER), "spawn_shutdown");
 	chan_free(t.ready);
@@ -201,10 +176,10 @@ int main(void)
 	/* First, while the C library has no old stacks to use again. */
 	report_memory(1000);
 	report_memory(10000);
-	report("spawn and wait, on an idle thread of the pool", TASKS, warm_spawns);
-	report("spawn, each on a new thread", NEW_THREADS, cold_spawns);
-	report("send and receive in one thread, capacity 1", VALUES, sends_and_receives);
-	report("value from thread to thread, capacity 0", HAND_OVERS, hand_overs);
-	report("value from thread to thread, capacity 64", VALUES, through_a_buffer);
+	tell("spawn and wait, on an idle thread of the pool", TASKS, warm_spawns);
+	tell("spawn, each on a new thread", NEW_THREADS, cold_spawns);
+	tell("send and receive in one thread, capacity 1", VALUES, sends_and_receives);
+	tell("value from thread to thread, capacity 0", HAND_OVERS, hand_overs);
+	tell("value from thread to thread, capacity 64", VALUES, through_a_buffer);
 	return EXIT_SUCCESS;
 }

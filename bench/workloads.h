@@ -13,6 +13,24 @@
 
 #include "bench.h"
 
+/* What is below, for the table of the program. */
+#define QUEUE_WORKLOADS \
+	{ "W1", 3000000, one_thread }, \
+	{ "W2", 3000000, one_to_one_1024 }, \
+	{ "W4", 100000, ping_pong }, \
+	{ "W5", 2000000, many_to_one_1024 }, \
+	{ "W6", 2000000, many_to_many_1024 }, \
+	{ "W10", 50000, token_ring }, \
+	{ "W13", 200000, one_to_one_working }
+#define BOUNDED_WORKLOADS \
+	{ "W2b", 1000000, one_to_one_16 }, \
+	{ "W2c", 300000, one_to_one_1 }
+#define UNBUFFERED_WORKLOADS \
+	{ "W3", 300000, one_to_one_0 }, \
+	{ "W5b", 100000, many_to_one_0 }, \
+	{ "W6b", 100000, many_to_many_0 }, \
+	{ "W11", 1, sieve }
+
 /* ---- Producers and consumers ------------------------------------------------ */
 
 struct party {

@@ -5,7 +5,7 @@ use crossbeam_channel::{bounded, Receiver, Select, Sender};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use workloads::*;
 
 struct Crossbeam;
@@ -75,6 +75,7 @@ fn parked(run: Run) {
         }).unwrap()
     }).collect();
     ready.wait();
+    thread::sleep(Duration::from_millis(300));
     send_and_receive::<Crossbeam>(run);
     drop(quit);
     for thread in threads {

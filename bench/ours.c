@@ -4,7 +4,6 @@
 #include "chan.h"
 #include "spawn.h"
 
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -124,7 +123,13 @@ static void wait_in_select(void *arg)
 	chan_free(other);
 }
 
-/* Runs fn while as many tasks as there are asked threads wait in a select each. */
+static void rest(long milliseconds)
+{
+	struct timespec t = { milliseconds / 1000, milliseconds % 1000 * 1000000 };
+	nanosleep(&t, NULL);
+}
+
+/* Runs fn while as many tasks as there are asked threads wait in a select each, and have had the time to fall asleep. */
 static void among_waiting(struct run run, void (*fn)(struct run))
 {
 	waitgroup ready = WAITGROUP_INIT, all = WAITGROUP_INIT;
@@ -134,6 +139,7 @@ static void among_waiting(struct run run, void (*fn)(struct run))
 	for (size_t i = 0; i < run.threads; i++)
 		must(waitgroup_go(&all, wait_in_select, &b, sizeof b), "waitgroup_go");
 	waitgroup_wait(&ready);
+	rest(300);
 	fn(run);
 	chan_close(b.quit);
 	waitgroup_wait(&all);
@@ -150,12 +156,10 @@ static void parked(struct run run)
 /* CPU time of the process, in milliseconds, while it sleeps for n of them. */
 static void sleep_and_measure(struct run run)
 {
-	struct timespec rest = { (time_t)(run.n / 1000), (long)(run.n % 1000) * 1000000 };
 	struct timespec before, after;
 
-	sched_yield();
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
-	nanosleep(&rest, NULL);
+	rest((long)run.n);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
 	report(run.name, (double)(after.tv_sec - before.tv_sec) * 1e3 + (double)(after.tv_nsec - before.tv_nsec) / 1e6);
 }

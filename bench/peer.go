@@ -168,6 +168,7 @@ func parked(r run) {
 		}()
 	}
 	ready.Wait()
+	time.Sleep(300 * time.Millisecond)
 	r.sendAndReceive()
 	close(quit)
 	all.Wait()

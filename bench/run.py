@@ -78,7 +78,8 @@ CURVES = {  # title, the numbers along it, and how they stand on the command lin
     "W7-cases": ("channels of capacity 0 in the select, 4 producers", CASE_COUNTS, lambda k: [4, k]),
 }
 PLOTTED = {row: text for row, text in ROWS.items() if row not in ("W9-memory", "W11")}  # the others are no times of an element
-PLOTTED_CURVES = {"W6": "threads on each side, 1,024 places", "W7": "senders into a select of 8", "W7-cases": "channels in the select"}
+PLOTTED_CURVES = {"W6": "threads on each side, 1,024 places", "W7": "senders into a select of 8",
+                  "W7-cases": "channels in the select"}
 CURVE_PEERS = ["ours", "go", "crossbeam"]
 PARKED = [0, 10000]
 
@@ -491,7 +492,7 @@ def main():
     parser.add_argument("--peers", type=names, default=list(PEERS), help=",".join(PEERS))
     parser.add_argument("--mode", type=names, dest="modes", default=list(MODES), help="cold,pinned")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--budget", type=float, default=0.08, help="seconds that one run takes: 0.08")
+    parser.add_argument("--budget", type=float, default=0.06, help="seconds that one run takes: 0.06")
     parser.add_argument("--again", action="store_true", help="writes the report and the plots of the last full run")
     options = parser.parse_args()
     if options.again and (options.only or options.peers != list(PEERS) or options.modes != list(MODES)):

@@ -38,10 +38,10 @@ $(BUILD)/bench/ours-asleep: bench/ours.c chan.c spawn.c $(BUILD)/flags
 
 # Go and Cargo want a directory of their own.
 $(BUILD)/bench/go: bench/peer.go bench/select_cases.py
-	@mkdir -p $@.d
-	cp bench/peer.go $@.d
-	python3 bench/select_cases.py >$@.d/select_cases.go
-	cd $@.d && GOFLAGS= go build -o ../go peer.go select_cases.go
+	@mkdir -p $@-source
+	cp bench/peer.go $@-source
+	python3 bench/select_cases.py >$@-source/select_cases.go
+	cd $@-source && GOFLAGS= go build -o ../go peer.go select_cases.go
 
 # The benchmarks of Go's own runtime, as they come with it.
 $(BUILD)/bench/go-runtime:
@@ -51,8 +51,8 @@ $(BUILD)/bench/mpsc: bench/mpsc.rs bench/workloads.rs
 	rustc --edition 2021 -O -o $@ $<
 
 $(BUILD)/bench/crossbeam: bench/crossbeam.rs bench/workloads.rs bench/Cargo.toml
-	@mkdir -p $@.d
-	cp $^ $@.d
-	cd $@.d && cargo build --quiet --release --offline --config 'source.crates-io.replace-with="system"' \
+	@mkdir -p $@-source
+	cp $^ $@-source
+	cd $@-source && cargo build --quiet --release --offline --config 'source.crates-io.replace-with="system"' \
 		--config 'source.system.directory="$(RUST_LIBRARIES)"'
-	cp $@.d/target/release/crossbeam $@
+	cp $@-source/target/release/crossbeam $@

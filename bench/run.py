@@ -168,7 +168,7 @@ def jobs_of(options, programs):
         return not options.only or section in options.only or name in options.only
 
     def add(section, row, peer, program, name, **how):
-        if name in programs.get(program, ()) and (peer in options.peers or peer in ("limits", "ours-asleep")):
+        if name in programs.get(program, ()) and (peer == "limits" or peer.split("-")[0] in options.peers):
             jobs.append(Job(options, (section, str(row), peer), program, name, **how))
 
     for mode in options.modes:
@@ -408,7 +408,7 @@ def machine(options):
         model = platform.processor()
     crossbeam = None
     try:
-        with open(os.path.join(options.build, "bench", "crossbeam.d", "Cargo.lock")) as lock:
+        with open(os.path.join(options.build, "bench", "crossbeam-source", "Cargo.lock")) as lock:
             crossbeam = re.search(r'name = "crossbeam-channel"\nversion = "(.*)"', lock.read()).group(1)
     except OSError:
         pass

@@ -116,7 +116,8 @@ int chan_send_n(chan *c, const void *values, size_t n, size_t *sent, int64_t dea
 /*
  * Waits for one element, then takes all that are there, at most max; at capacity
  * 0 these are the values of the senders that wait.  *got says how many; got may
- * be NULL.  n or max of 0 does nothing and gives 0.
+ * be NULL.  After EPIPE and ETIMEDOUT that is 0 and the array is untouched.  n or
+ * max of 0 does nothing and gives 0.
  */
 int chan_recv_n(chan *c, void *values, size_t max, size_t *got, int64_t deadline);
 

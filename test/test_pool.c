@@ -831,7 +831,7 @@ static pid_t fork_and_try(void)
 	pid_t child = fork();
 
 	if (child == 0) {
-		alarm(10);
+		alarm(60);
 		_exit(try_pool());
 	}
 	return child;
@@ -866,7 +866,7 @@ START_TEST(a_child_keeps_the_options_and_so_does_a_grandchild)
 	if (child == 0) {
 		chan *own = chan_new(0, 0);
 
-		alarm(10);
+		alarm(60);
 		if (spawn(wait_at, &own, sizeof own) != 0 || spawn(nothing, NULL, 0) != EAGAIN)
 			_exit(10);
 		spawn_configure(NULL);
@@ -888,7 +888,7 @@ static void fork_inside(void *arg)
 		*how = WIFEXITED(seen) ? WEXITSTATUS(seen) : 1000 + WTERMSIG(seen);
 		return;
 	}
-	alarm(10);
+	alarm(60);
 	seen = try_pool();
 	if (seen != ALL_WELL || *how > 2)
 		_exit(seen);
@@ -925,7 +925,7 @@ START_TEST(a_fork_while_other_threads_spawn_finds_the_pool_whole)
 }
 END_TEST
 
-static atomic_bool now_go;
+static atomic_bool now_go, forked;
 
 static void *first_use(void *arg)
 {
@@ -935,9 +935,9 @@ static void *first_use(void *arg)
 		continue;
 	if (look == 0)
 		spawn(nothing, NULL, 0);
-	for (int i = 0; i < 1000 && look == 1; i++)
+	while (look == 1 && !atomic_load(&forked))
 		stats();
-	for (int i = 0; i < 1000 && look == 2; i++)
+	while (look == 2 && !atomic_load(&forked))
 		spawn_configure(NULL);
 	return NULL;
 }
@@ -946,7 +946,7 @@ static int fork_beside_the_first_use(int look, uint64_t delay)
 {
 	pthread_t thread;
 
-	alarm(20);
+	alarm(60);
 	atomic_store(&now_go, false);
 	if (pthread_create(&thread, NULL, first_use, &look) != 0)
 		return 11;
@@ -954,7 +954,9 @@ static int fork_beside_the_first_use(int look, uint64_t delay)
 	atomic_store(&now_go, true);
 	for (volatile uint64_t i = 0; i < delay; i++)
 		continue;
-	int status = ending(fork_and_try());
+	pid_t child = fork_and_try();
+	atomic_store(&forked, true);
+	int status = ending(child);
 	pthread_join(thread, NULL);
 	return status;
 }
@@ -962,7 +964,8 @@ static int fork_beside_the_first_use(int look, uint64_t delay)
 /* Rule 30: the pool must know of forks before anybody can have locked it. */
 START_TEST(a_fork_beside_the_first_use_of_the_pool_finds_it_whole)
 {
-	const size_t n = rounds(300);
+	/* A library that learns of forks at the first spawn was found out after 50 rounds of that spawn, 19 and 4 of the loops. */
+	const size_t n = rounds(_i == 0 ? 300 : 100);
 	uint64_t state = setting("TEST_SEED", 1);
 
 	for (size_t i = 0; i < n; i++) {
@@ -1014,7 +1017,7 @@ static void end_with_tasks(int how)
 	int zero = 0;
 	chan *never = chan_new(0, 0);
 
-	alarm(10);
+	alarm(60);
 	for (int i = 0; i < 3; i++) {
 		spawn(wait_at, &never, sizeof never);
 		spawn(nothing, NULL, 0);
@@ -1059,6 +1062,8 @@ START_TEST(ten_thousand_tasks_wait_at_once)
 	const size_t resident = memory("VmRSS:"), reserved = memory("VmSize:");
 	const int64_t begin = chan_now();
 
+	/* On a busy machine the last may end long after the first. */
+	configure(0, 0, 3600 * CHAN_SECOND);
 	for (int i = 0; i < MANY; i++)
 		go(wait_at_gate, &i, sizeof i);
 	await_waiting(gate, MANY);
@@ -1079,7 +1084,7 @@ static TCase *tcase(Suite *s, const char *name)
 {
 	TCase *tc = tcase_create(name);
 
-	tcase_set_timeout(tc, 30);
+	tcase_set_timeout(tc, 120);
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	suite_add_tcase(s, tc);
 	return tc;

@@ -878,7 +878,7 @@ static TCase *tcase(Suite *s, const char *name)
 {
 	TCase *tc = tcase_create(name);
 
-	tcase_set_timeout(tc, 30);
+	tcase_set_timeout(tc, 60);
 	suite_add_tcase(s, tc);
 	return tc;
 }

@@ -347,6 +347,43 @@ START_TEST(a_batch_at_capacity_zero_serves_all_who_wait)
 }
 END_TEST
 
+/* Rule 3.  Selects that wait refill the channel while a batch takes from it, and empty it while one is sent. */
+START_TEST(a_batch_moves_no_more_than_it_was_told_though_selects_go_on)
+{
+	enum { SELECTS = 4 };
+	chan *c = chan_new(sizeof(int), 2);
+	struct call k[SELECTS];
+	chan_case cases[SELECTS];
+	int v[SELECTS + 2], out[SELECTS + 2];
+	bool receives = _i == 0;
+	size_t moved = 0;
+
+	count_up(v, SELECTS + 2, 0);
+	if (receives)
+		chan_send_n(c, v, 2, NULL, CHAN_NOWAIT);
+	memset(out, 0xff, sizeof out);
+	for (int i = 0; i < SELECTS; i++) {
+		cases[i] = receives ? chan_on_send(c, &v[2 + i]) : chan_on_recv(c, &out[i]);
+		begin_select(&k[i], &cases[i], 1, CHAN_FOREVER);
+		await_waiting(c, (size_t)i + 1);
+	}
+	if (receives)
+		ck_assert_int_eq(chan_recv_n(c, out, 3, &moved, CHAN_FOREVER), 0);
+	else
+		ck_assert_int_eq(chan_send_n(c, v, 3, &moved, CHAN_FOREVER), 0);
+	ck_assert_uint_eq(moved, 3);
+	await_waiting(c, SELECTS - 3);
+	ck_assert_int_eq(chan_close(c), 0);
+	for (int i = 0; i < SELECTS; i++)
+		ck_assert_int_eq(finish(&k[i]), 0);
+	ck_assert_uint_eq(chan_len(c), receives ? 2 : 0);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(out[i], i);
+	ck_assert_int_eq(out[3], receives ? -1 : 0);    /* untouched; zeroed by the close */
+	chan_free(c);
+}
+END_TEST
+
 /* Rule 13. */
 START_TEST(a_waiting_batch_is_ended_by_close_with_its_count)
 {
@@ -443,6 +480,7 @@ Suite *bulk_suite(void)
 	tcase_add_test(tc, a_batch_taken_lets_a_sender_in_for_each_place);
 	tcase_add_test(tc, a_batch_at_capacity_zero_takes_from_all_who_wait);
 	tcase_add_test(tc, a_batch_at_capacity_zero_serves_all_who_wait);
+	tcase_add_loop_test(tc, a_batch_moves_no_more_than_it_was_told_though_selects_go_on, 0, 2);
 	tcase_add_loop_test(tc, a_waiting_batch_is_ended_by_close_with_its_count, 0, 4);
 	tcase_add_loop_test(tc, a_waiting_batch_receive_is_served_by_one_value, 0, 3);
 	tcase_add_loop_test(tc, batches_of_two_senders_keep_each_senders_order, 0, 4);

@@ -1216,6 +1216,21 @@ START_TEST(a_waiting_thread_uses_no_cpu)
 }
 END_TEST
 
+/* Rule 21.  To the very deadline. */
+START_TEST(a_thread_that_waits_for_a_deadline_uses_no_cpu)
+{
+	chan *c = chan_new(sizeof(int), (size_t)_i);
+	int64_t used = cpu_time(pthread_self());
+	int v;
+	chan_case one = chan_on_recv(c, &v);
+
+	ck_assert_int_eq(chan_recv_until(c, &v, chan_now() + 250 * CHAN_MS), ETIMEDOUT);
+	ck_assert_int_eq(chan_select(&one, 1, chan_now() + 250 * CHAN_MS), -1);
+	ck_assert_int_lt(cpu_time(pthread_self()) - used, 50 * CHAN_MS);
+	chan_free(c);
+}
+END_TEST
+
 #if defined __GLIBC__ && defined __GLIBC_PREREQ
 #if __GLIBC_PREREQ(2, 33)
 #define COUNTS_HEAP
@@ -1652,6 +1667,7 @@ Suite *select_suite(void)
 	tcase_set_tags(tc, "timing");
 	tcase_add_loop_test(tc, without_any_case_select_waits_for_ever_and_uses_no_cpu, 0, 2);
 	tcase_add_loop_test(tc, a_waiting_thread_uses_no_cpu, 0, 2);
+	tcase_add_loop_test(tc, a_thread_that_waits_for_a_deadline_uses_no_cpu, 0, 2);
 	tcase_add_loop_test(tc, one_element_wakes_one_waiter, 0, 2 * (WAITING_WAYS + 1));
 #ifdef RUSAGE_THREAD
 	tcase_add_loop_test(tc, an_element_wakes_no_herd, 0, 2 * WAITING_WAYS);

@@ -196,6 +196,78 @@ static void many_cases(const struct scenario *s)
 	returned();
 }
 
+/*
+ * A select has its turn, but is served through its other channel at that moment: then a
+ * plain operation that waits too must be served.
+ */
+static void send_to_b(void *arg)
+{
+	int value = 3;
+	(void)arg;
+	chan_try_send(life.b, &value);
+	returned();
+}
+
+static void recv_from_b(void *arg)
+{
+	int value;
+	(void)arg;
+	chan_try_recv(life.b, &value);
+	returned();
+}
+
+static void send_plain(void *arg)
+{
+	int value = 4;
+	(void)arg;
+	chan_send(life.a, &value);
+	returned();
+}
+
+static void select_either(void *arg)
+{
+	int value = 5, *sends = arg;
+	chan_case cases[] = { *sends ? chan_on_send(life.a, &value) : chan_on_recv(life.a, &value),
+		*sends ? chan_on_send(life.b, &value) : chan_on_recv(life.b, &value) };
+	chan_select(cases, 2, CHAN_FOREVER);
+	returned();
+}
+
+static void served_elsewhere(const struct scenario *s)
+{
+	static int sends[] = { 0, 1 };
+	bool sending = s->param[0];
+	int values[] = { 1, 2 };
+	life.a = make(2);
+	life.b = make(1);
+	check(life.a && life.b, "no channels");
+	if (sending) {
+		chan_send_n(life.a, values, 2, NULL, CHAN_NOWAIT);
+		chan_send(life.b, values);
+	}
+	returned();
+	for (int i = 0; i < 3; i++) {
+		start_thread(i < 2 ? sending ? send_plain : recv_one : select_either, &sends[sending]);
+		settle();
+	}
+	start_thread(sending ? recv_from_b : send_to_b, NULL);
+	for (int i = 0; i < 2; i++) {
+		if (sending)
+			chan_try_recv(life.a, &values[i]);
+		else
+			chan_try_send(life.a, &values[i]);
+		returned();
+	}
+	settle();
+	check(chan_len(life.a) == (sending ? 2 : 0), "%zu elements, and who waits for that sleeps", chan_len(life.a));
+	chan_close(life.a);
+	returned();
+	join_threads();
+	chan_free(life.a);
+	chan_free(life.b);
+	returned();
+}
+
 /* Rule 10, capacity 1: the first receive happens before the second send completes. */
 static void recv_marked(void *arg)
 {
@@ -285,6 +357,8 @@ const struct scenario of_life[] = {
 	{ "freed-with-a-waiter-1", freed_with_waiter, 1, { 1 } },
 	{ "select-of-17-cases-0", many_cases, 1, { 0 } },
 	{ "select-of-17-cases-1", many_cases, 1, { 1 } },
+	{ "select-served-elsewhere-recv", served_elsewhere, 4, { 0 } },
+	{ "select-served-elsewhere-send", served_elsewhere, 4, { 1 } },
 	{ "kth-receive-before-send", kth_receive, 2, { 0 } },
 	{ "close-before-EPIPE-0", close_seen, 3, { 0 } },
 	{ "close-before-EPIPE-1", close_seen, 3, { 1 } },

@@ -463,7 +463,11 @@ static void consider_races(int index)
 	for (int i = 0; i < n; i++) {
 		const struct event *x = &events[found[i]];
 		bool direct = x->thread != e->thread && !before(x, found[i], known);
-		for (int k = 0; k < n && direct; k++)
+		/*
+		 * What comes between two that race is exchanged first.  Not so where a thread leaves its
+		 * wait: it cannot get the lock before what another does while holding it.
+		 */
+		for (int k = 0; k < n && direct && e->kind != OP_WAKE; k++)
 			if (k != i && found[k] != found[i] && before(x, found[i], events[found[k]].clock))
 				direct = false;
 		if (direct)

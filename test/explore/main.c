@@ -184,6 +184,7 @@ static void set_ends(void)
 	fflush(stdout);
 }
 
+static bool find_scenario(const char *name);
 static uint64_t limit;
 static struct scenario wanted;
 
@@ -211,6 +212,8 @@ static void prune_and_compare(const struct scenario *s, const int ops[], int thr
 	p.no_pruning = true;
 	run(s, &p);
 	add_outcome(count_for(set_name, "all"), &outcome);
+	if (!outcome.complete)
+		return;
 	if (outcome.traces != traces || outcome.traces_sum != sum) {
 		printf("FAILED %s: pruning left %" PRIu64 " of %" PRIu64 " traces\n", s->name, traces, outcome.traces);
 		failures++;
@@ -219,7 +222,7 @@ static void prune_and_compare(const struct scenario *s, const int ops[], int thr
 
 static enum mode injection_mode = EXHAUSTIVE;
 
-/* Each fault at each of its places, then (pairs only) each two of them. */
+/* Each fault at each of its places, then (pairs and lost signals only) each two of them. */
 static void inject(const struct scenario *s, const int ops[], int threads)
 {
 	struct plan p = { .mode = injection_mode, .preemptions = 2, .executions = limit, .lazy_time = naps };
@@ -236,7 +239,7 @@ static void inject(const struct scenario *s, const int ops[], int threads)
 		p.faults[1].fault = NO_FAULT;
 		run(s, &p);
 		add_outcome(count_for(set_name, fault_names[places[i].fault]), &outcome);
-		for (int k = i + 1; k < n && threads == 2 && !short_run; k++) {
+		for (int k = i + 1; k < n && (threads == 2 || naps) && !short_run; k++) {
 			p.faults[1] = places[k];
 			run(s, &p);
 			add_outcome(count_for(set_name, "two"), &outcome);
@@ -263,6 +266,31 @@ static void wander_by_priority(const struct scenario *s, const int ops[], int th
 	(void)ops;
 	(void)threads;
 	wander(s, PCT);
+}
+
+/*
+ * Triples in which the pruning once left orders out: a signal takes away the timeout of a
+ * wait, and the clock, another wait's deadline or the lock come between.
+ */
+static void compare_the_hard(const char *name, uint64_t at_most)
+{
+	static const char *const hard[] = {
+		"1:try_send+timed_send+timed_recv", "1:timed_send+timed_recv+select_both",
+		"1:timed_send+timed_recv+select_default", "1:timed_send+timed_recv+select_send",
+		"1:send+timed_send+timed_recv", "2:timed_send+timed_recv+bulk_send",
+		"1:timed_send+timed_send+timed_recv", "1:timed_send+timed_recv+timed_recv",
+		"1:timed_send+timed_recv+bulk_send", "1:timed_recv+close+select_timed",
+		"2:timed_recv+close+select_timed", "0:send+timed_recv+timed_recv"
+	};
+	if (!set_begins(name))
+		return;
+	limit = at_most;
+	for (int i = 0; i < (short_run ? 4 : (int)(sizeof hard / sizeof *hard)); i++) {
+		if (!find_scenario(hard[i]))
+			abort();
+		prune_and_compare(&wanted, NULL, 3);
+	}
+	set_ends();
 }
 
 static void search_by_name(const struct scenario *s, enum mode mode)
@@ -337,13 +365,17 @@ static void run_sets(void)
 		return;
 	}
 	combinations("pairs", 2, all ? 200000 : 2000, exhaust);
-	combinations("triples", 3, all ? 0 : 30, exhaust);
+	combinations("triples", 3, all ? 100000 : 30, exhaust);
 	combinations("pruning", 2, 0, prune_and_compare);
+	compare_the_hard("pruning-hard", 0);
+	/* A quarter of an hour, so only when asked for. */
+	if (only)
+		combinations("pruning-triples", 3, 150000, prune_and_compare);
 	listed("life", of_life, of_life_count, all ? 100000 : 2000, search_all);
 	fours("fours", all ? 0 : 1000, search_bounded);
 	/* Beyond two preemptions, as far as it goes: more than half of them to the end. */
 	fours("fours-deep", all ? 20000 : 200, search_all);
-	listed("pool", of_the_pool, of_the_pool_count, all ? 0 : 1000, search_all);
+	listed("pool", of_the_pool, of_the_pool_count, all ? 30000 : 1000, search_all);
 	combinations("faults-pairs", 2, all ? 100000 : 100, inject);
 	listed("faults-pool", of_the_pool, of_the_pool_count, all ? 500 : 20, inject_all);
 	if (all) {

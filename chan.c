@@ -43,7 +43,7 @@
 
 enum {
 	YIELDS = 8,             /* looks with a sched_yield between them, after the spinning */
-	GOOD_YIELDS = 2,        /* with more of them it does not count as a success */
+	DEAR = 50000,           /* nanoseconds: more than it costs to sleep and to be woken */
 	PROBE = 32,             /* a thread without patience looks in one wait of so many */
 	LOCK_TRIES = 100,       /* looks at a taken lock before sleeping on it */
 	FEW_CASES = 16,         /* a select of so many allocates nothing */
@@ -224,14 +224,13 @@ static bool spin(bool (*done)(void *what), void *what, int looks)
  * Waits until done(what), but not for long: spins, then yields.  How long follows from
  * how it went before in this thread: a success makes it patient again, each failure
  * halves its patience, down to sleeping at once; then one wait in PROBE tries anew.
- * Success after many yields is a failure: on a CPU where many threads take turns it is
- * cheaper to sleep (a token round 503 threads: 2.5 times).
+ * Yields that take longer than DEAR end it, whatever came of them: the CPU goes round
+ * many threads, or to one that keeps it, and a sleeping thread is woken sooner.
  */
 static bool linger(bool (*done)(void *what), void *what)
 {
 	static _Thread_local int patience = CHAN_SPIN, slept;
-	bool yes = done(what);
-	int yields = 0;
+	bool yes = done(what), dear = false;
 
 	if (yes || CHAN_SPIN == 0)
 		return yes;
@@ -239,11 +238,16 @@ static bool linger(bool (*done)(void *what), void *what)
 		return false;
 	slept = 0;
 	yes = spin(done, what, patience > 0 ? patience : CHAN_SPIN);
-	while (!yes && yields++ < YIELDS) {
+	int64_t start = yes ? 0 : chan_now();
+	for (int i = 0; i < YIELDS && !yes && !dear; i++) {
 		sched_yield();
+		dear = chan_now() - start > DEAR;
 		yes = done(what);
 	}
-	patience = yes && yields <= GOOD_YIELDS ? CHAN_SPIN : patience / 2;
+	if (dear)
+		patience = 0;
+	else
+		patience = yes ? CHAN_SPIN : patience / 2;
 	return yes;
 }
 

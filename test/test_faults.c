@@ -228,10 +228,22 @@ WRAP(pthread_condattr_init, (pthread_condattr_t *a), made(MAY_FAIL(COND_ATTR, EN
 WRAP(pthread_condattr_setclock, (pthread_condattr_t *a, clockid_t clock),
 	MAY_FAIL(COND_CLOCK, EINVAL, pthread_condattr_setclock, (a, clock)))
 WRAP(pthread_condattr_destroy, (pthread_condattr_t *a), unmade(__real_pthread_condattr_destroy(a)))
-WRAP(pthread_attr_init, (pthread_attr_t *a), made(MAY_FAIL(THREAD_ATTR, ENOMEM, pthread_attr_init, (a))))
+/* clang links its ThreadSanitizer in, and with each thread that destroys an attribute which nobody has initialised. */
+#if defined __clang__ && defined __has_feature
+#if __has_feature(thread_sanitizer)
+#define made_attr(err) (err)
+#define unmade_attr(err) (err)
+#endif
+#endif
+#ifndef made_attr
+#define made_attr made
+#define unmade_attr unmade
+#endif
+
+WRAP(pthread_attr_init, (pthread_attr_t *a), made_attr(MAY_FAIL(THREAD_ATTR, ENOMEM, pthread_attr_init, (a))))
 WRAP(pthread_attr_setstacksize, (pthread_attr_t *a, size_t size),
 	MAY_FAIL(STACK_SIZE, EINVAL, pthread_attr_setstacksize, (a, size)))
-WRAP(pthread_attr_destroy, (pthread_attr_t *a), unmade(__real_pthread_attr_destroy(a)))
+WRAP(pthread_attr_destroy, (pthread_attr_t *a), unmade_attr(__real_pthread_attr_destroy(a)))
 WRAP(pthread_create, (pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg),
 	MAY_FAIL(THREAD, EAGAIN, pthread_create, (t, a, fn, arg)))
 

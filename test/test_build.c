@@ -153,7 +153,7 @@ END_TEST
 /* Other levels find other warnings. */
 static const char *const compile_with[] = {
 	"gcc -std=c11 -O1",
-	"gcc -std=c11 -Os -DCHAN_PORTABLE " M32,
+	("gcc -std=c11 -Os -DCHAN_PORTABLE " M32),
 	"gcc -std=gnu17 -O3 -Wstrict-prototypes -Wmissing-prototypes -Wundef",
 	"clang -std=gnu17 -O3 -Wstrict-prototypes -Wmissing-prototypes -Wundef",
 	"clang -std=c11 -O1 -DCHAN_SPIN=0 -DCHAN_PORTABLE",

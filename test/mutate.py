@@ -362,7 +362,7 @@ def known_survivors():
         for line in filter(str.strip, text):
             if line.startswith("\t") and kind:
                 known[line.strip()] = kind
-            elif not line.startswith("#"):
+            elif not line.startswith(("#", " ")):
                 kind = line.split(":")[0]
                 if kind not in ("equivalent", "gap"):
                     sys.exit(f"mutate: {KNOWN}: neither equivalent nor gap: {line}")

@@ -268,6 +268,38 @@ static void served_elsewhere(const struct scenario *s)
 	returned();
 }
 
+/* Rule 12.  The element that a plain receiver is on its way for is still there: EPIPE comes after it, and for ever. */
+static void select_to_the_end(void *arg)
+{
+	int value;
+	(void)arg;
+	chan_case one = chan_on_recv(life.a, &value);
+	chan_select(&one, 1, CHAN_FOREVER);
+	returned();
+	if (one.err == EPIPE)
+		check(chan_try_recv(life.a, &value) == EPIPE, "an element after EPIPE");
+	returned();
+}
+
+static void closed_on_the_way(const struct scenario *s)
+{
+	int value = 1;
+	(void)s;
+	life.a = make(1);
+	check(life.a != NULL, "no channel");
+	start_thread(recv_one, NULL);
+	settle();
+	start_thread(select_to_the_end, NULL);
+	settle();
+	chan_send(life.a, &value);
+	returned();
+	chan_close(life.a);
+	returned();
+	join_threads();
+	chan_free(life.a);
+	returned();
+}
+
 /* Rule 10, capacity 1: the first receive happens before the second send completes. */
 static void recv_marked(void *arg)
 {
@@ -359,6 +391,7 @@ const struct scenario of_life[] = {
 	{ "select-of-17-cases-1", many_cases, 1, { 1 } },
 	{ "select-served-elsewhere-recv", served_elsewhere, 4, { 0 } },
 	{ "select-served-elsewhere-send", served_elsewhere, 4, { 1 } },
+	{ "closed-on-the-way", closed_on_the_way, 2, { 0 } },
 	{ "kth-receive-before-send", kth_receive, 2, { 0 } },
 	{ "close-before-EPIPE-0", close_seen, 3, { 0 } },
 	{ "close-before-EPIPE-1", close_seen, 3, { 1 } },

@@ -227,9 +227,11 @@ def suite(name):
 # (name, what make builds for it, command, seconds without a word after which it hangs), the cheapest first.
 KILLERS = {
     "chan.c": [
-        *(explore(name, 30) for name in ("life", "pairs", "pool", "fours-deep", "faults-pool", "fours", "triples", "faults-pairs")),
+        *(explore(name, 30) for name in ("life", "pairs", "pool", "fours-deep")),
+        *(suite(name) for name in ("typed", "elements", "bulk")),
+        *(explore(name, 30) for name in ("faults-pool", "fours", "triples", "faults-pairs")),
         ("explore lost-signals", NAPS, [NAPS, "--naps", "--short"], 30),
-        *(suite(name) for name in ("typed", "elements", "bulk", "close", "limits", "select", "regress", "faults")),
+        *(suite(name) for name in ("close", "limits", "select", "regress", "faults")),
         ("soak", SOAK, [SOAK, "1", "1"], 25),
     ],
     "spawn.c": [

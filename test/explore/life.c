@@ -268,34 +268,39 @@ static void served_elsewhere(const struct scenario *s)
 	returned();
 }
 
-/* Rule 12.  The element that a plain receiver is on its way for is still there: EPIPE comes after it, and for ever. */
+/* Rule 12.  The elements that plain receivers are on their way for are still there: EPIPE comes after them, and for ever. */
 static void select_to_the_end(void *arg)
 {
-	int value;
+	int values[2] = { 0, 0 };
 	(void)arg;
-	chan_case one = chan_on_recv(life.a, &value);
+	chan_case one = chan_on_recv(life.a, values);
 	chan_select(&one, 1, CHAN_FOREVER);
 	returned();
+	check(values[1] == 0, "two elements at once");
 	if (one.err == EPIPE)
-		check(chan_try_recv(life.a, &value) == EPIPE, "an element after EPIPE");
+		check(chan_try_recv(life.a, values) == EPIPE, "an element after EPIPE");
+	else
+		life.received[values[0]]++;
 	returned();
 }
 
 static void closed_on_the_way(const struct scenario *s)
 {
-	int value = 1;
-	(void)s;
-	life.a = make(1);
+	int n = s->threads - 1, values[] = { 1, 2, 3 };
+	memset(&life, 0, sizeof life);
+	life.a = make((size_t)n);
 	check(life.a != NULL, "no channel");
-	start_thread(recv_one, NULL);
-	settle();
-	start_thread(select_to_the_end, NULL);
-	settle();
-	chan_send(life.a, &value);
+	for (int i = 0; i <= n; i++) {
+		start_thread(i <= n / 2 ? recv_one : select_to_the_end, NULL);
+		settle();
+	}
+	chan_send_n(life.a, values, (size_t)n, NULL, CHAN_NOWAIT);
 	returned();
 	chan_close(life.a);
 	returned();
 	join_threads();
+	for (int i = 0; i < n; i++)
+		check(life.received[values[i]] == 1, "%d came %d times", values[i], life.received[values[i]]);
 	chan_free(life.a);
 	returned();
 }
@@ -391,7 +396,8 @@ const struct scenario of_life[] = {
 	{ "select-of-17-cases-1", many_cases, 1, { 1 } },
 	{ "select-served-elsewhere-recv", served_elsewhere, 4, { 0 } },
 	{ "select-served-elsewhere-send", served_elsewhere, 4, { 1 } },
-	{ "closed-on-the-way", closed_on_the_way, 2, { 0 } },
+	{ "closed-on-the-way-2", closed_on_the_way, 2, { 0 } },
+	{ "closed-on-the-way-4", closed_on_the_way, 4, { 0 } },
 	{ "kth-receive-before-send", kth_receive, 2, { 0 } },
 	{ "close-before-EPIPE-0", close_seen, 3, { 0 } },
 	{ "close-before-EPIPE-1", close_seen, 3, { 1 } },

@@ -89,7 +89,7 @@ check: all $(BUILD)/test/run
 soak: $(BUILD)/test/soak
 	$(BUILD)/test/soak $(SECONDS) $(TEST_SEED)
 
-# Hours: python3 test/mutate.py --sample 50 tries some.
+# About an hour; python3 test/mutate.py --sample 50 tries some.
 mutate:
 	@$(NEED) cc pkg-config check crypto python3
 	python3 test/mutate.py

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static struct {
 	atomic_int first, last;         /* calls from here to there fail; first == 0: none */
@@ -92,7 +93,10 @@ int faulty_attr_init(pthread_attr_t *attr)
 
 int faulty_setstacksize(pthread_attr_t *attr, size_t size)
 {
-	return fails(FAIL_STACK_SIZE) ? EINVAL : pthread_attr_setstacksize(attr, size);
+	/* POSIX lets a system insist on whole pages, and macOS does. */
+	if (fails(FAIL_STACK_SIZE) || size % (size_t)sysconf(_SC_PAGESIZE) != 0)
+		return EINVAL;
+	return pthread_attr_setstacksize(attr, size);
 }
 
 int faulty_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)

@@ -37,6 +37,14 @@ bool shutdown_waits(void)
 	return waits;
 }
 
+spawn_options options_now(void)
+{
+	lock_pool();
+	spawn_options now = options;
+	unlock_pool();
+	return now;
+}
+
 void forget_fork_handlers(void)
 {
 	pool.expects_fork = false;

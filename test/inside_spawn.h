@@ -13,6 +13,9 @@ size_t waiting_for(waitgroup *wg);
 /* A spawn_shutdown waits for the running tasks. */
 bool shutdown_waits(void);
 
+/* What applies to the threads that are started now. */
+spawn_options options_now(void);
+
 /* As if nobody had told the system yet what the pool does at a fork.  The test forks no more. */
 void forget_fork_handlers(void);
 

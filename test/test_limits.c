@@ -183,6 +183,7 @@ static void run_out_of_memory(int unused)
 	EXPECT(chan_recv_until(c, NULL, CHAN_FOREVER) == ENOMEM);
 	EXPECT(chan_recv_n(c, NULL, 1, &got, CHAN_FOREVER) == ENOMEM);
 	EXPECT(got == 0);
+	EXPECT(chan_recv_n(c, NULL, 0, &got, CHAN_FOREVER) == 0);
 	EXPECT(chan_select(&one, 1, CHAN_FOREVER) == 0);
 	EXPECT(one.err == ENOMEM);
 	EXPECT(dropped == 0);

@@ -281,6 +281,9 @@ START_TEST(zero_in_every_option_and_null_are_the_defaults)
 		configure(0, 0, 0);
 	else
 		ck_assert_int_eq(spawn_configure(NULL), 0);
+	ck_assert_uint_eq(options_now().stack_size, 256 * 1024);
+	ck_assert_uint_eq(options_now().max_threads, SIZE_MAX);
+	ck_assert_int_eq(options_now().idle_timeout, 10 * CHAN_SECOND);
 	for (int i = 0; i < 50; i++)
 		go(wait_at_gate, NULL, 0);
 	ck_assert_uint_eq(stats().threads, 51);

@@ -721,8 +721,8 @@ START_TEST(what_running_tasks_spawn_during_a_shutdown_is_run_and_waited_for)
 	join(s.thread);
 	ck_assert_int_eq(s.result, 0);
 	ck_assert_uint_eq(s.after.threads, 0);
-	ck_assert_uint_eq(s.after.tasks, 2 * chain);
-	ck_assert_uint_eq(atomic_load(&run), 2 * chain);
+	ck_assert_uint_eq(s.after.tasks, 2 * (size_t)chain);
+	ck_assert_uint_eq(atomic_load(&run), 2 * (size_t)chain);
 }
 END_TEST
 

@@ -43,8 +43,6 @@
 
 enum {
 	YIELDS = 8,             /* looks with a sched_yield between them, after the spinning */
-	DEAR = 50000,           /* nanoseconds: more than it costs to sleep and to be woken */
-	PROBE = 32,             /* a thread without patience looks in one wait of so many */
 	LOCK_TRIES = 100,       /* looks at a taken lock before sleeping on it */
 	FEW_CASES = 16,         /* a select of so many allocates nothing */
 	SMALL_ELEMENT = 4096    /* bytes: discarding so much allocates nothing */
@@ -221,33 +219,26 @@ static bool spin(bool (*done)(void *what), void *what, int looks)
 }
 
 /*
- * Waits until done(what), but not for long: spins, then yields.  How long follows from
- * how it went before in this thread: a success makes it patient again, each failure
- * halves its patience, down to sleeping at once; then one wait in PROBE tries anew.
- * Yields that take longer than DEAR end it, whatever came of them: the CPU goes round
- * many threads, or to one that keeps it, and a sleeping thread is woken sooner.
+ * Waits until done(what), but not for long: spins, then yields.  How long a thread
+ * spins follows from how it went before: a success doubles its patience, up to
+ * CHAN_SPIN looks, a failure halves it.
  */
 static bool linger(bool (*done)(void *what), void *what)
 {
-	static _Thread_local int patience = CHAN_SPIN, slept;
-	bool yes = done(what), dear = false;
+	static _Thread_local int patience = CHAN_SPIN;
+	bool yes = done(what);
 
 	if (yes || CHAN_SPIN == 0)
 		return yes;
-	if (patience == 0 && ++slept < PROBE)
-		return false;
-	slept = 0;
-	yes = spin(done, what, patience > 0 ? patience : CHAN_SPIN);
-	int64_t start = yes ? 0 : chan_now();
-	for (int i = 0; i < YIELDS && !yes && !dear; i++) {
+	yes = spin(done, what, patience);
+	for (int i = 0; i < YIELDS && !yes; i++) {
 		sched_yield();
-		dear = chan_now() - start > DEAR;
 		yes = done(what);
 	}
-	if (dear)
-		patience = 0;
+	if (yes)
+		patience = patience < CHAN_SPIN / 2 ? 2 * patience : CHAN_SPIN;
 	else
-		patience = yes ? CHAN_SPIN : patience / 2;
+		patience = patience / 2 + 1;
 	return yes;
 }
 

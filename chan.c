@@ -43,6 +43,7 @@
 
 enum {
 	YIELDS = 8,             /* looks with a sched_yield between them, after the spinning */
+	LONG_YIELD = 1000000,   /* nanoseconds: others keep the CPU */
 	LOCK_TRIES = 100,       /* looks at a taken lock before sleeping on it */
 	FEW_CASES = 16,         /* a select of so many allocates nothing */
 	SMALL_ELEMENT = 4096    /* bytes: discarding so much allocates nothing */
@@ -221,18 +222,20 @@ static bool spin(bool (*done)(void *what), void *what, int looks)
 /*
  * Waits until done(what), but not for long: spins, then yields.  How long a thread
  * spins follows from how it went before: a success doubles its patience, up to
- * CHAN_SPIN looks, a failure halves it.
+ * CHAN_SPIN looks, a failure halves it.  Where a yield takes long it is the last one.
  */
 static bool linger(bool (*done)(void *what), void *what)
 {
 	static _Thread_local int patience = CHAN_SPIN;
-	bool yes = done(what);
+	bool yes = done(what), is_long = false;
 
 	if (yes || CHAN_SPIN == 0)
 		return yes;
 	yes = spin(done, what, patience);
-	for (int i = 0; i < YIELDS && !yes; i++) {
+	for (int i = 0; i < YIELDS && !yes && !is_long; i++) {
+		int64_t start = chan_now();
 		sched_yield();
+		is_long = chan_now() - start > LONG_YIELD;
 		yes = done(what);
 	}
 	if (yes)

@@ -218,7 +218,9 @@ int waitgroup_wait_until(waitgroup *wg, int64_t deadline)
 
 enum {
 	DEFAULT_STACK = 256 * 1024,     /* bytes */
-	YIELDS = 2                      /* before another thread is started */
+	YIELDS = 2,                     /* before another thread is started */
+	LONG_YIELD = 1000000,           /* nanoseconds: others keep the CPU, */
+	STARTS = 64                     /* and so many threads are started without a yield */
 };
 #define DEFAULT_IDLE_TIMEOUT (10 * CHAN_SECOND)
 
@@ -248,6 +250,7 @@ static struct pool {
 	struct worker *idle, *busy;     /* the one that came last is first */
 	struct worker *ended;           /* ended by itself and not joined yet; joins the one before it */
 	size_t idle_threads, threads, started, tasks;   /* the last two: ever, of tasks those that ended */
+	unsigned unyielding;            /* threads that are yet to be started without a yield */
 	bool drain_wanted;
 	bool expects_fork;
 	struct {
@@ -535,13 +538,21 @@ static int start_worker(const struct task *task)
  * The thread that was idle last, or NULL.  A new thread costs as much as many short
  * tasks, and the busy ones may only need the CPU to get ready: yields to them first.
  * Without that 100,000 spawns of nothing in a row exhaust the threads of one CPU.
+ * But beside others who keep the CPU a yield costs as much as many threads.
  */
 static struct worker *last_idle(void)
 {
-	for (int i = 0; i < YIELDS && pool.idle == NULL && pool.busy != NULL; i++) {
+	if (pool.idle == NULL && pool.unyielding > 0) {
+		pool.unyielding--;
+		return NULL;
+	}
+	for (int i = 0; i < YIELDS && pool.idle == NULL && pool.busy != NULL && pool.unyielding == 0; i++) {
+		int64_t start = chan_now();
 		unlock_pool();
 		sched_yield();
 		lock_pool();
+		if (chan_now() - start > LONG_YIELD)
+			pool.unyielding = STARTS;
 	}
 	return pool.idle;
 }

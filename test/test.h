@@ -16,6 +16,9 @@
 /* Threads and selects queued or asleep in c now (test/inside.c, which sees chan.c from the inside). */
 size_t waiting_in(chan *c);
 
+/* Waits a moment before the next look at a state; since is 0 before the first. */
+void look_again(int64_t *since);
+
 /* Returns when exactly n threads or cases wait in c. */
 void await_waiting(chan *c, size_t n);
 

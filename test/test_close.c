@@ -400,7 +400,7 @@ START_TEST(the_receiver_of_the_last_element_may_free_at_once)
 	enum way from = (enum way)(_i / WAYS % WAYS);
 
 	if (cap > 0 || s.way != TRY || from != TRY)
-		receive_and_free(from, s, cap, rounds(4000));
+		receive_and_free(from, s, cap, rounds(1500));
 }
 END_TEST
 
@@ -410,7 +410,7 @@ START_TEST(the_receiver_that_is_told_of_the_close_may_free_at_once)
 	size_t cap = (size_t)(_i / WAYS);
 	struct supplier s = { NULL, PLAIN, (int)cap, true };
 
-	receive_and_free((enum way)(_i % WAYS), s, cap, rounds(4000));
+	receive_and_free((enum way)(_i % WAYS), s, cap, rounds(1500));
 }
 END_TEST
 

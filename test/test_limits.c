@@ -466,7 +466,7 @@ START_TEST(signals_disturb_no_transfer)
 
 	for (int i = 0; i < SAILORS; i++)
 		s[i] = (struct sailor){ .c = c, .way = (enum way)(i / 2), .op = i % 2 ? CHAN_OP_SEND : CHAN_OP_RECV,
-			.n = rounds(3000) };
+			.n = rounds(1000) };
 	storm_over(s, thread, SAILORS);
 	for (int i = 0; i < SAILORS; i++) {
 		ck_assert_int_eq(s[i].result, 0);

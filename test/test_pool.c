@@ -71,6 +71,14 @@ static void await_threads(size_t n)
 		pause_for(50 * CHAN_US);
 }
 
+static void await_idle(size_t n)
+{
+	int64_t since = 0;
+
+	while (stats().idle != n)
+		look_again(&since);
+}
+
 static void set_up(void)
 {
 	gate = chan_new(0, 0);
@@ -571,8 +579,7 @@ START_TEST(a_shutdown_that_times_out_leaves_everything_going)
 	go(wait_at_gate, NULL, 0);
 	await_waiting(gate, 1);
 	go(nothing, NULL, 0);
-	while (stats().idle != 1)
-		sched_yield();
+	await_idle(1);
 	const spawn_stats before = stats();
 
 	for (int i = 0; i < 4; i++) {
@@ -642,8 +649,10 @@ static void begin_shutdown(struct shutdown *s, int64_t deadline)
 
 static void await_shutdown(void)
 {
+	int64_t since = 0;
+
 	while (!shutdown_waits())
-		sched_yield();
+		look_again(&since);
 }
 
 START_TEST(two_shutdowns_at_once_both_wait)
@@ -848,8 +857,7 @@ START_TEST(a_child_has_an_empty_working_pool_and_the_parent_keeps_its_own)
 		go(wait_at_gate, NULL, 0);
 		await_waiting(gate, 2);
 		chan_send(gate, NULL);
-		while (stats().idle != 1)
-			sched_yield();
+		await_idle(1);
 	}
 	const spawn_stats before = stats();
 
@@ -917,7 +925,7 @@ END_TEST
 START_TEST(a_fork_while_other_threads_spawn_finds_the_pool_whole)
 {
 	pthread_t spawners[2];
-	const size_t n = rounds(200);
+	const size_t n = rounds(100);
 
 	configure(0, 0, _i == 0 ? 0 : 20 * CHAN_US);
 	start_spawners(spawners, 2);
@@ -968,7 +976,7 @@ static int fork_beside_the_first_use(int look, uint64_t delay)
 START_TEST(a_fork_beside_the_first_use_of_the_pool_finds_it_whole)
 {
 	/* A library that learns of forks at the first spawn was found out after 50 rounds of that spawn, 19 and 4 of the loops. */
-	const size_t n = rounds(_i == 0 ? 300 : 100);
+	const size_t n = rounds(_i == 0 ? 150 : 60);
 	uint64_t state = setting("TEST_SEED", 1);
 
 	for (size_t i = 0; i < n; i++) {

@@ -115,7 +115,7 @@ static void *feed(void *arg)
 START_TEST(a_select_misses_no_value_in_many_rounds)
 {
 	static const enum way ways[] = { PLAIN, SELECT, TRY };
-	struct feeder f = { chan_new(sizeof(int), (size_t)(_i / 3)), ways[_i % 3], (int)rounds(20000) };
+	struct feeder f = { chan_new(sizeof(int), (size_t)(_i / 3)), ways[_i % 3], (int)rounds(5000) };
 	chan *quit = chan_new(sizeof(int), 0);
 	pthread_t thread = start(feed, &f);
 	int v = -1;
@@ -173,7 +173,7 @@ START_TEST(who_gives_up_leaves_the_signal_to_another)
 
 	for (size_t i = 0; op == CHAN_OP_SEND && i < cap; i++)
 		chan_send(c, &v);
-	for (size_t i = 0, n = rounds(300); i < n; i++) {
+	for (size_t i = 0, n = rounds(100); i < n; i++) {
 		struct late l = { .c = c, .way = _i % 2 ? SELECT : TIMED, .op = op,
 			.patience = (int64_t)(100 + pick(&seed, 200)) * CHAN_US };
 		struct call patient;

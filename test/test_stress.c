@@ -234,7 +234,7 @@ START_TEST(each_id_is_received_once_and_each_senders_in_order)
 
 	/* Two sides that only try never meet where nothing can be left for the other. */
 	if (cap > 0 || style != TRY)
-		count_ids(1, cap, shape, style, rounds(2500) / (size_t)shape[0] + 1);
+		count_ids(1, cap, shape, style, rounds(1000) / (size_t)shape[0] + 1);
 }
 END_TEST
 
@@ -249,7 +249,7 @@ END_TEST
 /* Rule 1.  The scenario in which c_chan 1.3 received 47,000 values that nobody had sent. */
 START_TEST(one_sender_and_one_receiver_hand_over_every_value)
 {
-	count_ids(1, (size_t)_i, shapes[0], PLAIN, rounds(40000));
+	count_ids(1, (size_t)_i, shapes[0], PLAIN, rounds(10000));
 }
 END_TEST
 
@@ -363,7 +363,7 @@ static const enum way timed_ways[] = { TIMED, BULK, SELECT };
  * signalled and times out at once eats the signal. */
 START_TEST(two_deadlines_agree_on_what_was_transferred)
 {
-	hurry(sizeof(int), (size_t)(_i / 9), timed_ways[_i % 3], timed_ways[_i / 3 % 3], rounds(5000));
+	hurry(sizeof(int), (size_t)(_i / 9), timed_ways[_i % 3], timed_ways[_i / 3 % 3], rounds(1500));
 }
 END_TEST
 

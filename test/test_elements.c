@@ -422,7 +422,7 @@ START_TEST(a_waiting_partner_is_served_after_the_deadline_too)
 }
 END_TEST
 
-/* Rule 5. */
+/* Rule 5.  Failure: every expired timeout aborts because `thrd_timedout` is not `ETIMEDOUT` (c_chan on C11 threads). */
 START_TEST(etimedout_means_not_transferred_and_not_before_the_deadline)
 {
 	size_t cap = (size_t)_i;

@@ -1015,6 +1015,23 @@ START_TEST(a_fork_during_a_shutdown_leaves_both_well)
 }
 END_TEST
 
+/* Forked while the parent's shutdown joins a thread that takes its time: the child's has nobody to wait for. */
+START_TEST(a_child_forked_while_a_shutdown_joins_waits_for_none_of_its_threads)
+{
+	struct shutdown s;
+	const int returns = 0;
+
+	ck_assert_int_eq(pthread_key_create(&key, end_slowly), 0);
+	go_and_wait(leave_value, &returns, sizeof returns);
+	begin_shutdown(&s, CHAN_FOREVER);
+	await_threads(0);
+	ck_assert_int_eq(ending(fork_and_try()), ALL_WELL);
+	join(s.thread);
+	ck_assert_int_eq(s.result, 0);
+	pthread_key_delete(key);
+}
+END_TEST
+
 /* ---- The end of the program ----------------------------------------------------------------- */
 
 static void spin_for_ever(void *arg)
@@ -1153,6 +1170,7 @@ Suite *pool_suite(void)
 	tcase_add_loop_test(tc, a_fork_while_other_threads_spawn_finds_the_pool_whole, 0, 2);
 	tcase_add_loop_test(tc, a_fork_beside_the_first_use_of_the_pool_finds_it_whole, 0, 3);
 	tcase_add_test(tc, a_fork_during_a_shutdown_leaves_both_well);
+	tcase_add_test(tc, a_child_forked_while_a_shutdown_joins_waits_for_none_of_its_threads);
 	tcase_add_loop_test(tc, a_program_ends_though_tasks_run, 0, 2);
 
 	tc = tcase(s, "many");

@@ -4,18 +4,72 @@
  *     soak SECONDS [SEED]
  *
  * Each program has 2 to 8 threads and 1 to 4 channels of random capacities.  The
- * threads do random operations with random deadlines, a gremlin wakes sleepers for no
- * reason, and at a random moment the channels are closed.  Then the accounts are made
- * up: every value that a send said was sent was received exactly once, no other one
- * was, and each receiver saw each sender's values of a channel in order.  The gremlin
- * needs to see chan.c from the inside, and its invariants are checked all the while.
+ * threads do random operations with random deadlines, and at a random moment the
+ * channels are closed.  Meanwhile a gremlin wakes sleepers for no reason and sends
+ * signals, and the system refuses memory, mutexes and condition variables.  Then the
+ * accounts are made up: every value that a send said was sent was received exactly
+ * once, no other one was, and each receiver saw each sender's values of a channel in
+ * order.  The gremlin needs to see chan.c from the inside, and its invariants are
+ * checked all the while.
  */
+#ifdef __linux__
+#define _GNU_SOURCE
+#else
+#define _POSIX_C_SOURCE 200809L
+#endif
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+static atomic_uint_fast64_t wake_ups, signals_sent, refusals;
+
+static uint64_t draw(uint64_t *state, uint64_t below)
+{
+	uint64_t x = *state += 0x9e3779b97f4a7c15u;
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+	return (x ^ x >> 31) % below;
+}
+
+/* The generator of a thread to which one thing in twenty is refused; others have none. */
+static _Thread_local uint64_t *moods;
+
+static bool refused(void)
+{
+	bool yes = moods != NULL && draw(moods, 20) == 0;
+
+	atomic_fetch_add(&refusals, yes);
+	return yes;
+}
+
+static int moody_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attr)
+{
+	return refused() ? EAGAIN : pthread_mutex_init(mutex, attr);
+}
+
+static int moody_cond_init(pthread_cond_t *cond, const pthread_condattr_t *attr)
+{
+	return refused() ? ENOMEM : pthread_cond_init(cond, attr);
+}
+
+static void *moody_malloc(size_t size)
+{
+	return refused() ? NULL : malloc(size);
+}
+
+#define pthread_mutex_init(mutex, attr) moody_mutex_init(mutex, attr)
+#define pthread_cond_init(cond, attr) moody_cond_init(cond, attr)
+#define malloc(size) moody_malloc(size)
+
 #define CHAN_CHECK
 #include "../chan.c"
 
-#include <inttypes.h>
-
-enum { THREADS = 8, CHANNELS = 4, VALUES = 1 << 15, BATCH = 6 };
+/* A select of more than FEW_CASES needs memory. */
+enum { THREADS = 8, CHANNELS = 4, VALUES = 1 << 15, BATCH = 6, CASES = FEW_CASES + 4 };
 
 enum fate { UNUSED, SENT, NOT_SENT };
 
@@ -38,20 +92,12 @@ struct program {
 	struct party parties[THREADS];
 	unsigned char fate[THREADS][VALUES];    /* each row is written by its sender only */
 	atomic_uchar received[THREADS][VALUES];
+	atomic_size_t lives;            /* parties that are not done yet */
 	atomic_bool over;
 	uint64_t seed;
 };
 
 static uint64_t programs, moved;
-static atomic_uint_fast64_t faults;
-
-static uint64_t draw(uint64_t *state, uint64_t below)
-{
-	uint64_t x = *state += 0x9e3779b97f4a7c15u;
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-	return (x ^ x >> 31) % below;
-}
 
 static void fail(const struct program *p, const char *what, struct value v)
 {
@@ -158,9 +204,9 @@ static void receive_some_values(struct party *me, size_t from)
 static void select_some(struct party *me)
 {
 	struct program *p = me->program;
-	chan_case cases[BATCH];
-	struct value v[BATCH];
-	size_t where[BATCH], n = 1 + draw(&me->random, BATCH);
+	chan_case cases[CASES];
+	struct value v[CASES];
+	size_t where[CASES], n = 1 + draw(&me->random, draw(&me->random, 8) == 0 ? CASES : BATCH);
 
 	for (size_t i = 0; i < n; i++) {
 		bool sending = draw(&me->random, 2) == 0;
@@ -186,7 +232,8 @@ static void *live(void *arg)
 	struct party *me = arg;
 	struct program *p = me->program;
 
-	for (size_t i = 0; i < p->rounds && me->made < VALUES - BATCH; i++) {
+	moods = &me->random;
+	for (size_t i = 0; i < p->rounds && me->made < VALUES - CASES; i++) {
 		size_t where = draw(&me->random, p->n_channels);
 		switch (draw(&me->random, 3)) {
 		case 0: send_some_values(me, where); break;
@@ -194,10 +241,11 @@ static void *live(void *arg)
 		default: select_some(me);
 		}
 	}
+	atomic_fetch_sub(&p->lives, 1);
 	return NULL;
 }
 
-/* Spurious wake-ups, which POSIX allows at any time. */
+/* Spurious wake-ups, which POSIX allows at any time, and signals. */
 static void *haunt(void *arg)
 {
 	struct program *p = arg;
@@ -207,7 +255,9 @@ static void *haunt(void *arg)
 		chan *c = p->channels[i % p->n_channels];
 		pthread_cond_broadcast(&c->senders.ready);
 		pthread_cond_signal(&c->receivers.ready);
-		atomic_fetch_add(&faults, 2);
+		pthread_kill(p->parties[i % p->n_parties].thread, SIGUSR1);
+		atomic_fetch_add(&wake_ups, 2);
+		atomic_fetch_add(&signals_sent, 1);
 		nanosleep(&moment, NULL);
 	}
 	return NULL;
@@ -239,6 +289,7 @@ static void run_program(uint64_t seed)
 {
 	static const size_t capacities[] = { 0, 0, 1, 2, 7, 64 };
 	static struct program p;
+	const struct timespec moment = { 0, 100000 };
 	uint64_t random = seed;
 	pthread_t gremlin;
 
@@ -247,39 +298,51 @@ static void run_program(uint64_t seed)
 	p.n_channels = 1 + draw(&random, CHANNELS);
 	p.n_parties = 2 + draw(&random, THREADS - 1);
 	p.rounds = 100 + draw(&random, 3000);
+	atomic_init(&p.lives, p.n_parties);
 	for (size_t i = 0; i < p.n_channels; i++) {
 		p.channels[i] = chan_new(sizeof(struct value), capacities[draw(&random, 6)]);
 		if (p.channels[i] == NULL)
 			exit(1);
 	}
-	pthread_create(&gremlin, NULL, haunt, &p);
 	for (uint32_t i = 0; i < p.n_parties; i++) {
 		p.parties[i].program = &p;
 		p.parties[i].self = i;
 		p.parties[i].random = seed << 8 | i;
 		pthread_create(&p.parties[i].thread, NULL, live, &p.parties[i]);
 	}
+	pthread_create(&gremlin, NULL, haunt, &p);
 	if (draw(&random, 4) == 0)
 		chan_close(p.channels[0]);
-	for (size_t i = 0; i < p.n_parties; i++)
-		pthread_join(p.parties[i].thread, NULL);
+	/* The gremlin ends first: it has their threads in its hands. */
+	while (atomic_load(&p.lives) > 0)
+		nanosleep(&moment, NULL);
 	atomic_store(&p.over, true);
 	pthread_join(gremlin, NULL);
+	for (size_t i = 0; i < p.n_parties; i++)
+		pthread_join(p.parties[i].thread, NULL);
 	make_up_accounts(&p);
 	programs++;
 }
 
+static void ignore(int signal)
+{
+	(void)signal;
+}
+
 int main(int argc, char **argv)
 {
+	struct sigaction action = { .sa_handler = ignore };     /* no SA_RESTART: it interrupts what can be interrupted */
 	int64_t end = chan_now() + (argc > 1 ? atoi(argv[1]) : 10) * CHAN_SECOND;
 	uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : (uint64_t)chan_now() % 1000000;
 
+	sigaction(SIGUSR1, &action, NULL);
 	printf("soak: seed %" PRIu64 "\n", seed);
 	fflush(stdout);
 	do
 		run_program(seed++);
 	while (chan_now() < end);
-	printf("soak: %" PRIu64 " programs, %" PRIu64 " values moved, %" PRIuFAST64 " spurious wake-ups, nothing lost\n",
-		programs, moved, atomic_load(&faults));
+	printf("soak: %" PRIu64 " programs, %" PRIu64 " values moved, nothing lost; faults: %" PRIuFAST64 " spurious wake-ups, %"
+		PRIuFAST64 " signals, %" PRIuFAST64 " refusals of memory, mutexes and condition variables\n", programs, moved,
+		atomic_load(&wake_ups), atomic_load(&signals_sent), atomic_load(&refusals));
 	return 0;
 }

@@ -44,6 +44,8 @@ static const char *const op_names[OP_KINDS] = {
 
 /* ---- State of a run --------------------------------------------------------- */
 
+enum { NAME_SIZE = 128, PLACE_SIZE = 2 * NAME_SIZE + 2 };
+
 struct event {
 	int thread, node;
 	enum op_kind kind;
@@ -52,7 +54,7 @@ struct event {
 	enum use use[MAX_USES];
 	int clock[MAX_THREADS];
 	uint64_t hash;
-	uintptr_t pc;
+	uintptr_t pc, caller;
 	const char *remark;
 };
 
@@ -508,6 +510,7 @@ static void commit(int id, int node)
 	e->node = node;
 	e->kind = t->op.kind;
 	e->pc = t->op.pc;
+	e->caller = t->calls > 0 && t->calls <= MAX_CALLS ? t->callers[t->calls - 1] : 0;
 	e->remark = NULL;
 	e->uses = uses_now(id, e->object, e->use);
 
@@ -969,14 +972,28 @@ const char *describe_pc(uintptr_t pc)
 	return text;
 }
 
-/* The source lines of all events, as addr2line knows them: two lines of text each. */
+/* The source lines of all events and of the calls that led there, as addr2line knows them: two lines of text each. */
 static FILE *source_lines(void)
 {
-	static char command[300 + 20 * MAX_STEPS];
+	static char command[300 + 40 * MAX_STEPS];
 	int n = snprintf(command, sizeof command, "addr2line -s -f -e '%s'", program_path());
-	for (int i = 0; i < event_count; i++)
-		n += snprintf(command + n, sizeof command - (size_t)n, " %#zx", (size_t)(events[i].pc ? events[i].pc - 1 : 0));
+	for (int i = 0; i < event_count; i++) {
+		const struct event *e = &events[i];
+		n += snprintf(command + n, sizeof command - (size_t)n, " %#zx %#zx", (size_t)(e->pc ? e->pc - 1 : 0),
+			(size_t)(e->caller ? e->caller - 1 : 0));
+	}
 	return popen(command, "r");
+}
+
+/* "function, file:line" of the next address. */
+static bool read_place(FILE *lines, char place[PLACE_SIZE])
+{
+	char function[NAME_SIZE], line[NAME_SIZE];
+	if (!lines || !fgets(function, sizeof function, lines) || !fgets(line, sizeof line, lines))
+		return false;
+	function[strcspn(function, "\n")] = line[strcspn(line, " \n")] = '\0';
+	snprintf(place, PLACE_SIZE, "%s, %s", function, line);
+	return true;
 }
 
 /* One line for each event. */
@@ -985,10 +1002,9 @@ static void print_schedule(void)
 	fflush(stdout);
 	FILE *lines = source_lines();
 	for (int i = 0; i < event_count; i++) {
-		char function[128] = "?", line[128] = "?";
-		if (!lines || !fgets(function, sizeof function, lines) || !fgets(line, sizeof line, lines))
+		char place[PLACE_SIZE], caller[PLACE_SIZE];
+		if (!read_place(lines, place) || !read_place(lines, caller))
 			break;
-		function[strcspn(function, "\n")] = line[strcspn(line, " \n")] = '\0';
 		const struct event *e = &events[i];
 		bool woken = e->kind == OP_WAKE && e->use[0] == ACQUIRES;
 		printf("%4d  thread %d %s", i, e->thread, woken ? "is woken and locks" : op_names[e->kind]);
@@ -997,8 +1013,10 @@ static void print_schedule(void)
 		if (e->remark)
 			printf("  [%s]", e->remark);
 		if (e->pc)
-			printf("   (%s, %s)", function, line);
-		printf("\n");
+			printf("   (%s", place);
+		if (e->pc && strncmp(caller, "?", 1) != 0)
+			printf("; called from %s", caller);
+		printf("%s\n", e->pc ? ")" : "");
 	}
 	if (lines)
 		pclose(lines);

@@ -53,6 +53,7 @@ enum thread_state { UNUSED, ALIVE, FINISHED };
 
 #define MAX_WATCHED 8
 #define MAX_TLS     512
+#define MAX_CALLS   32
 
 struct thread {
 	enum thread_state state;
@@ -83,6 +84,8 @@ struct thread {
 	int saved_errno;
 	void *cleanup;
 	bool cancel_disabled, cancelled;
+	uintptr_t callers[MAX_CALLS];           /* where each function of the library that it is in was called */
+	int calls;
 	char tls[MAX_TLS];
 };
 

@@ -609,9 +609,15 @@ PLAIN(16)
 void __tsan_init(void);
 void __tsan_init(void) { }
 void __tsan_func_entry(void *pc);
-void __tsan_func_entry(void *pc) { (void)pc; }
+void __tsan_func_entry(void *pc)
+{
+	struct thread *t = &threads[self];
+	if (t->calls < MAX_CALLS)
+		t->callers[t->calls] = (uintptr_t)pc;
+	t->calls++;
+}
 void __tsan_func_exit(void);
-void __tsan_func_exit(void) { }
+void __tsan_func_exit(void) { threads[self].calls--; }
 void __tsan_read_range(void *p, size_t n);
 void __tsan_read_range(void *p, size_t n) { shadow_access((uintptr_t)p, n, PLAIN_READ, PC); }
 void __tsan_write_range(void *p, size_t n);

@@ -1,6 +1,7 @@
-# How the library is verified beyond its tests: their coverage, and other systems and builds.  Part of the Makefile.
+# How the library is verified beyond its tests: their coverage, a busy machine, other systems and builds.  Part of the
+# Makefile.
 
-.PHONY: coverage elsewhere
+.PHONY: coverage elsewhere busy
 
 # ---- Failing calls -----------------------------------------------------------------------------------------------
 
@@ -34,6 +35,16 @@ coverage:
 	gcovr $(SOURCES_ONLY) --gcov-ignore-parse-errors --txt - --branches --html-details build/coverage/index.html build/coverage
 	python3 test/coverage/judge.py build/coverage test/coverage/exceptions.txt
 	@echo 'In detail: build/coverage/index.html'
+
+# ---- A busy machine ----------------------------------------------------------------------------------------------
+
+# All tests, RUNS times, while as many other processes as there are CPUs never rest.
+RUNS ?= 50
+
+busy: all $(BUILD)/test/run
+	@for cpu in $$(seq $$(getconf _NPROCESSORS_ONLN)); do yes >/dev/null & hogs="$$hogs $$!"; done; \
+	trap "kill $$hogs" EXIT; \
+	for run in $$(seq $(RUNS)); do echo "Run $$run of $(RUNS)"; BUILD='$(BUILD)' $(BUILD)/test/run || exit; done
 
 # ---- Elsewhere ---------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 #
 # For systems without Check: test/elsewhere/check.[ch] stand in for it.  Tests that build programs themselves are left out.
 # ROUNDS, MULTIPLIER, EXCLUDE and EXCEPT say how long the tests are, how slow the runner is, and which tags and tests do not
-# go there.
+# go there; SOAK how the random programs are compiled.
 set -eu
 directory=$1 runner=$2
 shift 2
@@ -29,7 +29,7 @@ CK_EXCLUDE_TAGS="process large timing ${EXCLUDE:-}" CK_TIMEOUT_MULTIPLIER=${MULT
 	$runner "$directory/run" >"$directory/tests.log" 2>&1 || { cat "$directory/tests.log"; exit 1; }
 tail -n 1 "$directory/tests.log"
 
-"$@" -std=c11 -O2 -g -pthread test/soak.c -o "$directory/soak"
+"$@" -std=c11 -O2 -g -pthread ${SOAK:-} test/soak.c -o "$directory/soak"
 $runner "$directory/soak" "${SECONDS_EACH:-3}" | tail -n 1
 
 for file in examples/[0-9]*.c; do

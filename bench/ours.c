@@ -150,7 +150,7 @@ static void among_waiting(struct run run, void (*fn)(struct run))
 
 static void parked(struct run run)
 {
-	among_waiting(run, send_and_receive);
+	among_waiting(run, one_thread);
 }
 
 /* CPU time of the process, in milliseconds, while it sleeps for n of them. */

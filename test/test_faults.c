@@ -733,7 +733,7 @@ START_TEST(a_storm_of_timer_signals_loses_nothing)
 	sigaddset(&alarm_only, SIGALRM);
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &every, NULL);
-	begin_traffic(&t, 6, 6, rounds(8000));
+	begin_traffic(&t, 6, 6, rounds(4000));
 	pthread_sigmask(SIG_BLOCK, &alarm_only, &old);
 	while (atomic_load(&ticks) < 20)
 		pause_for(CHAN_MS);
@@ -907,7 +907,7 @@ START_TEST(children_forked_in_the_middle_of_traffic_work_and_disturb_nothing)
 {
 	struct traffic t;
 
-	begin_traffic(&t, 3, 3, rounds(8000));
+	begin_traffic(&t, 3, 3, rounds(4000));
 	for (int i = 0; i < 20; i++)
 		in_child(live_as_child, 0);
 	ck_assert_uint_eq(end_traffic(&t), 0);

@@ -3,7 +3,6 @@
 
 #include "threads.h"
 
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +19,7 @@ START_TEST(two_sends_back_to_back_wake_two_receivers)
 	struct call k[2];
 	int v = 1, got[2] = { 0 };
 
-	for (size_t i = 0, n = rounds(200); i < n; i++) {
+	for (size_t i = 0, n = rounds(40); i < n; i++) {
 		for (int r = 0; r < 2; r++)
 			begin_recv(&k[r], way, c, &got[r]);
 		await_waiting(c, 2);
@@ -44,7 +43,7 @@ START_TEST(two_receives_back_to_back_wake_two_senders)
 
 	for (size_t i = 0; i < cap; i++)
 		chan_send(c, &v);
-	for (size_t i = 0, n = rounds(200); i < n; i++) {
+	for (size_t i = 0, n = rounds(40); i < n; i++) {
 		for (int s = 0; s < 2; s++)
 			begin_send(&k[s], way, c, &v);
 		await_waiting(c, 2);
@@ -279,7 +278,7 @@ START_TEST(a_thread_that_ends_as_soon_as_it_is_served_takes_its_waiters_along)
 	chan *c = chan_new(sizeof(int), (size_t)(_i / 2)), *other = chan_new(sizeof(int), 0);
 	int v = 5;
 
-	for (size_t i = 0, n = rounds(1000); i < n; i++) {
+	for (size_t i = 0, n = rounds(400); i < n; i++) {
 		struct brief b = { c, other, _i % 2 ? CHAN_OP_SEND : CHAN_OP_RECV, 0 };
 		pthread_t thread;
 
@@ -357,16 +356,17 @@ START_TEST(a_try_receive_says_closed_only_after_the_last_value)
 {
 	static const size_t caps[] = { 0, 1, 2, 7, 64 };
 
-	for (size_t i = 0, n = rounds(400); i < n; i++) {
+	for (size_t i = 0, n = rounds(150); i < n; i++) {
 		struct feeder f = { chan_new(sizeof(int), caps[_i]), PLAIN, 1 + (int)(i % 9) };
 		pthread_t thread = start(feed_and_close, &f);
+		int64_t since = 0;
 		int v, err, next = 0;
 
 		while ((err = chan_try_recv(f.c, &v)) != EPIPE) {
 			if (err == 0)
 				ck_assert_int_eq(v, next++);
 			else
-				sched_yield();
+				look_again(&since);
 		}
 		ck_assert_int_eq(next, f.n);
 		join(thread);

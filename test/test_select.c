@@ -233,7 +233,7 @@ END_TEST
  */
 START_TEST(no_wake_up_is_swallowed_when_both_channels_fire)
 {
-	for (size_t i = 0, n = rounds(500); i < n; i++) {
+	for (size_t i = 0, n = rounds(150); i < n; i++) {
 		chan *c = chan_new(sizeof(int), i % 3), *d = chan_new(sizeof(int), i / 3 % 3);
 		struct call select, receiver, sender[3];
 		int one = 1, got[3], rest = 0, sum;
@@ -680,7 +680,7 @@ START_TEST(a_select_that_does_not_wait_sees_one_moment)
 	pthread_t thread = start(glance, &g);
 	int v = 1;
 
-	for (size_t i = 1, n = rounds(15000); i <= n; i++) {
+	for (size_t i = 1, n = rounds(5000); i <= n; i++) {
 		chan *first = chan_new(sizeof(int), 1), *second = chan_new(sizeof(int), 1);
 
 		chan_send(first, &v);
@@ -895,8 +895,8 @@ START_TEST(crossed_selects_meet_again_and_again)
 	uint64_t seed = setting("TEST_SEED", 1);
 
 	for (int i = 0; i < threads; i++) {
-		x[i] = (struct group){ a, b, sides[_i / 2][0], rounds(1500), seed + (uint64_t)i, 0, 0, false };
-		y[i] = (struct group){ b, a, sides[_i / 2][1], rounds(1500), seed - 1 - (uint64_t)i, 0, 0, false };
+		x[i] = (struct group){ a, b, sides[_i / 2][0], rounds(600), seed + (uint64_t)i, 0, 0, false };
+		y[i] = (struct group){ b, a, sides[_i / 2][1], rounds(600), seed - 1 - (uint64_t)i, 0, 0, false };
 		xs[i] = start(meet_others, &x[i]);
 		ys[i] = start(meet_others, &y[i]);
 	}

@@ -107,7 +107,7 @@ static void do_one(void *arg)
 START_TEST(a_wait_group_can_be_used_again)
 {
 	waitgroup wg = WAITGROUP_INIT, *to_do = &wg;
-	const size_t n = rounds(3000);
+	const size_t n = rounds(1500);
 
 	for (size_t i = 0; i < n; i++) {
 		struct wait other;
@@ -194,7 +194,7 @@ static void end_group(waitgroup *wg)
 
 START_TEST(a_wait_group_can_be_destroyed_as_soon_as_a_wait_has_returned)
 {
-	const size_t n = rounds(20000);
+	const size_t n = rounds(8000);
 
 	for (size_t i = 0; i < n; i++) {
 		waitgroup *wg = new_group(2);
@@ -228,7 +228,7 @@ static void wait_and_end(void *arg)
 
 START_TEST(the_first_of_several_waits_to_return_may_destroy)
 {
-	const size_t n = rounds(3000);
+	const size_t n = rounds(1000);
 
 	for (size_t i = 0; i < n; i++) {
 		const size_t waiters = 2 + i % 2;
@@ -546,7 +546,7 @@ END_TEST
 /* Rule 26: destroy waits too, for those on their way out. */
 START_TEST(cancellation_stays_pending_in_a_destroy_that_waits)
 {
-	const size_t n = rounds(1000);
+	const size_t n = rounds(300);
 
 	for (size_t i = 0; i < n; i++) {
 		struct cancelled c = { .wg = new_group(1), .deadline = CHAN_FOREVER, .destroys = true };

@@ -413,16 +413,18 @@ static bool retire(struct worker *self)
 	return retires;
 }
 
-/* Waits for the next task; false if the thread is to end. */
+/*
+ * Waits for the next task; false if the thread is to end.  With a select, since that
+ * sleeps on the thread's own condition variable and so need not look around at times.
+ */
 static bool next_task(struct worker *self)
 {
-	for (;;) {
-		int err = chan_recv_until(self->inbox, &self->task, idle_deadline(self));
-		if (err == 0)
-			return true;
-		if (err == EPIPE || retire(self))
+	chan_case inbox = chan_on_recv(self->inbox, &self->task);
+
+	while (chan_select(&inbox, 1, idle_deadline(self)) < 0)
+		if (retire(self))
 			return false;
-	}
+	return inbox.err == 0;
 }
 
 static void *work(void *worker)

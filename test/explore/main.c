@@ -381,7 +381,7 @@ static void run_sets(void)
 	fours("fours", all ? 0 : 1000, search_bounded);
 	/* Beyond two preemptions, as far as it goes: more than half of them to the end. */
 	fours("fours-deep", all ? 20000 : 200, search_all);
-	listed("pool", of_the_pool, of_the_pool_count, all ? 30000 : 1000, search_all);
+	listed("pool", of_the_pool, of_the_pool_count, all ? 2000000 : 1000, search_all);
 	combinations("faults-pairs", 2, all ? 100000 : 100, inject);
 	listed("faults-pool", of_the_pool, of_the_pool_count, all ? 500 : 20, inject_all);
 	if (all) {

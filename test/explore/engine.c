@@ -18,6 +18,7 @@
  */
 #define _DEFAULT_SOURCE
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@
 
 const char *const verdict_names[VERDICTS] = {
 	"passed", "assertion", "deadlock", "livelock", "data race", "use after free", "bad free", "leak",
-	"bad unlock", "destroyed in use", "aborted", "confused"
+	"bad unlock", "destroyed in use", "aborted", "crashed", "confused"
 };
 
 const char *const fault_names[FAULTS] = {
@@ -1067,6 +1068,26 @@ void hang(const char *format, ...)
 	fail(DEADLOCK, "%s", text);
 }
 
+/* ---- Crashes --------------------------------------------------------------------------- */
+
+/* On a stack of its own: the thread's may be what is used up.  The run is left, and with it the signal. */
+static void crash(int signal)
+{
+	fail(CRASHED, "%s at %s", strsignal(signal), last_access ? describe_pc(last_access) : "?");
+}
+
+static void report_crashes(void)
+{
+	static char stack[64 * 1024];
+	const stack_t alternative = { .ss_sp = stack, .ss_size = sizeof stack };
+	struct sigaction action = { .sa_handler = crash, .sa_flags = SA_ONSTACK | SA_NODEFER };
+
+	sigaltstack(&alternative, NULL);
+	sigaction(SIGSEGV, &action, NULL);
+	sigaction(SIGBUS, &action, NULL);
+	sigaction(SIGFPE, &action, NULL);
+}
+
 /* ---- Runs ------------------------------------------------------------------------------ */
 
 /* The library's own variables, as they are when the program starts. */
@@ -1162,6 +1183,7 @@ void explore(const struct scenario *s, const struct plan *p, struct outcome *o)
 	outcome = o;
 	memset(o, 0, sizeof *o);
 	shadow_init();
+	report_crashes();
 	forget_seen();
 	node_count = first_new = 0;
 	longest = 50;

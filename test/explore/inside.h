@@ -125,6 +125,7 @@ void thread_exit_hooks(void);
 
 /* shadow.c */
 enum access { PLAIN_READ, PLAIN_WRITE, ATOMIC_READ, ATOMIC_WRITE };
+extern uintptr_t last_access;           /* the place in the library of the latest one */
 void shadow_init(void);
 void shadow_access(uintptr_t address, size_t size, enum access kind, uintptr_t pc);
 /* A mutex or condition variable ends: all its uses must come before. */

@@ -153,8 +153,11 @@ static void revive_stack(uintptr_t low)
 	t->touched_low = low;
 }
 
+uintptr_t last_access;
+
 void shadow_access(uintptr_t address, size_t size, enum access kind, uintptr_t pc)
 {
+	last_access = pc;
 	if (address >= (uintptr_t)threads[self].stack_low && address < threads[self].touched_low)
 		revive_stack(address);
 	for (uintptr_t a = address, end = address + size; a < end; a = (a / GRANULE + 1) * GRANULE) {

@@ -374,14 +374,16 @@ static void run_sets(void)
 	combinations("triples", 3, all ? 100000 : 30, exhaust);
 	combinations("pruning", 2, 0, prune_and_compare);
 	compare_the_hard("pruning-hard", 0);
-	/* Some ten minutes, so only when asked for. */
-	if (only)
+	/* Some minutes each, so only when asked for. */
+	if (only) {
 		combinations("pruning-triples", 3, 60000, prune_and_compare);
+		listed("pool-further", of_the_pool, of_the_pool_count, 2000000, search_all);
+	}
 	listed("life", of_life, of_life_count, all ? 100000 : 2000, search_all);
 	fours("fours", all ? 0 : 1000, search_bounded);
 	/* Beyond two preemptions, as far as it goes: more than half of them to the end. */
 	fours("fours-deep", all ? 20000 : 200, search_all);
-	listed("pool", of_the_pool, of_the_pool_count, all ? 2000000 : 1000, search_all);
+	listed("pool", of_the_pool, of_the_pool_count, all ? 150000 : 1000, search_all);
 	combinations("faults-pairs", 2, all ? 100000 : 100, inject);
 	listed("faults-pool", of_the_pool, of_the_pool_count, all ? 500 : 20, inject_all);
 	if (all) {

@@ -2,8 +2,8 @@
 # run.sh DIRECTORY RUNNER COMPILER...: the tests, some random programs and the examples, built with COMPILER, run by RUNNER.
 #
 # For systems without Check: test/elsewhere/check.[ch] stand in for it.  Tests that build programs themselves are left out.
-# ROUNDS, MULTIPLIER, EXCLUDE and EXCEPT say how long the tests are, how slow the runner is, and which tags and tests do not
-# go there; SOAK how the random programs are compiled.
+# MULTIPLIER, EXCLUDE and EXCEPT say how slow the runner is, and which tags and tests do not go there; SOAK how the random
+# programs are compiled.
 set -eu
 directory=$1 runner=$2
 shift 2
@@ -25,7 +25,7 @@ done
 
 "$@" -std=c11 -O2 -g -pthread -DCHAN_CHECK -I. -Itest/elsewhere -I"$directory" $WRAP \
 	$sources test/elsewhere/check.c -o "$directory/run"
-CK_EXCLUDE_TAGS="process large timing ${EXCLUDE:-}" CK_TIMEOUT_MULTIPLIER=${MULTIPLIER:-5} TEST_ROUNDS=${ROUNDS:-2} \
+CK_EXCLUDE_TAGS="${EXCLUDE:-}" CK_TIMEOUT_MULTIPLIER=${MULTIPLIER:-5} TEST_ROUNDS=2 \
 	$runner "$directory/run" >"$directory/tests.log" 2>&1 || { cat "$directory/tests.log"; exit 1; }
 tail -n 1 "$directory/tests.log"
 

@@ -1,10 +1,14 @@
 /*
  * spawn.c - tasks on a pool of real threads, and wait groups
  *
- * Every thread of the pool has an inbox, a channel of capacity 1.  spawn takes the
- * thread that was idle last, whose memory is still in the caches, and sends it the
- * task; if none is idle it starts a new one.  A thread counts as idle from the moment
- * its task has ended, also while it is on its way to its inbox.
+ * Every thread of the pool has an inbox, a channel of capacity 1.  spawn sends the
+ * task to the thread that was idle last, whose memory is still in the caches; if none
+ * is idle it starts a new one.  A thread counts as idle from the moment its task has
+ * ended, also while it is on its way to its inbox.
+ *
+ * To wake a thread takes longer than many a task.  So while a thread is on its way
+ * further tasks queue, no more than there are idle threads; that thread wakes the next
+ * one before it begins its own task, and one whose task ends takes the oldest of them.
  *
  * Read it from top to bottom: wait groups; the pool; the life of a thread; fork;
  * spawn; configuration and statistics; shutdown.
@@ -17,6 +21,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -220,22 +225,25 @@ enum {
 	DEFAULT_STACK = 256 * 1024,     /* bytes */
 	YIELDS = 2,                     /* before another thread is started */
 	LONG_YIELD = 1000000,           /* nanoseconds: others keep the CPU, */
-	STARTS = 64                     /* and so many threads are started without a yield */
+	STARTS = 64,                    /* and so many threads are started without a yield */
+	COMING = 1                      /* threads that are woken at a time */
 };
 #define DEFAULT_IDLE_TIMEOUT (10 * CHAN_SECOND)
 
 struct task {
+	struct task *next;              /* in the queue; belongs to pool.lock */
 	void (*fn)(void *arg);
-	void *arg;                      /* the task's copy */
 	waitgroup *wg;                  /* told when the task has ended; may be NULL */
+	void *arg;                      /* NULL or its copy: */
+	alignas(max_align_t) unsigned char copy[];
 };
 
 struct worker {                         /* a living thread of the pool */
 	struct worker *next, *prev;     /* in pool.idle or pool.busy; belong to pool.lock, like */
-	bool idle;                      /* in pool.idle, so that any spawn may send it a task */
-	struct task task;               /* belongs to the thread itself */
+	bool idle;                      /* in pool.idle, so that anybody may send it a task */
+	struct task *task;              /* belongs to the thread itself */
 	pthread_t thread;
-	chan *inbox;
+	chan *inbox;                    /* of pointers to tasks */
 	int64_t idle_timeout;           /* constant, like inbox */
 };
 
@@ -243,11 +251,16 @@ struct worker {                         /* a living thread of the pool */
  * Invariants, whenever lock is free:
  *   Every living thread is either in idle, and its inbox is empty, or in busy: it has
  *     a task, or one is on its way to its inbox.
+ *   queued <= idle_threads: no task waits for a thread that another one occupies.
+ *   queued > 0 implies coming > 0: a thread is on its way that will wake the next.
  *   drain_wanted implies that busy is not empty: the last task to end tells it.
  */
 static struct pool {
 	pthread_mutex_t lock;
 	struct worker *idle, *busy;     /* the one that came last is first */
+	struct task *first, *last;      /* the queue, oldest first; last is of use if first is not NULL */
+	size_t queued;
+	unsigned coming;                /* threads that were sent a task and have not come for it yet */
 	struct worker *ended;           /* ended by itself and not joined yet; joins the one before it */
 	size_t idle_threads, threads, started, tasks;   /* the last two: ever, of tasks those that ended */
 	unsigned unyielding;            /* threads that are yet to be started without a yield */
@@ -255,6 +268,7 @@ static struct pool {
 	bool expects_fork;
 	struct {
 		struct worker *idle, *busy, *ended;
+		struct task *first;
 	} parents;                      /* in a child: what belongs to threads that it does not have */
 } pool = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -303,6 +317,54 @@ static void take_out(struct worker *w)
 	w->idle = false;
 }
 
+/* An idle thread that no task in the queue counts on. */
+static bool any_free(void)
+{
+	return pool.idle_threads > pool.queued;
+}
+
+static void append(struct task *task)
+{
+	task->next = NULL;
+	if (pool.first != NULL)
+		pool.last->next = task;
+	else
+		pool.first = task;
+	pool.last = task;
+	pool.queued++;
+}
+
+static struct task *take_oldest(void)
+{
+	struct task *task = pool.first;
+
+	pool.first = task->next;
+	pool.queued--;
+	return task;
+}
+
+/*
+ * Sends the oldest task of the queue to the thread that was idle last, unless enough
+ * threads are on their way.  Caller holds pool.lock, and loses it.
+ */
+static void wake_next_and_unlock(void)
+{
+	struct task *task = NULL;
+	chan *inbox = NULL;             /* stays at least until the thread has received the task */
+
+	if (pool.queued > 0 && pool.coming < COMING) {
+		struct worker *w = pool.idle;
+		task = take_oldest();
+		inbox = w->inbox;
+		take_out(w);
+		insert(w, false);
+		pool.coming++;
+	}
+	unlock_pool();
+	if (inbox != NULL)
+		chan_send(inbox, &task);
+}
+
 static void free_worker(struct worker *w)
 {
 	chan_free(w->inbox);
@@ -347,23 +409,29 @@ static void block_signals(sigset_t *old)
 	pthread_sigmask(SIG_SETMASK, &all, old);
 }
 
-/* The task is over.  If the thread goes on it is idle now, before anybody hears of the end. */
+/*
+ * The task is over.  If the thread goes on it has the next one now, or is idle, before
+ * anybody hears of the end.
+ */
 static void end_task(struct worker *self, bool goes_on)
 {
-	waitgroup *wg = self->task.wg;
+	waitgroup *wg = self->task->wg;
 	struct worker *before = NULL;
 
 	block_signals(NULL);    /* before anybody may hear of the end and send one */
-	free(self->task.arg);
+	free(self->task);
+	self->task = NULL;
 	if (!pooled)            /* the only thread of a child that a task has forked */
 		return;
 	lock_pool();
 	pool.tasks++;
-	if (goes_on) {
+	if (!goes_on) {
+		before = leave_pool(self);
+	} else if (pool.queued > 0) {
+		self->task = take_oldest();
+	} else {
 		take_out(self);
 		insert(self, true);
-	} else {
-		before = leave_pool(self);
 	}
 	tell_if_drained();
 	unlock_pool();
@@ -384,7 +452,7 @@ static void run_task(struct worker *self)
 
 	pthread_cleanup_push(end_with_thread, self);
 	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &ignored);
-	self->task.fn(self->task.arg);
+	self->task->fn(self->task->arg);
 	pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &ignored);
 	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &ignored);
 	pthread_testcancel();
@@ -399,13 +467,13 @@ static int64_t idle_deadline(const struct worker *self)
 	return self->idle_timeout < CHAN_FOREVER - now ? now + self->idle_timeout : CHAN_FOREVER;
 }
 
-/* At the idle timeout: false if it was too late, and a task or the end of the pool is on its way. */
+/* At the idle timeout: false if a task or the end of the pool is on its way, or a task counts on it. */
 static bool retire(struct worker *self)
 {
 	struct worker *before = NULL;
 
 	lock_pool();
-	bool retires = self->idle;
+	bool retires = self->idle && any_free();
 	if (retires)
 		before = leave_pool(self);
 	unlock_pool();
@@ -421,10 +489,17 @@ static bool next_task(struct worker *self)
 {
 	chan_case inbox = chan_on_recv(self->inbox, &self->task);
 
+	if (self->task != NULL)
+		return true;
 	while (chan_select(&inbox, 1, idle_deadline(self)) < 0)
 		if (retire(self))
 			return false;
-	return inbox.err == 0;
+	if (inbox.err != 0)
+		return false;
+	lock_pool();
+	pool.coming--;
+	wake_next_and_unlock();
+	return true;
 }
 
 static void *work(void *worker)
@@ -448,7 +523,7 @@ static void begin_anew(void)
 	pool = (struct pool){
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.expects_fork = true,
-		.parents = { pool.idle, pool.busy, pool.ended }
+		.parents = { pool.idle, pool.busy, pool.ended, pool.first }
 	};
 	waitgroup_init(&drained);
 	waitgroup_init(&shutdowns);
@@ -501,12 +576,12 @@ static int start_thread(struct worker *w)
 	return err;
 }
 
-static struct worker *make_worker(const struct task *task)
+static struct worker *make_worker(struct task *task)
 {
 	struct worker *w = malloc(sizeof *w);
 	if (w == NULL)
 		return NULL;
-	*w = (struct worker){ .task = *task, .idle_timeout = options.idle_timeout };
+	*w = (struct worker){ .task = task, .idle_timeout = options.idle_timeout };
 	w->inbox = chan_new(sizeof w->task, 1);
 	if (w->inbox == NULL) {
 		free(w);
@@ -515,7 +590,7 @@ static struct worker *make_worker(const struct task *task)
 	return w;
 }
 
-static int start_worker(const struct task *task)
+static int start_worker(struct task *task)
 {
 	expect_fork();
 	if (!pool.expects_fork)
@@ -537,18 +612,18 @@ static int start_worker(const struct task *task)
 }
 
 /*
- * The thread that was idle last, or NULL.  A new thread costs as much as many short
+ * Whether there is a thread for another task.  A new one costs as much as many short
  * tasks, and the busy ones may only need the CPU to get ready: yields to them first.
  * Without that 100,000 spawns of nothing in a row exhaust the threads of one CPU.
  * But beside others who keep the CPU a yield costs as much as many threads.
  */
-static struct worker *last_idle(void)
+static bool find_free(void)
 {
-	if (pool.idle == NULL && pool.unyielding > 0) {
+	if (!any_free() && pool.unyielding > 0) {
 		pool.unyielding--;
-		return NULL;
+		return false;
 	}
-	for (int i = 0; i < YIELDS && pool.idle == NULL && pool.busy != NULL && pool.unyielding == 0; i++) {
+	for (int i = 0; i < YIELDS && !any_free() && pool.busy != NULL && pool.unyielding == 0; i++) {
 		int64_t start = chan_now();
 		unlock_pool();
 		sched_yield();
@@ -556,45 +631,44 @@ static struct worker *last_idle(void)
 		if (chan_now() - start > LONG_YIELD)
 			pool.unyielding = STARTS;
 	}
-	return pool.idle;
+	return any_free();
 }
 
-/* Takes over task->arg. */
-static int start(const struct task *task)
+static struct task *make_task(waitgroup *wg, void (*fn)(void *arg), const void *arg, size_t size)
 {
+	struct task *task = size <= SIZE_MAX - sizeof *task ? malloc(sizeof *task + size) : NULL;
+	if (task == NULL)
+		return NULL;
+	*task = (struct task){ .fn = fn, .wg = wg };
+	if (size > 0)
+		task->arg = memcpy(task->copy, arg, size);
+	return task;
+}
+
+/* Takes over the task, if it is started. */
+static int start(struct task *task)
+{
+	int err = 0;
+
 	lock_pool();
-	struct worker *w = last_idle();
-	if (w == NULL) {
-		int err = start_worker(task);
-		unlock_pool();
-		return err;
-	}
-	take_out(w);
-	insert(w, false);
-	chan *inbox = w->inbox;         /* stays at least until the thread has received the task */
-	unlock_pool();
-	return chan_send(inbox, task);
+	if (find_free())
+		append(task);
+	else
+		err = start_worker(task);
+	wake_next_and_unlock();
+	return err;
 }
 
 static int spawn_in(waitgroup *wg, void (*fn)(void *arg), const void *arg, size_t size)
 {
-	struct task task = { fn, NULL, wg };
 	volatile int saved = errno;
-	int err = 0;
 
 	if (fn == NULL || (arg == NULL && size > 0))
 		return EINVAL;
-	if (size > 0) {
-		task.arg = malloc(size);
-		if (task.arg == NULL)
-			err = ENOMEM;
-		else
-			memcpy(task.arg, arg, size);
-	}
-	if (err == 0)
-		err = start(&task);
+	struct task *task = make_task(wg, fn, arg, size);
+	int err = task != NULL ? start(task) : ENOMEM;
 	if (err != 0)
-		free(task.arg);
+		free(task);
 	errno = saved;
 	return err;
 }
@@ -648,7 +722,7 @@ int spawn_configure(const spawn_options *o)
 void spawn_get_stats(spawn_stats *s)
 {
 	lock_pool();
-	*s = (spawn_stats){ pool.threads, pool.idle_threads, pool.started, pool.tasks };
+	*s = (spawn_stats){ pool.threads, pool.idle_threads - pool.queued, pool.started, pool.tasks };
 	unlock_pool();
 }
 

@@ -202,6 +202,47 @@ static void tasks_that_meet(const struct scenario *s)
 	chan_free(P.b);
 }
 
+/* Each of n tasks tells that it runs, then waits until all do: none may wait for another's thread. */
+static void gathering(void *arg)
+{
+	int v = 1;
+	task(arg);
+	chan_send(P.a, &v);
+	chan_recv(P.b, &v);
+}
+
+static void gather(int first, int n)
+{
+	int started = 0, v = 1;
+	for (int i = first; i < first + n; i++)
+		started += go(gathering, i);
+	for (int i = 0; i < started; i++)
+		chan_recv(P.a, &v);
+	for (int i = 0; i < started; i++)
+		chan_send(P.b, &v);
+	wait_for(first + n);
+}
+
+/* Two threads are idle when the second lot of tasks comes, of which one is sent and the others queue. */
+static void queued_tasks(const struct scenario *s)
+{
+	begin();
+	if (s->param[1]) {
+		spawn_options options = { 0, 0, CHAN_SECOND };
+		spawn_configure(&options);
+	}
+	P.a = chan_new(sizeof(int), 0);
+	P.b = chan_new(sizeof(int), 0);
+	check((P.a && P.b) || fault_happened(), "no channels");
+	if (P.a && P.b) {
+		gather(0, 2);
+		gather(2, s->param[0]);
+	}
+	shut_down();
+	chan_free(P.a);
+	chan_free(P.b);
+}
+
 static void spawn_one(void *arg)
 {
 	go(task, *(int *)arg);
@@ -383,6 +424,9 @@ const struct scenario of_the_pool[] = {
 	{ "three-tasks", both_at_once, 0, { 3 } },
 	{ "tasks-that-meet-0", tasks_that_meet, 0, { 0 } },
 	{ "tasks-that-meet-1", tasks_that_meet, 0, { 1 } },
+	{ "two-tasks-for-two-idle", queued_tasks, 0, { 2 } },
+	{ "two-tasks-for-two-idle-timeout", queued_tasks, 0, { 2, 1 } },
+	{ "three-tasks-for-two-idle", queued_tasks, 0, { 3 } },
 	{ "two-spawners", spawners, 2, { 0 } },
 	{ "two-spawners-idle-timeout", spawners, 2, { 1 } },
 	{ "spawned-by-a-task", spawned_by_a_task, 0, { 0 } },

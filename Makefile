@@ -55,7 +55,7 @@ TEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_PROGRAMS),
 
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all run run-here test check tsan asan valgrind soak mutate install uninstall dist clean FORCE
+.PHONY: all run run-here test check tsan tsan-gcc tsan-clang asan valgrind memcheck helgrind soak mutate install uninstall dist clean FORCE
 
 all: $(LIBRARIES) $(LADDER) $(TREEHASH)
 
@@ -80,6 +80,7 @@ endif
 test:
 	@$(NEED) cc pkg-config check crypto
 	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory explore-short
 
 # The environment of the tests: what they build with and where, and how long the stress tests are.
 check: all $(BUILD)/test/run
@@ -157,10 +158,10 @@ $(BUILD)/test/run: $(TEST_OBJECTS) $(if $(wildcard test/inside_spawn.c),,$(BUILD
 SANITIZED = $(MAKE) --no-print-directory check CFLAGS='-O1 -g -fno-omit-frame-pointer' \
 	CK_TIMEOUT_MULTIPLIER=4 TEST_ROUNDS=10
 
-tsan:
-	@$(NEED) cc pkg-config check crypto clang
-	+CK_EXCLUDE_TAGS='process large many-locks cancelled' $(SANITIZED) CC=gcc BUILD=build/tsan-gcc SANITIZE=-fsanitize=thread
-	+CK_EXCLUDE_TAGS='process large many-locks cancelled' $(SANITIZED) CC=clang BUILD=build/tsan-clang SANITIZE=-fsanitize=thread
+tsan: tsan-gcc tsan-clang
+tsan-gcc tsan-clang: tsan-%:
+	@$(NEED) cc pkg-config check crypto $(filter clang,$*)
+	+CK_EXCLUDE_TAGS='process large many-locks cancelled' $(SANITIZED) CC=$* BUILD=build/$@ SANITIZE=-fsanitize=thread
 
 asan:
 	@$(NEED) cc pkg-config check crypto
@@ -171,11 +172,14 @@ asan:
 NOT_UNDER_VALGRIND = process program large stress timing
 VALGRIND = CK_TIMEOUT_MULTIPLIER=20 TEST_ROUNDS=2 valgrind -q --error-exitcode=99 --fair-sched=yes --max-stackframe=16777216
 
-valgrind:
+valgrind: memcheck helgrind
+memcheck:
 	@$(NEED) cc pkg-config check crypto valgrind
 	+$(MAKE) --no-print-directory build/memcheck/test/run BUILD=build/memcheck CFLAGS='-O1 -g'
 	CK_EXCLUDE_TAGS='$(NOT_UNDER_VALGRIND)' $(VALGRIND) \
 		--leak-check=full --errors-for-leak-kinds=definite build/memcheck/test/run
+helgrind:
+	@$(NEED) cc pkg-config check crypto valgrind
 	+$(MAKE) --no-print-directory build/helgrind/test/run BUILD=build/helgrind CC=gcc CFLAGS='-O1 -g' \
 		CPPFLAGS='-include test/helgrind.h'
 	CK_EXCLUDE_TAGS='$(NOT_UNDER_VALGRIND) many-locks reused-lock' $(VALGRIND) \

@@ -135,6 +135,8 @@ bool heap_free(void *p, uintptr_t pc);  /* false: no such block */
 void heap_reset(void);
 size_t heap_blocks(const void **first);
 void stack_dead(uintptr_t low, uintptr_t high);
+/* The thread uses its stack down to here: so all above is part of functions that have not returned. */
+void stack_alive(uintptr_t low);
 char *stack_memory(int thread, size_t *size);
 
 #endif

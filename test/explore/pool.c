@@ -220,6 +220,7 @@ static void gather(int first, int n)
 		chan_recv(P.a, &v);
 	for (int i = 0; i < started; i++)
 		chan_send(P.b, &v);
+	returned();
 	wait_for(first + n);
 }
 
@@ -233,6 +234,7 @@ static void queued_tasks(const struct scenario *s)
 	}
 	P.a = chan_new(sizeof(int), 0);
 	P.b = chan_new(sizeof(int), 0);
+	returned();
 	check((P.a && P.b) || fault_happened(), "no channels");
 	if (P.a && P.b) {
 		gather(0, 2);

@@ -139,8 +139,7 @@ static const char *site(uintptr_t pc)
 	return pc ? describe_pc(pc) : "?";
 }
 
-/* The thread uses its stack down to here: so all above is part of functions that have not returned. */
-static void revive_stack(uintptr_t low)
+void stack_alive(uintptr_t low)
 {
 	struct thread *t = &threads[self];
 	for (uintptr_t a = low / GRANULE * GRANULE; a < t->touched_low; a += GRANULE) {
@@ -159,7 +158,7 @@ void shadow_access(uintptr_t address, size_t size, enum access kind, uintptr_t p
 {
 	last_access = pc;
 	if (address >= (uintptr_t)threads[self].stack_low && address < threads[self].touched_low)
-		revive_stack(address);
+		stack_alive(address);
 	for (uintptr_t a = address, end = address + size; a < end; a = (a / GRANULE + 1) * GRANULE) {
 		struct cell *c = cell_at(a);
 		if (!c)

@@ -567,8 +567,12 @@ void returned(void)
 {
 	struct thread *t = &threads[self];
 	uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
-	stack_dead(t->touched_low, frame);
-	t->touched_low = frame;
+	if (frame < t->touched_low) {
+		stack_alive(frame);
+	} else {
+		stack_dead(t->touched_low, frame);
+		t->touched_low = frame;
+	}
 	check(!t->cancel_disabled, "the cancellation state is not as it was");
 }
 

@@ -80,7 +80,7 @@ endif
 test:
 	@$(NEED) cc pkg-config check crypto
 	@$(MAKE) --no-print-directory check
-	@$(MAKE) --no-print-directory explore-short
+	@$(MAKE) --no-print-directory explore-if-possible
 
 # The environment of the tests: what they build with and where, and how long the stress tests are.
 check: all $(BUILD)/test/run

@@ -8,7 +8,7 @@
  *
  * To wake a thread takes longer than many a task.  So while a thread is on its way
  * further tasks queue, no more than there are idle threads; that thread wakes the next
- * one before it begins its own task, and one whose task ends takes the oldest of them.
+ * two before it begins its own task, and one whose task ends takes the oldest of them.
  *
  * Read it from top to bottom: wait groups; the pool; the life of a thread; fork;
  * spawn; configuration and statistics; shutdown.
@@ -225,8 +225,9 @@ enum {
 	DEFAULT_STACK = 256 * 1024,     /* bytes */
 	YIELDS = 2,                     /* before another thread is started */
 	LONG_YIELD = 1000000,           /* nanoseconds: others keep the CPU, */
-	STARTS = 64,                    /* and so many threads are started without a yield */
-	COMING = 1                      /* threads that are woken at a time */
+	STARTS = 64,                    /* and so many threads are started without a yield, */
+	FEW = 16,                       /* as are the first ones of the pool */
+	WAKES = 2                       /* what a woken thread wakes before it begins */
 };
 #define DEFAULT_IDLE_TIMEOUT (10 * CHAN_SECOND)
 
@@ -252,7 +253,7 @@ struct worker {                         /* a living thread of the pool */
  *   Every living thread is either in idle, and its inbox is empty, or in busy: it has
  *     a task, or one is on its way to its inbox.
  *   queued <= idle_threads: no task waits for a thread that another one occupies.
- *   queued > 0 implies coming > 0: a thread is on its way that will wake the next.
+ *   queued > 0 implies coming > 0: a thread is on its way that will wake the next ones.
  *   drain_wanted implies that busy is not empty: the last task to end tells it.
  */
 static struct pool {
@@ -344,25 +345,28 @@ static struct task *take_oldest(void)
 }
 
 /*
- * Sends the oldest task of the queue to the thread that was idle last, unless enough
- * threads are on their way.  Caller holds pool.lock, and loses it.
+ * Sends the oldest tasks of the queue, WAKES at most, to the threads that were idle
+ * last.  Caller holds pool.lock, and loses it.
  */
-static void wake_next_and_unlock(void)
+static void wake_and_unlock(size_t most)
 {
-	struct task *task = NULL;
-	chan *inbox = NULL;             /* stays at least until the thread has received the task */
+	struct {
+		chan *inbox;            /* stays at least until the thread has received the task */
+		struct task *task;
+	} sends[WAKES];
+	size_t n = 0;
 
-	if (pool.queued > 0 && pool.coming < COMING) {
+	while (n < most && pool.queued > 0) {
 		struct worker *w = pool.idle;
-		task = take_oldest();
-		inbox = w->inbox;
+		sends[n].inbox = w->inbox;
+		sends[n++].task = take_oldest();
 		take_out(w);
 		insert(w, false);
 		pool.coming++;
 	}
 	unlock_pool();
-	if (inbox != NULL)
-		chan_send(inbox, &task);
+	for (size_t i = 0; i < n; i++)
+		chan_send(sends[i].inbox, &sends[i].task);
 }
 
 static void free_worker(struct worker *w)
@@ -498,7 +502,7 @@ static bool next_task(struct worker *self)
 		return false;
 	lock_pool();
 	pool.coming--;
-	wake_next_and_unlock();
+	wake_and_unlock(WAKES);
 	return true;
 }
 
@@ -614,16 +618,21 @@ static int start_worker(struct task *task)
 /*
  * Whether there is a thread for another task.  A new one costs as much as many short
  * tasks, and the busy ones may only need the CPU to get ready: yields to them first.
- * Without that 100,000 spawns of nothing in a row exhaust the threads of one CPU.
- * But beside others who keep the CPU a yield costs as much as many threads.
+ * Without that 100,000 spawns of nothing in a row exhaust the threads of one CPU.  But
+ * it takes a few threads for tasks to queue, which saves most; and beside others who
+ * keep the CPU a yield costs as much as many threads.
  */
 static bool find_free(void)
 {
-	if (!any_free() && pool.unyielding > 0) {
+	if (any_free())
+		return true;
+	if (pool.threads < FEW && pool.threads < options.max_threads)
+		return false;
+	if (pool.unyielding > 0) {
 		pool.unyielding--;
 		return false;
 	}
-	for (int i = 0; i < YIELDS && !any_free() && pool.busy != NULL && pool.unyielding == 0; i++) {
+	for (int i = 0; i < YIELDS && !any_free() && pool.unyielding == 0; i++) {
 		int64_t start = chan_now();
 		unlock_pool();
 		sched_yield();
@@ -655,7 +664,7 @@ static int start(struct task *task)
 		append(task);
 	else
 		err = start_worker(task);
-	wake_next_and_unlock();
+	wake_and_unlock(pool.coming == 0 ? 1 : 0);
 	return err;
 }
 

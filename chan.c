@@ -512,7 +512,6 @@ static struct waiter *claim_oldest(struct side *side, struct wakeups *up)
 	for (struct waiter *v = w + 1; v < s->cases + s->n && v->ch == w->ch; v++)
 		dequeue(v);
 	s->winner = w;
-	w->err = 0;
 	s->next = up->claimed;
 	up->claimed = s;
 	return w;
@@ -1036,10 +1035,8 @@ static bool attempt(struct waiter *w, struct wakeups *up)
 	chan *c = w->ch;
 	bool sending = w->op == CHAN_OP_SEND;
 
-	if ((sending ? send_some(c, w->value, 1, up) : recv_some(c, w->value, 1, up)) == 1) {
-		w->err = 0;
+	if ((sending ? send_some(c, w->value, 1, up) : recv_some(c, w->value, 1, up)) == 1)
 		return true;
-	}
 	if (!closed(c))
 		return false;
 	if (!sending && w->value != NULL)

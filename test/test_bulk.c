@@ -205,13 +205,16 @@ START_TEST(null_values_discard_all_that_are_there)
 	ck_assert_int_eq(chan_recv_n(c, NULL, 99, &got, CHAN_FOREVER), 0);
 	ck_assert_uint_eq(got, 3);
 	ck_assert_int_eq(drop_sum, _i * 31);
+	chan_send(c, v);
+	ck_assert_int_eq(chan_recv_n(c, NULL, 99, &got, CHAN_FOREVER), 0);
+	ck_assert_uint_eq(got, 1);
 	ck_assert_int_eq(chan_recv_n(c, NULL, 99, &got, CHAN_NOWAIT), ETIMEDOUT);
 	ck_assert_uint_eq(got, 0);
 	chan_close(c);
 	ck_assert_int_eq(chan_recv_n(c, NULL, 99, &got, CHAN_FOREVER), EPIPE);
 	ck_assert_uint_eq(got, 0);
 	chan_free(c);
-	ck_assert_int_eq(drops, _i * 5);
+	ck_assert_int_eq(drops, _i * 6);
 }
 END_TEST
 

@@ -543,8 +543,8 @@ END_TEST
 /* Rule 6.  EINVAL also comes before EPIPE, and *sent is 0. */
 START_TEST(null_in_a_send_is_einval)
 {
-	for (size_t cap = 0; cap <= 1; cap++) {
-		chan *c = chan_new(sizeof(int), cap);
+	for (size_t size = 1; size <= sizeof(int); size++) {
+		chan *c = chan_new(size, (size_t)_i);
 
 		for (int closed = 0; closed <= 1; closed++) {
 			size_t sent = 9;
@@ -604,6 +604,10 @@ START_TEST(sizes_that_overflow_are_enomem)
 		errno = 0;
 		ck_assert_ptr_null(chan_new(bad[i][0], bad[i][1]));
 		ck_assert_int_eq(errno, ENOMEM);
+	}
+	for (size_t i = 0; i < 2000; i++) {     /* with what the channel itself takes */
+		ck_assert_ptr_null(chan_new(1, SIZE_MAX - i));
+		ck_assert_ptr_null(chan_new(SIZE_MAX - i, 1));
 	}
 }
 END_TEST
@@ -984,7 +988,7 @@ Suite *elements_suite(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, null_in_a_receive_discards_one_element, 0, WAYS);
 	tcase_add_loop_test(tc, null_in_a_receive_takes_the_value_of_a_waiting_sender, 0, WAITING_WAYS);
-	tcase_add_test(tc, null_in_a_send_is_einval);
+	tcase_add_loop_test(tc, null_in_a_send_is_einval, 0, 2);
 	tcase_add_test(tc, a_null_channel_is_einval_in_every_plain_operation);
 	tcase_add_test(tc, sizes_that_overflow_are_enomem);
 	tcase_add_test(tc, len_stays_between_zero_and_cap_while_everything_runs);

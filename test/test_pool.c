@@ -193,6 +193,22 @@ START_TEST(a_stack_of_part_of_a_page_is_rounded_up)
 }
 END_TEST
 
+static const struct {
+	size_t option;
+	int tries;
+} refused_stacks[] = { { 0, 9 }, { ((size_t)16 << 20) + 1, 2 }, { (size_t)64 << 20, 1 } };
+
+/* Rule 30.  Twice the size each time, in whole pages, but not more than 64 MiB. */
+START_TEST(a_stack_that_the_system_calls_too_small_at_every_size_is_eagain)
+{
+	configure(refused_stacks[_i].option, 0, 0);
+	fail_calls_from(FAIL_STACK_SIZE, 1);
+	ck_assert_int_eq(spawn(nothing, NULL, 0), EAGAIN);
+	ck_assert_int_eq(failed_calls(FAIL_STACK_SIZE), refused_stacks[_i].tries);
+	fail_call(FAIL_STACK_SIZE, 0);
+}
+END_TEST
+
 START_TEST(a_stack_of_one_byte_is_raised_to_the_minimum)
 {
 	configure(1, 0, 0);
@@ -805,6 +821,15 @@ END_TEST
 
 enum { ALL_WELL = 23, CHILDS_TASKS = 3 };
 
+static void end_during_shutdown(void *arg)
+{
+	int64_t since = 0;
+
+	(void)arg;
+	while (!shutdown_waits())
+		look_again(&since);
+}
+
 /* What a child must be able to do; a step that fails is its exit status. */
 static int try_pool(void)
 {
@@ -824,10 +849,10 @@ static int try_pool(void)
 	now = stats();
 	if (now.threads != now.idle || now.tasks != CHILDS_TASKS)
 		return 4;
-	if (spawn_shutdown(CHAN_FOREVER) != 0)
+	if (spawn(end_during_shutdown, NULL, 0) != 0 || spawn_shutdown(chan_now() + 30 * CHAN_SECOND) != 0)
 		return 5;
 	now = stats();
-	return now.threads != 0 || now.tasks != CHILDS_TASKS ? 6 : ALL_WELL;
+	return now.threads != 0 || now.tasks != CHILDS_TASKS + 1 ? 6 : ALL_WELL;
 }
 
 /* Waits for the child; a signal that ended it is 1000 and more. */
@@ -892,6 +917,14 @@ START_TEST(a_child_keeps_the_options_and_so_does_a_grandchild)
 END_TEST
 
 /* A child of a task: 0 returns from the task, 1 leaves it, 2 is cancelled; else it exits. */
+static void end_unseen_by_the_pool(void)
+{
+	const spawn_stats now = stats();
+
+	if (now.threads != 0 || now.tasks != CHILDS_TASKS + 1)
+		_exit(7);
+}
+
 static void fork_inside(void *arg)
 {
 	int *how = *(int **)arg, seen;
@@ -906,6 +939,7 @@ static void fork_inside(void *arg)
 	seen = try_pool();
 	if (seen != ALL_WELL || *how > 2)
 		_exit(seen);
+	atexit(end_unseen_by_the_pool);
 	if (*how == 1)
 		pthread_exit(NULL);
 	if (*how == 2)
@@ -993,9 +1027,13 @@ START_TEST(a_fork_beside_the_first_use_of_the_pool_finds_it_whole)
 }
 END_TEST
 
-static void *fork_beside_a_shutdown(void *arg)
+static void *fork_in_a_shutdown(void *arg)
 {
+	int64_t since = 0;
+
 	(void)arg;
+	while (!shutdown_waits())
+		look_again(&since);
 	return (void *)(intptr_t)ending(fork_and_try());
 }
 
@@ -1008,12 +1046,12 @@ START_TEST(a_fork_during_a_shutdown_leaves_both_well)
 
 		go(wait_at_gate, NULL, 0);
 		await_waiting(gate, 1);
-		thread = start(fork_beside_a_shutdown, NULL);
+		thread = start(fork_in_a_shutdown, NULL);
 		ck_assert_int_eq(spawn_shutdown(chan_now() + (i % 5) * CHAN_MS), ETIMEDOUT);
-		chan_send(gate, NULL);
-		ck_assert_int_eq(spawn_shutdown(CHAN_FOREVER), 0);
 		ck_assert_int_eq(pthread_join(thread, &status), 0);
 		ck_assert_int_eq((int)(intptr_t)status, ALL_WELL);
+		chan_send(gate, NULL);
+		ck_assert_int_eq(spawn_shutdown(CHAN_FOREVER), 0);
 	}
 }
 END_TEST
@@ -1140,6 +1178,7 @@ Suite *pool_suite(void)
 #ifdef __linux__
 	tcase_add_loop_test(tc, a_stack_has_256_KiB_and_a_guard_page_or_what_the_option_says, 0, 4);
 	tcase_add_test(tc, a_stack_of_part_of_a_page_is_rounded_up);
+	tcase_add_loop_test(tc, a_stack_that_the_system_calls_too_small_at_every_size_is_eagain, 0, 3);
 	tcase_add_test(tc, a_stack_of_one_byte_is_raised_to_the_minimum);
 #endif
 	tcase_add_test(tc, a_task_that_uses_more_stack_than_it_has_ends_the_program);

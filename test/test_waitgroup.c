@@ -381,6 +381,24 @@ START_TEST(a_wait_ends_at_its_deadline_and_not_before)
 }
 END_TEST
 
+/* It is reached in steps, which must not be small ones. */
+START_TEST(a_wait_with_a_deadline_of_hours_uses_no_cpu)
+{
+	waitgroup wg = WAITGROUP_INIT;
+	struct wait w;
+
+	waitgroup_add(&wg, 1);
+	begin_wait(&w, &wg, chan_now() + 10 * 3600 * CHAN_SECOND);
+	await_waiters(&wg, 1);
+	int64_t used = cpu_time(w.thread);
+	pause_for(100 * CHAN_MS);
+	ck_assert_int_lt(cpu_time(w.thread) - used, 10 * CHAN_MS);
+	waitgroup_done(&wg);
+	join(w.thread);
+	ck_assert_int_eq(w.result, 0);
+}
+END_TEST
+
 struct race {
 	waitgroup *wg;
 	atomic_bool done_begins;
@@ -636,6 +654,7 @@ Suite *waitgroup_suite(void)
 	tc = tcase(s, "deadlines");
 	tcase_add_test(tc, a_deadline_that_has_passed_is_timed_out_at_once);
 	tcase_add_test(tc, a_wait_ends_at_its_deadline_and_not_before);
+	tcase_add_test(tc, a_wait_with_a_deadline_of_hours_uses_no_cpu);
 	tcase_add_test(tc, a_signal_handler_does_not_end_a_wait);
 
 	tc = tcase(s, "cancellation");

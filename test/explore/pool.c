@@ -76,6 +76,33 @@ static void group(const struct scenario *s)
 		join_threads();
 }
 
+static void done_twice(void *arg)
+{
+	settle();
+	work_then_done(arg);
+	waitgroup_done(P.own);
+	returned();
+}
+
+/* Both threads wait when the group is done; the first of them destroys it. */
+static void group_of_two_waiters(const struct scenario *s)
+{
+	static int number = 0;
+	(void)s;
+	memset(&P, 0, sizeof P);
+	P.own = scenario_malloc(sizeof *P.own);
+	waitgroup_init(P.own);
+	waitgroup_add(P.own, 2);
+	returned();
+	start_thread(done_twice, &number);
+	start_thread(wait_for_both, NULL);
+	wait_for_both(NULL);
+	waitgroup_destroy(P.own);
+	returned();
+	scenario_free(P.own);
+	join_threads();
+}
+
 static void done_too_often(const struct scenario *s)
 {
 	(void)s;
@@ -154,6 +181,24 @@ static void one_after_another(const struct scenario *s)
 	}
 	spawn_get_stats(&stats);
 	check(fault_happened() || s->param[0] || stats.started == 1, "%zu threads were started", stats.started);
+	shut_down();
+}
+
+static void configure_again(void *arg)
+{
+	(void)arg;
+	spawn_configure(NULL);
+	returned();
+}
+
+static void configured_meanwhile(const struct scenario *s)
+{
+	(void)s;
+	begin();
+	start_thread(configure_again, NULL);
+	go(task, 0);
+	wait_for(1);
+	join_threads();
 	shut_down();
 }
 
@@ -417,11 +462,13 @@ const struct scenario of_the_pool[] = {
 	{ "group-destroyed-after-wait", group, 2, { 0 } },
 	{ "group-wait-until", group, 3, { 1 } },
 	{ "group-two-waiters", group, 2, { 2 } },
+	{ "group-destroyed-beside-a-wait", group_of_two_waiters, 2, { 0 } },
 	{ "group-below-zero", done_too_often, 0, { 0 } },
 	{ "one-task", one_after_another, 0, { 0, 1 } },
 	{ "thread-used-again", one_after_another, 0, { 0, 2 } },
 	{ "idle-timeout", one_after_another, 0, { 1, 1 } },
 	{ "idle-timeout-twice", one_after_another, 0, { 1, 2 } },
+	{ "configured-meanwhile", configured_meanwhile, 1, { 0 } },
 	{ "two-tasks", both_at_once, 0, { 2 } },
 	{ "three-tasks", both_at_once, 0, { 3 } },
 	{ "tasks-that-meet-0", tasks_that_meet, 0, { 0 } },

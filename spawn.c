@@ -232,7 +232,7 @@ enum {
 #define DEFAULT_IDLE_TIMEOUT (10 * CHAN_SECOND)
 
 struct task {
-	struct task *next;              /* in the queue; belongs to pool.lock */
+	struct task *next;              /* in the queue, made with NULL; belongs to pool.lock */
 	void (*fn)(void *arg);
 	waitgroup *wg;                  /* told when the task has ended; may be NULL */
 	void *arg;                      /* NULL or its copy: */
@@ -326,7 +326,6 @@ static bool any_free(void)
 
 static void append(struct task *task)
 {
-	task->next = NULL;
 	if (pool.first != NULL)
 		pool.last->next = task;
 	else

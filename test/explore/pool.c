@@ -76,26 +76,25 @@ static void group(const struct scenario *s)
 		join_threads();
 }
 
-static void done_twice(void *arg)
+static void last_done(void *arg)
 {
 	settle();
 	work_then_done(arg);
-	waitgroup_done(P.own);
-	returned();
 }
 
 /* Both threads wait when the group is done; the first of them destroys it. */
 static void group_of_two_waiters(const struct scenario *s)
 {
-	static int number = 0;
+	static int numbers[] = { 0, 1 };
 	(void)s;
 	memset(&P, 0, sizeof P);
 	P.own = scenario_malloc(sizeof *P.own);
 	waitgroup_init(P.own);
 	waitgroup_add(P.own, 2);
 	returned();
-	start_thread(done_twice, &number);
+	start_thread(work_then_done, &numbers[0]);
 	start_thread(wait_for_both, NULL);
+	start_thread(last_done, &numbers[1]);
 	wait_for_both(NULL);
 	waitgroup_destroy(P.own);
 	returned();
@@ -462,7 +461,7 @@ const struct scenario of_the_pool[] = {
 	{ "group-destroyed-after-wait", group, 2, { 0 } },
 	{ "group-wait-until", group, 3, { 1 } },
 	{ "group-two-waiters", group, 2, { 2 } },
-	{ "group-destroyed-beside-a-wait", group_of_two_waiters, 2, { 0 } },
+	{ "group-destroyed-beside-a-wait", group_of_two_waiters, 3, { 0 } },
 	{ "group-below-zero", done_too_often, 0, { 0 } },
 	{ "one-task", one_after_another, 0, { 0, 1 } },
 	{ "thread-used-again", one_after_another, 0, { 0, 2 } },

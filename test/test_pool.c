@@ -916,7 +916,7 @@ START_TEST(a_child_keeps_the_options_and_so_does_a_grandchild)
 }
 END_TEST
 
-/* A child of a task: 0 returns from the task, 1 leaves it, 2 is cancelled; else it exits. */
+/* At the exit of a child whose task has ended: nobody has counted that task. */
 static void end_unseen_by_the_pool(void)
 {
 	const spawn_stats now = stats();
@@ -925,6 +925,7 @@ static void end_unseen_by_the_pool(void)
 		_exit(7);
 }
 
+/* A child of a task: 0 returns from the task, 1 leaves it, 2 is cancelled; else it exits. */
 static void fork_inside(void *arg)
 {
 	int *how = *(int **)arg, seen;

@@ -48,15 +48,28 @@ static void wait_a_while(void *arg)
 	}
 }
 
-/* Rule 11, and destroyed by whoever has waited, while others are still on their way out. */
-static void group(const struct scenario *s)
+/* Of two things to do. */
+static void new_group(void)
 {
-	static int numbers[] = { 0, 1 };
 	memset(&P, 0, sizeof P);
 	P.own = scenario_malloc(sizeof *P.own);
 	waitgroup_init(P.own);
 	waitgroup_add(P.own, 2);
 	returned();
+}
+
+static void end_group(void)
+{
+	waitgroup_destroy(P.own);
+	returned();
+	scenario_free(P.own);
+}
+
+/* Rule 11, and destroyed by whoever has waited, while others are still on their way out. */
+static void group(const struct scenario *s)
+{
+	static int numbers[] = { 0, 1 };
+	new_group();
 	start_thread(work_then_done, &numbers[0]);
 	if (s->param[0] != 2)
 		start_thread(work_then_done, &numbers[1]);
@@ -69,9 +82,7 @@ static void group(const struct scenario *s)
 	wait_for_both(NULL);
 	if (s->param[0] != 0)
 		join_threads();
-	waitgroup_destroy(P.own);
-	returned();
-	scenario_free(P.own);
+	end_group();
 	if (s->param[0] == 0)
 		join_threads();
 }
@@ -87,18 +98,12 @@ static void group_of_two_waiters(const struct scenario *s)
 {
 	static int numbers[] = { 0, 1 };
 	(void)s;
-	memset(&P, 0, sizeof P);
-	P.own = scenario_malloc(sizeof *P.own);
-	waitgroup_init(P.own);
-	waitgroup_add(P.own, 2);
-	returned();
+	new_group();
 	start_thread(work_then_done, &numbers[0]);
 	start_thread(wait_for_both, NULL);
 	start_thread(last_done, &numbers[1]);
 	wait_for_both(NULL);
-	waitgroup_destroy(P.own);
-	returned();
-	scenario_free(P.own);
+	end_group();
 	join_threads();
 }
 

@@ -173,8 +173,8 @@ static void quiet_free(void *memory)
  *
  * To sleep and be woken costs microseconds, many if the CPU went idle; a hand-over
  * between two running threads costs a tenth of one.  So a thread looks for a while
- * before it sleeps.  But it must never take the CPU from the thread that it waits
- * for: at most CPUs - 1 threads spin at any time, the others yield at once.
+ * before it sleeps.  But it must not keep the CPU from the thread that it waits for:
+ * after a microsecond it goes on only while fewer threads than CPUs do, else it yields.
  */
 
 static int count_cpus(void)
@@ -213,8 +213,9 @@ static void relax_cpu(int pauses)
 }
 
 /*
- * Spins until done(what), for at most so many looks.  The first are not counted: the
- * counter is one more cache line that travels, which doubles the time of a hand-over.
+ * Spins until done(what), for at most so many looks.  A thread that looks only a few
+ * times is not counted: the counter is one more cache line that travels, with which a
+ * hand-over takes up to twice as long.
  */
 static bool spin(bool (*done)(void *what), void *what, int looks)
 {

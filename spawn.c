@@ -344,8 +344,8 @@ static struct task *take_oldest(void)
 }
 
 /*
- * Sends the oldest tasks of the queue, WAKES at most, to the threads that were idle
- * last.  Caller holds pool.lock, and loses it.
+ * Sends the oldest tasks of the queue, so many at most (no more than WAKES), to the
+ * threads that were idle last.  Caller holds pool.lock, and loses it.
  */
 static void wake_and_unlock(size_t most)
 {

@@ -1,61 +1,80 @@
-/* Failing calls of the system, as spawn.c sees them in the tests. */
+/* Failing calls of the system, as chan.c and spawn.c see them in the tests. */
 #define _POSIX_C_SOURCE 200809L
 #include "faults.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdatomic.h>
-#include <stdbool.h>
-#include <stdlib.h>
 #include <unistd.h>
+
+enum { DAY = 86400, SPOILT = EIO };     /* an errno that the library must not let show */
 
 static struct {
 	atomic_int first, last;         /* calls from here to there fail; first == 0: none */
-	atomic_int calls, failed;
-} plans[FAULTS];
+	atomic_int kind, calls, failed;
+} plan;
 static atomic_long held;
+static atomic_int jumps;                /* 0: the wall clock goes right; else how often it has been read */
 
-static void plan(enum fault kind, int first, int last)
+static void fail_calls(enum fault kind, int first, int last)
 {
-	atomic_store(&plans[kind].first, 0);
-	atomic_store(&plans[kind].calls, 0);
-	atomic_store(&plans[kind].failed, 0);
-	atomic_store(&plans[kind].last, last);
-	atomic_store(&plans[kind].first, first);
+	atomic_store(&plan.first, 0);
+	atomic_store(&plan.kind, (int)kind);
+	atomic_store(&plan.calls, 0);
+	atomic_store(&plan.failed, 0);
+	atomic_store(&plan.last, last);
+	atomic_store(&plan.first, first);
 }
 
 void fail_call(enum fault kind, int nth)
 {
-	plan(kind, nth, nth);
+	fail_calls(kind, nth, nth);
 }
 
 void fail_calls_from(enum fault kind, int nth)
 {
-	plan(kind, nth, INT_MAX);
+	fail_calls(kind, nth, INT_MAX);
 }
 
-int failed_calls(enum fault kind)
+int failed_calls(void)
 {
-	return atomic_load(&plans[kind].failed);
+	return atomic_load(&plan.failed);
 }
 
-long held_by_spawn(void)
+long held_by_library(void)
 {
 	return atomic_load(&held);
 }
 
+void let_wall_clock_jump(bool yes)
+{
+	atomic_store(&jumps, yes);
+}
+
 static bool fails(enum fault kind)
 {
-	int first = atomic_load(&plans[kind].first), call;
+	int first = atomic_load(&plan.first), call;
 
-	if (first == 0)
+	if (first == 0 || !(atomic_load(&plan.kind) & (int)kind))
 		return false;
-	call = atomic_fetch_add(&plans[kind].calls, 1) + 1;
-	if (call < first || call > atomic_load(&plans[kind].last))
+	call = atomic_fetch_add(&plan.calls, 1) + 1;
+	if (call < first || call > atomic_load(&plan.last))
 		return false;
-	atomic_fetch_add(&plans[kind].failed, 1);
-	errno = ENOMEM;
+	atomic_fetch_add(&plan.failed, 1);
+	errno = SPOILT;
 	return true;
+}
+
+static int made(int err)
+{
+	atomic_fetch_add(&held, err == 0);
+	return err;
+}
+
+static int unmade(int err)
+{
+	atomic_fetch_sub(&held, err == 0);
+	return err;
 }
 
 void *faulty_malloc(size_t size)
@@ -70,33 +89,62 @@ void faulty_free(void *memory)
 {
 	atomic_fetch_sub(&held, memory != NULL);
 	free(memory);
+	errno = SPOILT;         /* as it may where the system is older than POSIX.1-2024 */
 }
 
-chan *faulty_chan_new(size_t elem_size, size_t capacity)
+int faulty_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attr)
 {
-	chan *c = fails(FAIL_CHANNEL) ? NULL : chan_new(elem_size, capacity);
-
-	atomic_fetch_add(&held, c != NULL);
-	return c;
+	return made(fails(FAIL_MUTEX) ? EAGAIN : pthread_mutex_init(mutex, attr));
 }
 
-void faulty_chan_free(chan *c)
+int faulty_mutex_destroy(pthread_mutex_t *mutex)
 {
-	atomic_fetch_sub(&held, c != NULL);
-	chan_free(c);
+	return unmade(pthread_mutex_destroy(mutex));
+}
+
+int faulty_cond_init(pthread_cond_t *cond, const pthread_condattr_t *attr)
+{
+	return made(fails(FAIL_COND) ? EAGAIN : pthread_cond_init(cond, attr));
+}
+
+int faulty_cond_destroy(pthread_cond_t *cond)
+{
+	return unmade(pthread_cond_destroy(cond));
+}
+
+int faulty_condattr_init(pthread_condattr_t *attr)
+{
+	return made(fails(FAIL_CONDATTR) ? ENOMEM : pthread_condattr_init(attr));
+}
+
+#ifndef __APPLE__                       /* which has none */
+int faulty_condattr_setclock(pthread_condattr_t *attr, clockid_t clock)
+{
+	return fails(FAIL_CONDCLOCK) ? EINVAL : pthread_condattr_setclock(attr, clock);
+}
+#endif
+
+int faulty_condattr_destroy(pthread_condattr_t *attr)
+{
+	return unmade(pthread_condattr_destroy(attr));
 }
 
 int faulty_attr_init(pthread_attr_t *attr)
 {
-	return fails(FAIL_ATTR) ? ENOMEM : pthread_attr_init(attr);
+	return made(fails(FAIL_ATTR) ? ENOMEM : pthread_attr_init(attr));
 }
 
-int faulty_setstacksize(pthread_attr_t *attr, size_t size)
+int faulty_attr_setstacksize(pthread_attr_t *attr, size_t size)
 {
 	/* POSIX lets a system insist on whole pages, and macOS does. */
 	if (fails(FAIL_STACK_SIZE) || size % (size_t)sysconf(_SC_PAGESIZE) != 0)
 		return EINVAL;
 	return pthread_attr_setstacksize(attr, size);
+}
+
+int faulty_attr_destroy(pthread_attr_t *attr)
+{
+	return unmade(pthread_attr_destroy(attr));
 }
 
 int faulty_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
@@ -109,12 +157,11 @@ int faulty_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(voi
 	return fails(FAIL_ATFORK) ? ENOMEM : pthread_atfork(prepare, parent, child);
 }
 
-int faulty_condattr_init(pthread_condattr_t *attr)
+int faulty_clock_gettime(clockid_t clock, struct timespec *t)
 {
-	return fails(FAIL_CONDATTR) ? ENOMEM : pthread_condattr_init(attr);
-}
+	int err = clock_gettime(clock, t);
 
-int faulty_cond_init(pthread_cond_t *cond, const pthread_condattr_t *attr)
-{
-	return fails(FAIL_COND) ? EAGAIN : pthread_cond_init(cond, attr);
+	if (clock == CLOCK_REALTIME && atomic_load(&jumps) > 0)
+		t->tv_sec += atomic_fetch_add(&jumps, 1) % 2 ? DAY : -DAY;
+	return err;
 }

@@ -1,36 +1,66 @@
-/* Failing calls of the system, as spawn.c sees them in the tests (test/inside_spawn.c). */
+/* Failing calls of the system, as chan.c and spawn.c see them in the tests (test/inside.c, test/inside_spawn.c). */
 #ifndef TEST_FAULTS_H
 #define TEST_FAULTS_H
 
 #include <pthread.h>
-#include <stddef.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <time.h>
 
-#include "../chan.h"
+enum fault {
+	FAIL_MALLOC = 1, FAIL_MUTEX = 2, FAIL_COND = 4, FAIL_CONDATTR = 8, FAIL_CONDCLOCK = 16,
+	FAIL_ATTR = 32, FAIL_STACK_SIZE = 64, FAIL_THREAD = 128, FAIL_ATFORK = 256,
+	FAIL_LOCK = FAIL_MUTEX | FAIL_COND, FAIL_ANY = 511
+};
 
-enum fault { FAIL_MALLOC, FAIL_CHANNEL, FAIL_ATTR, FAIL_STACK_SIZE, FAIL_THREAD, FAIL_ATFORK, FAIL_CONDATTR, FAIL_COND, FAULTS };
-
-/* From now on, in the whole process, the nth call of this kind fails, 1 being the next; with 0 none does. */
+/* From now on the library's nth call of this kind fails, in whatever thread, 1 being the next; no other one does, and with 0 none. */
 void fail_call(enum fault kind, int nth);
 
 /* The same for the nth call and all that follow it. */
 void fail_calls_from(enum fault kind, int nth);
 
-/* How many calls of this kind have failed since the last of the two above. */
-int failed_calls(enum fault kind);
+/* How many calls have failed since the last of the two above. */
+int failed_calls(void);
 
-/* Pieces of memory and channels that spawn.c has now. */
-long held_by_spawn(void);
+/* Pieces of memory, locks, condition variables and attributes that the library has made and not unmade. */
+long held_by_library(void);
 
-/* What spawn.c calls.  A call that fails spoils errno too, as it may. */
+/* While it does, the library sees the wall clock go back and forth by days. */
+void let_wall_clock_jump(bool yes);
+
+/* What the library calls.  A call that fails spoils errno too, as it may. */
 void *faulty_malloc(size_t size);
 void faulty_free(void *memory);
-chan *faulty_chan_new(size_t elem_size, size_t capacity);
-void faulty_chan_free(chan *c);
+int faulty_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attr);
+int faulty_mutex_destroy(pthread_mutex_t *mutex);
+int faulty_cond_init(pthread_cond_t *cond, const pthread_condattr_t *attr);
+int faulty_cond_destroy(pthread_cond_t *cond);
+int faulty_condattr_init(pthread_condattr_t *attr);
+int faulty_condattr_setclock(pthread_condattr_t *attr, clockid_t clock);
+int faulty_condattr_destroy(pthread_condattr_t *attr);
 int faulty_attr_init(pthread_attr_t *attr);
-int faulty_setstacksize(pthread_attr_t *attr, size_t size);
+int faulty_attr_setstacksize(pthread_attr_t *attr, size_t size);
+int faulty_attr_destroy(pthread_attr_t *attr);
 int faulty_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
 int faulty_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
-int faulty_condattr_init(pthread_condattr_t *attr);
-int faulty_cond_init(pthread_cond_t *cond, const pthread_condattr_t *attr);
+int faulty_clock_gettime(clockid_t clock, struct timespec *t);
+
+#ifdef CALL_FAULTY
+#define malloc faulty_malloc
+#define free faulty_free
+#define pthread_mutex_init faulty_mutex_init
+#define pthread_mutex_destroy faulty_mutex_destroy
+#define pthread_cond_init faulty_cond_init
+#define pthread_cond_destroy faulty_cond_destroy
+#define pthread_condattr_init faulty_condattr_init
+#define pthread_condattr_setclock faulty_condattr_setclock
+#define pthread_condattr_destroy faulty_condattr_destroy
+#define pthread_attr_init faulty_attr_init
+#define pthread_attr_setstacksize faulty_attr_setstacksize
+#define pthread_attr_destroy faulty_attr_destroy
+#define pthread_create faulty_create
+#define pthread_atfork faulty_atfork
+#define clock_gettime faulty_clock_gettime
+#endif
 
 #endif

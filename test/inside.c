@@ -1,8 +1,11 @@
-/* The library's own channels, seen from the inside: the tests are linked with this one instead of chan.c. */
-
-/* Tests have them refused (test/threads.c). */
-#define pthread_mutex_init refusable_mutex_init
-#define pthread_cond_init refusable_cond_init
+/* The library's own channels, seen from the inside and with calls that can fail: the tests are linked with this one instead of chan.c. */
+#if defined __linux__ && !defined CHAN_PORTABLE
+#define _GNU_SOURCE             /* as in chan.c */
+#else
+#define _POSIX_C_SOURCE 200809L
+#endif
+#define CALL_FAULTY
+#include "faults.h"
 #include "../chan.c"
 
 size_t waiting_in(chan *c);

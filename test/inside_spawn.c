@@ -1,21 +1,36 @@
 /* The library's own pool, seen from the inside and with calls that can fail: the tests are linked with this one instead of spawn.c. */
 #define _POSIX_C_SOURCE 200809L
+#define CALL_FAULTY
 #include "faults.h"
 #include "inside_spawn.h"
 
-#include <stdlib.h>
+#include <stdatomic.h>
 
-#define malloc(size) faulty_malloc(size)
-#define free(memory) faulty_free(memory)
-#define chan_new(elem_size, capacity) faulty_chan_new(elem_size, capacity)
-#define chan_free(c) faulty_chan_free(c)
-#define pthread_attr_init(attr) faulty_attr_init(attr)
-#define pthread_attr_setstacksize(attr, size) faulty_setstacksize(attr, size)
-#define pthread_create(thread, attr, fn, arg) faulty_create(thread, attr, fn, arg)
-#define pthread_atfork(prepare, parent, child) faulty_atfork(prepare, parent, child)
-#define pthread_condattr_init(attr) faulty_condattr_init(attr)
-#define pthread_cond_init(cond, attr) faulty_cond_init(cond, attr)
+static atomic_long held;
 
+long held_by_spawn(void)
+{
+	return atomic_load(&held);
+}
+
+static void *count_in(void *made)
+{
+	atomic_fetch_add(&held, made != NULL);
+	return made;
+}
+
+static void *count_out(void *made)
+{
+	atomic_fetch_sub(&held, made != NULL);
+	return made;
+}
+
+#undef malloc
+#undef free
+#define malloc(size) count_in(faulty_malloc(size))
+#define free(memory) faulty_free(count_out(memory))
+#define chan_new(elem_size, capacity) count_in(chan_new(elem_size, capacity))
+#define chan_free(c) chan_free(count_out(c))
 #include "../spawn.c"
 
 size_t waiting_for(waitgroup *wg)

@@ -19,4 +19,7 @@ spawn_options options_now(void);
 /* As if nobody had told the system yet what the pool does at a fork.  The test forks no more. */
 void forget_fork_handlers(void);
 
+/* Pieces of memory and channels that spawn.c has now. */
+long held_by_spawn(void);
+
 #endif

@@ -6,6 +6,7 @@
 #endif
 
 #include "command.h"
+#include "faults.h"
 #include "threads.h"
 
 #include <glob.h>
@@ -24,6 +25,11 @@
 Suite *faults_suite(void);
 
 enum { ERRNO = 4711, DAY = 86400 };
+
+/* As in chan.c. */
+#if defined __APPLE__ && !defined CHAN_PORTABLE
+#define CHAN_PORTABLE
+#endif
 
 /* In a child process, where Check's assertions do not reach. */
 static void expect(bool fact, const char *text)
@@ -165,109 +171,6 @@ static size_t end_traffic(struct traffic *t)
 
 /* ---- Each call that may fail does, the n-th, for every n -------------------------------------------------------- */
 
-#ifdef __ELF__
-
-/* The linker has the library's calls come here (WRAPPED in verify.mk). */
-enum fault { MALLOC, MUTEX, COND, COND_ATTR, COND_CLOCK, THREAD_ATTR, STACK_SIZE, THREAD, ANY };
-
-static struct {
-	atomic_int first, last;         /* calls of this kind from here to there fail; first == 0: none */
-	atomic_int kind, seen, failed;
-} plan;
-static atomic_long held;                /* pieces of memory, locks, condition variables and attributes */
-
-static void let_fail(enum fault kind, int first, int last)
-{
-	atomic_store(&plan.first, 0);
-	atomic_store(&plan.kind, (int)kind);
-	atomic_store(&plan.seen, 0);
-	atomic_store(&plan.failed, 0);
-	atomic_store(&plan.last, last);
-	atomic_store(&plan.first, first);
-}
-
-static bool fails(enum fault kind)
-{
-	int first = atomic_load(&plan.first), wanted = atomic_load(&plan.kind), seen;
-
-	if (first == 0 || (wanted != (int)kind && wanted != ANY))
-		return false;
-	seen = atomic_fetch_add(&plan.seen, 1) + 1;
-	if (seen < first || seen > atomic_load(&plan.last))
-		return false;
-	atomic_fetch_add(&plan.failed, 1);
-	errno = ENOMEM;                 /* which the library must not let show */
-	return true;
-}
-
-static int made(int err)
-{
-	atomic_fetch_add(&held, err == 0);
-	return err;
-}
-
-static int unmade(int err)
-{
-	atomic_fetch_sub(&held, err == 0);
-	return err;
-}
-
-#define WRAP(name, parameters, result) \
-	int __real_##name parameters; \
-	int __wrap_##name parameters; \
-	int __wrap_##name parameters { return result; }
-#define MAY_FAIL(kind, err, name, arguments) (fails(kind) ? (err) : __real_##name arguments)
-
-WRAP(pthread_mutex_init, (pthread_mutex_t *m, const pthread_mutexattr_t *a),
-	made(MAY_FAIL(MUTEX, EAGAIN, pthread_mutex_init, (m, a))))
-WRAP(pthread_mutex_destroy, (pthread_mutex_t *m), unmade(__real_pthread_mutex_destroy(m)))
-WRAP(pthread_cond_init, (pthread_cond_t *c, const pthread_condattr_t *a),
-	made(MAY_FAIL(COND, EAGAIN, pthread_cond_init, (c, a))))
-WRAP(pthread_cond_destroy, (pthread_cond_t *c), unmade(__real_pthread_cond_destroy(c)))
-WRAP(pthread_condattr_init, (pthread_condattr_t *a), made(MAY_FAIL(COND_ATTR, ENOMEM, pthread_condattr_init, (a))))
-WRAP(pthread_condattr_setclock, (pthread_condattr_t *a, clockid_t clock),
-	MAY_FAIL(COND_CLOCK, EINVAL, pthread_condattr_setclock, (a, clock)))
-WRAP(pthread_condattr_destroy, (pthread_condattr_t *a), unmade(__real_pthread_condattr_destroy(a)))
-/* clang links its ThreadSanitizer in, and with each thread that destroys an attribute which nobody has initialised. */
-#if defined __clang__ && defined __has_feature
-#if __has_feature(thread_sanitizer)
-#define made_attr(err) (err)
-#define unmade_attr(err) (err)
-#endif
-#endif
-#ifndef made_attr
-#define made_attr made
-#define unmade_attr unmade
-#endif
-
-WRAP(pthread_attr_init, (pthread_attr_t *a), made_attr(MAY_FAIL(THREAD_ATTR, ENOMEM, pthread_attr_init, (a))))
-WRAP(pthread_attr_setstacksize, (pthread_attr_t *a, size_t size),
-	MAY_FAIL(STACK_SIZE, EINVAL, pthread_attr_setstacksize, (a, size)))
-WRAP(pthread_attr_destroy, (pthread_attr_t *a), unmade_attr(__real_pthread_attr_destroy(a)))
-WRAP(pthread_create, (pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg),
-	MAY_FAIL(THREAD, EAGAIN, pthread_create, (t, a, fn, arg)))
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void __real_free(void *memory);
-void __wrap_free(void *memory);
-
-void *__wrap_malloc(size_t size)
-{
-	void *memory = fails(MALLOC) ? NULL : __real_malloc(size);
-
-	atomic_fetch_add(&held, memory != NULL);
-	return memory;
-}
-
-void __wrap_free(void *memory)
-{
-	atomic_fetch_sub(&held, memory != NULL);
-	__real_free(memory);
-	if (atomic_load(&plan.first) > 0)      /* not in the other tests, whose assertions free memory too */
-		errno = ENOMEM;         /* as it may where the system is older than POSIX.1-2024 */
-}
-
 enum { TASKS = 3, CASES = 20, BIG = 5000, BIG_ONES = 4 };
 
 /* Everything that the library does, by TASKS tasks and the test. */
@@ -312,17 +215,15 @@ static void act(void *arg)
 		select_of_many(a->scene.never, chan_on_send(a->scene.meeting, &value));
 }
 
-/* Check itself needs memory, so it is asked only when no call fails any more. */
-static void must_be(bool fact, const char *text)
-{
-	int n = atomic_load(&plan.first), failed = atomic_load(&plan.failed);
+static enum fault kind;
+static int nth;
+static bool once;                       /* only the nth call fails; else all that follow it too */
 
-	if (fact)
-		return;
-	let_fail(ANY, 0, 0);
-	ck_abort_msg("not true from call %d on, of which %d failed: %s", n, failed, text);
-}
-#define MUST(fact) must_be(fact, #fact)
+/* Without a call of Check, which might set errno, where all is well. */
+#define MUST(fact) do { \
+	if (!(fact)) \
+		ck_abort_msg("not true from call %d on, of which %d failed: %s", nth, failed_calls(), #fact); \
+} while (0)
 
 /* NULL only with the errno and the reason that it must have; the one call that failed is tried again. */
 static chan *make_channel(size_t size, size_t capacity)
@@ -330,24 +231,22 @@ static chan *make_channel(size_t size, size_t capacity)
 	chan *c;
 
 	do {
-		int before = atomic_load(&plan.failed);
+		int before = failed_calls();
 
 		errno = 0;
 		c = chan_new(size, capacity);
 		MUST(errno == (c == NULL ? ENOMEM : 0));
-		MUST(atomic_load(&plan.failed) - before == (c == NULL));
-	} while (c == NULL && atomic_load(&plan.last) != INT_MAX);
+		MUST(failed_calls() - before == (c == NULL));
+	} while (c == NULL && once);
 	return c;
 }
 
 static void expect_failed_start(int err)
 {
-	int kind = atomic_load(&plan.kind);
-
-	MUST(atomic_load(&plan.failed) > 0);
-	if (kind == THREAD || kind == STACK_SIZE)
+	MUST(failed_calls() > 0);
+	if (kind == FAIL_THREAD || kind == FAIL_STACK_SIZE)
 		MUST(err == EAGAIN);
-	else if (kind == ANY)
+	else if (kind == FAIL_ANY)
 		MUST(err == EAGAIN || err == ENOMEM);
 	else
 		MUST(err == ENOMEM);
@@ -369,7 +268,7 @@ static bool discard(const struct scene *s, int how)
 		MUST(err == 0 || err == ENOMEM);
 		MUST(chan_len(s->big) == (err == 0 ? len - 1 : len));
 		MUST(atomic_load(&dropped) - drops == (err == 0));
-	} while (err != 0 && atomic_load(&plan.last) != INT_MAX);
+	} while (err != 0 && once);
 	return err == 0;
 }
 
@@ -409,14 +308,13 @@ static void play(const struct scene *s)
 	waitgroup_add(&wg, 1);
 	MUST(waitgroup_wait_until(&wg, chan_now() + CHAN_MS) == ETIMEDOUT);
 	waitgroup_done(&wg);
-	made(0);                        /* the group's lock, which no call has made */
 	waitgroup_destroy(&wg);
 	MUST(errno == ERRNO);
 }
 
 static void play_all(void)
 {
-	long before = atomic_load(&held);
+	long before = held_by_library();
 	spawn_stats stats;
 
 	atomic_store(&dropped, 0);
@@ -435,28 +333,34 @@ static void play_all(void)
 	for (int i = 0; i < 4; i++)
 		chan_free(all[i]);
 	MUST(atomic_load(&dropped) == (played ? BIG_ONES : 0));
-	MUST(atomic_load(&held) == before);
+	MUST(held_by_library() == before - played);     /* the group's lock, which no call has made */
 }
+
+static const enum fault kinds[] = {
+	FAIL_MALLOC, FAIL_MUTEX, FAIL_COND, FAIL_CONDATTR, FAIL_ATTR, FAIL_STACK_SIZE, FAIL_THREAD, FAIL_ANY,
+#ifndef CHAN_PORTABLE
+	FAIL_CONDCLOCK,
+#endif
+};
+enum { KINDS = sizeof kinds / sizeof *kinds };
 
 /* Rules 1, 24, 30 and 31.  Once: the n-th call only; then: it and all that follow. */
 START_TEST(whichever_call_fails_nothing_is_lost_and_nothing_kept)
 {
-	enum fault kind = (enum fault)(_i / 2);
-	int n = 0, failed;
+	int failed;
 
+	kind = kinds[_i / 2];
+	once = _i % 2 == 0;
+	nth = 0;
 	do {
-		n++;
-		let_fail(kind, n, _i % 2 ? INT_MAX : n);
+		nth++;
+		(once ? fail_call : fail_calls_from)(kind, nth);
 		play_all();
-		failed = atomic_load(&plan.failed);
-		let_fail(kind, 0, 0);
+		failed = failed_calls();
+		fail_call(kind, 0);
 	} while (failed > 0);
 	/* A plan that never fails anything would prove nothing. */
-#ifdef CHAN_PORTABLE
-	ck_assert(n > 1 || kind == COND_CLOCK);
-#else
-	ck_assert_int_gt(n, 1);
-#endif
+	ck_assert_int_gt(nth, 1);
 	play_all();
 }
 END_TEST
@@ -477,11 +381,11 @@ START_TEST(a_select_of_16_cases_and_a_discard_of_4096_bytes_take_no_memory)
 	ck_assert_int_eq(chan_send(ready, &(int){ 1 }), 0);
 	ck_assert_int_eq(chan_send(big, element), 0);
 	ck_assert_int_eq(chan_send(big, element), 0);
-	let_fail(MALLOC, 1, INT_MAX);
+	fail_calls_from(FAIL_MALLOC, 1);
 	err[0] = chan_select(cases, n, CHAN_FOREVER);
 	err[1] = chan_recv(big, NULL);
 	err[2] = chan_select(&discard, 1, CHAN_FOREVER);
-	let_fail(MALLOC, 0, 0);
+	fail_call(FAIL_MALLOC, 0);
 	ck_assert_int_eq(err[0], 0);
 	ck_assert_int_eq(cases[0].err, expected);
 	ck_assert_int_eq(err[1], expected);
@@ -502,9 +406,9 @@ START_TEST(a_stack_of_half_the_address_space_that_is_refused_is_eagain)
 	int err;
 
 	ck_assert_int_eq(spawn_configure(&half), 0);
-	let_fail(STACK_SIZE, 1, INT_MAX);
+	fail_calls_from(FAIL_STACK_SIZE, 1);
 	err = spawn(act, &nobody, sizeof nobody);
-	let_fail(STACK_SIZE, 0, 0);
+	fail_call(FAIL_STACK_SIZE, 0);
 	ck_assert_int_eq(err, EAGAIN);
 	ck_assert_int_eq(spawn_configure(NULL), 0);
 	ck_assert_int_eq(spawn_shutdown(CHAN_FOREVER), 0);
@@ -513,35 +417,10 @@ END_TEST
 
 /* ---- The wall clock ---------------------------------------------------------------------------------------------- */
 
-static atomic_int jumps;                /* 0: the clock goes right; else how often it has been read */
-
-int __real_clock_gettime(clockid_t clock, struct timespec *t);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *t);
-
-int __wrap_clock_gettime(clockid_t clock, struct timespec *t)
-{
-	int err = __real_clock_gettime(clock, t);
-
-	if (clock == CLOCK_REALTIME && atomic_load(&jumps) > 0)
-		t->tv_sec += atomic_fetch_add(&jumps, 1) % 2 ? DAY : -DAY;
-	return err;
-}
-
-#endif
-
 /* POSIX alone has no condition variable in select's and wait's clock, so there the wall clock shows. */
 #ifndef CHAN_PORTABLE
 
 enum { TIMED_CALLS = 7 };
-
-static void set_jumping(bool yes)
-{
-#ifdef __ELF__
-	atomic_store(&jumps, yes);
-#else
-	(void)yes;
-#endif
-}
 
 static int call_with_deadline(int which, chan *c, int64_t deadline)
 {
@@ -579,7 +458,7 @@ START_TEST(a_wall_clock_that_jumps_moves_no_deadline)
 	const bool jumping = getenv("TEST_CLOCK_JUMPS") != NULL;
 	time_t least = time(NULL), most = least;
 
-	set_jumping(true);
+	let_wall_clock_jump(true);
 	for (size_t capacity = 0; capacity < 2; capacity++) {
 		chan *c = chan_new(sizeof(int), capacity);
 
@@ -596,7 +475,7 @@ START_TEST(a_wall_clock_that_jumps_moves_no_deadline)
 		}
 		chan_free(c);
 	}
-	set_jumping(false);
+	let_wall_clock_jump(false);
 	if (jumping)
 		ck_assert_int_gt(most - least, DAY);
 }
@@ -1053,12 +932,10 @@ Suite *faults_suite(void)
 	Suite *suite = suite_create("faults");
 	TCase *tc;
 
-#ifdef __ELF__
 	tc = add_case(suite, "calls", 60, NULL);
-	tcase_add_loop_test(tc, whichever_call_fails_nothing_is_lost_and_nothing_kept, 0, 2 * ANY + 2);
+	tcase_add_loop_test(tc, whichever_call_fails_nothing_is_lost_and_nothing_kept, 0, 2 * KINDS);
 	tcase_add_loop_test(tc, a_select_of_16_cases_and_a_discard_of_4096_bytes_take_no_memory, 0, 2);
 	tcase_add_test(tc, a_stack_of_half_the_address_space_that_is_refused_is_eagain);
-#endif
 #ifndef CHAN_PORTABLE
 	tc = add_case(suite, "clock", 30, NULL);
 	tcase_add_test(tc, a_wall_clock_that_jumps_moves_no_deadline);

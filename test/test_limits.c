@@ -1,6 +1,7 @@
 /* The edges: no memory, no locks, errno, cancellation, signals, huge sizes and very many cases. */
 #define _POSIX_C_SOURCE 200809L
 
+#include "faults.h"
 #include "threads.h"
 
 #include <sched.h>
@@ -211,11 +212,11 @@ END_TEST
 /* Rule 24. */
 START_TEST(a_channel_whose_locks_are_refused_is_not_made)
 {
-	refuse_locks_from(_i);
+	fail_calls_from(FAIL_LOCK, _i);
 	errno = 0;
 	ck_assert_ptr_null(chan_new(sizeof(int), 4));
 	ck_assert_int_eq(errno, ENOMEM);
-	refuse_locks_from(0);
+	fail_calls_from(FAIL_LOCK, 0);
 }
 END_TEST
 
@@ -228,11 +229,11 @@ START_TEST(a_wait_whose_locks_are_refused_works_all_the_same)
 	struct call k;
 	int64_t deadline = chan_now() + 3 * CHAN_MS;
 
-	refuse_locks_from(1 + _i % 2);
+	fail_calls_from(FAIL_LOCK, 1 + _i % 2);
 	ck_assert_int_eq(chan_select(&one, 1, deadline), -1);
 	ck_assert_int_ge(chan_now(), deadline);
 	ck_assert_uint_eq(waiting_in(c), 0);
-	refuse_locks_from(1 + _i % 2);
+	fail_calls_from(FAIL_LOCK, 1 + _i % 2);
 	begin_select(&k, &one, 1, CHAN_FOREVER);
 	await_waiting(c, 1);
 	pause_for(3 * CHAN_MS);
@@ -240,7 +241,7 @@ START_TEST(a_wait_whose_locks_are_refused_works_all_the_same)
 	ck_assert_int_eq(chan_send(c, &v), 0);
 	ck_assert_int_eq(finish(&k), 0);
 	ck_assert_int_eq(got, 5);
-	refuse_locks_from(0);
+	fail_calls_from(FAIL_LOCK, 0);
 	chan_free(c);
 }
 END_TEST
@@ -325,9 +326,9 @@ START_TEST(cancellation_stays_pending_while_locks_are_refused)
 {
 	struct doomed d = { .c = chan_new(sizeof(int), 0), .way = PLAIN, .op = _i % 2 ? CHAN_OP_SEND : CHAN_OP_RECV };
 
-	refuse_locks_from(1);
+	fail_calls_from(FAIL_LOCK, 1);
 	cancel_while_waiting(&d, _i / 2);
-	refuse_locks_from(0);
+	fail_calls_from(FAIL_LOCK, 0);
 	ck_assert_int_eq(chan_close(d.c), 0);
 	chan_free(d.c);
 }
@@ -443,9 +444,9 @@ START_TEST(signals_end_no_wait_before_its_deadline)
 	for (int i = 0; i < SAILORS; i++)
 		s[i] = (struct sailor){ .c = i % 2 ? full : c, .way = ways[i / 2], .op = i % 2 ? CHAN_OP_SEND : CHAN_OP_RECV,
 			.deadline = chan_now() + 40 * CHAN_MS };
-	refuse_locks_from(_i / 2);
+	fail_calls_from(FAIL_LOCK, _i / 2);
 	storm_over(s, thread, SAILORS);
-	refuse_locks_from(0);
+	fail_calls_from(FAIL_LOCK, 0);
 	for (int i = 0; i < SAILORS; i++) {
 		ck_assert_int_eq(s[i].result, ETIMEDOUT);
 		ck_assert_int_eq(s[i].errno_then, ERRNO);

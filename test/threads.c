@@ -210,32 +210,6 @@ int run_in_child(void (*fn)(int arg), int arg, char *text, size_t size)
 	return status;
 }
 
-static atomic_int until_refusal;
-
-void refuse_locks_from(int n)
-{
-	atomic_store(&until_refusal, n);
-}
-
-static bool is_refused(void)
-{
-	int n = atomic_load(&until_refusal);
-
-	if (n > 1)
-		atomic_store(&until_refusal, n - 1);
-	return n == 1;
-}
-
-int refusable_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attr)
-{
-	return is_refused() ? EAGAIN : pthread_mutex_init(mutex, attr);
-}
-
-int refusable_cond_init(pthread_cond_t *cond, const pthread_condattr_t *attr)
-{
-	return is_refused() ? EAGAIN : pthread_cond_init(cond, attr);
-}
-
 bool sanitized(void)
 {
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__ || __has_feature(address_sanitizer) || \

@@ -63,14 +63,6 @@ int run_in_child(void (*fn)(int arg), int arg, char *text, size_t size);
 /* A spurious wake-up of everybody who sleeps in c and is served by nobody meanwhile (test/inside.c). */
 void wake_without_reason(chan *c);
 
-/*
- * The n-th mutex or condition variable from now that a channel makes is refused, and all
- * that follow, until it is called with 0 (test/inside.c has chan.c call what is here).
- */
-void refuse_locks_from(int n);
-int refusable_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attr);
-int refusable_cond_init(pthread_cond_t *cond, const pthread_condattr_t *attr);
-
 /* The program is instrumented, which forbids limits on its address space. */
 bool sanitized(void);
 

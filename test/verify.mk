@@ -3,18 +3,6 @@
 
 .PHONY: coverage elsewhere busy
 
-# ---- Failing calls -----------------------------------------------------------------------------------------------
-
-# test_faults.c lets these fail: in the test program the linker leads every call of them there.  Not known to macOS.
-WRAPPED = malloc free clock_gettime pthread_create \
-	pthread_mutex_init pthread_mutex_destroy pthread_cond_init pthread_cond_destroy \
-	pthread_condattr_init pthread_condattr_setclock pthread_condattr_destroy \
-	pthread_attr_init pthread_attr_setstacksize pthread_attr_destroy
-ifneq ($(shell uname -s),Darwin)
-$(BUILD)/test/run: private override LDLIBS += $(patsubst %,-Wl$(comma)--wrap=%,$(WRAPPED))
-endif
-comma = ,
-
 # ---- Coverage ----------------------------------------------------------------------------------------------------
 
 # The tests of the library itself, and some random programs, with counters; what they do not reach must stand in exceptions.txt.
@@ -82,8 +70,7 @@ NOT_EMULATED = misuse_is_named_on_stderr_and_aborts a_thread_that_ends_has_its_s
 .PHONY: $(addprefix elsewhere-,$(ELSEWHERE))
 $(addprefix elsewhere-,$(ELSEWHERE)): elsewhere-%:
 	@echo '== $*: $(RUNNER) $(COMPILER)'
-	@$(SETTINGS) WRAP='$(patsubst %,-Wl$(comma)--wrap=%,$(WRAPPED))' \
-		sh test/elsewhere/run.sh build/elsewhere/$* '$(RUNNER)' $(COMPILER)
+	@$(SETTINGS) sh test/elsewhere/run.sh build/elsewhere/$* '$(RUNNER)' $(COMPILER)
 
 # ---- Soak --------------------------------------------------------------------------------------------------------
 

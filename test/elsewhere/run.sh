@@ -23,7 +23,7 @@ for file in test/*.c; do
 done
 [ -e test/inside_spawn.c ] || sources="$sources spawn.c"
 
-"$@" -std=c11 -O2 -g -pthread -DCHAN_CHECK -I. -Itest/elsewhere -I"$directory" $WRAP \
+"$@" -std=c11 -O2 -g -pthread -DCHAN_CHECK -I. -Itest/elsewhere -I"$directory" \
 	$sources test/elsewhere/check.c -o "$directory/run"
 CK_EXCLUDE_TAGS="${EXCLUDE:-}" CK_TIMEOUT_MULTIPLIER=${MULTIPLIER:-5} TEST_ROUNDS=2 \
 	$runner "$directory/run" >"$directory/tests.log" 2>&1 || { cat "$directory/tests.log"; exit 1; }

@@ -71,6 +71,7 @@ struct waiter {
 	enum chan_op op;
 	int err;
 	bool queued;
+	bool zeroes;                    /* value, when the channel is closed; a plain receive does so itself */
 };
 
 /*
@@ -1072,6 +1073,13 @@ static bool is_ready(const struct waiter *w)
 	return c->capacity > 0 ? count(c) > 0 : oldest(&c->senders) != NULL;
 }
 
+static void end_closed(struct waiter *w)
+{
+	if (w->zeroes)
+		memset(w->value, 0, w->ch->elem_size);
+	w->err = EPIPE;
+}
+
 /* Does the case, unless somebody else has just claimed its only partner. */
 static bool attempt(struct waiter *w, struct wakeups *up)
 {
@@ -1082,9 +1090,7 @@ static bool attempt(struct waiter *w, struct wakeups *up)
 		return true;
 	if (!closed(c))
 		return false;
-	if (!sending && w->value != NULL)
-		memset(w->value, 0, c->elem_size);
-	w->err = EPIPE;
+	end_closed(w);
 	return true;
 }
 
@@ -1155,7 +1161,10 @@ static size_t make_waiters(struct waiter *w, const chan_case cases[], size_t n, 
 		const chan_case *k = &cases[i];
 		if (k->ch == NULL)
 			continue;
-		w[live++] = (struct waiter){ .ch = k->ch, .op = k->op, .index = i, .value = drops(k) ? discard : k->value };
+		w[live++] = (struct waiter){
+			.ch = k->ch, .op = k->op, .index = i, .value = drops(k) ? discard : k->value,
+			.zeroes = k->op == CHAN_OP_RECV && k->value != NULL
+		};
 	}
 	return live;
 }
@@ -1353,13 +1362,8 @@ int chan_close(chan *c)
 	/* A select may wait beside an element that a plain receiver is on its way for. */
 	while (count(c) > 0 && (w = claim_oldest(&c->receivers, &up)) != NULL)
 		take(c, w->value, 1);
-	while ((w = claim_oldest(&c->receivers, &up)) != NULL) {
-		w->err = EPIPE;
-		if (w->value != NULL)
-			memset(w->value, 0, c->elem_size);
-	}
-	while ((w = claim_oldest(&c->senders, &up)) != NULL)
-		w->err = EPIPE;
+	while ((w = claim_oldest(&c->receivers, &up)) != NULL || (w = claim_oldest(&c->senders, &up)) != NULL)
+		end_closed(w);
 	wake_all(&c->receivers);
 	wake_all(&c->senders);
 	unlock_and_wake(c, &up);

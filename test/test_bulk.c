@@ -435,6 +435,24 @@ START_TEST(a_waiting_batch_receive_is_served_by_one_value)
 }
 END_TEST
 
+/* Rule 12.  Also where it waits for the value itself, at capacity 0. */
+START_TEST(a_waiting_batch_receive_leaves_its_array_alone_when_the_channel_is_closed)
+{
+	int out[2] = { 6, 7 };
+	struct batch b = { chan_new(sizeof(int), (size_t)_i), out, 2, 77, CHAN_FOREVER, -1 };
+	pthread_t thread = start(recv_batch, &b);
+
+	await_waiting(b.c, 1);
+	chan_close(b.c);
+	join(thread);
+	ck_assert_int_eq(b.result, EPIPE);
+	ck_assert_uint_eq(b.count, 0);
+	ck_assert_int_eq(out[0], 6);
+	ck_assert_int_eq(out[1], 7);
+	chan_free(b.c);
+}
+END_TEST
+
 /* Rule 2.  Two senders in batches, one receiver: each sender's values stay in order, whatever comes between. */
 START_TEST(batches_of_two_senders_keep_each_senders_order)
 {
@@ -486,6 +504,7 @@ Suite *bulk_suite(void)
 	tcase_add_loop_test(tc, a_batch_moves_no_more_than_it_was_told_though_selects_go_on, 0, 2);
 	tcase_add_loop_test(tc, a_waiting_batch_is_ended_by_close_with_its_count, 0, 4);
 	tcase_add_loop_test(tc, a_waiting_batch_receive_is_served_by_one_value, 0, 3);
+	tcase_add_loop_test(tc, a_waiting_batch_receive_leaves_its_array_alone_when_the_channel_is_closed, 0, 3);
 	tcase_add_loop_test(tc, batches_of_two_senders_keep_each_senders_order, 0, 4);
 	suite_add_tcase(s, tc);
 	return s;

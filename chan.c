@@ -41,6 +41,11 @@
 #define CHAN_SPIN 1000
 #endif
 
+/* After so long (nanoseconds) a plain operation no longer sleeps together with others: see transfer_locked. */
+#ifndef CHAN_NAP
+#define CHAN_NAP (20 * CHAN_MS)
+#endif
+
 enum {
 	CACHE_LINE = 64,        /* bytes */
 	UNCOUNTED = CHAN_SPIN / 16,     /* looks after which a thread counts as one that spins */
@@ -147,6 +152,12 @@ struct wakeups {
 static int64_t earlier(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
+}
+
+/* So many nanoseconds from now; CHAN_FOREVER stays that. */
+static int64_t time_in(int64_t wait)
+{
+	return wait == CHAN_FOREVER ? wait : chan_now() + wait;
 }
 
 static bool passed(int64_t deadline)
@@ -777,28 +788,9 @@ static void unlock_and_wake(chan *c, struct wakeups *up)
 
 /* ---- The one blocking transfer --------------------------------------------------- */
 
-/*
- * glibc before 2.41 can lose a signal when several threads wait on one condition
- * variable (sourceware bug 25847).  There a plain wait looks again by itself, after
- * FIRST_NAP, then twice that, and so on up to LAST_NAP.
- */
-#if defined __GLIBC__ && defined __GLIBC_PREREQ
-#if !__GLIBC_PREREQ(2, 41)
-#define CAN_LOSE_SIGNALS
-#endif
-#endif
-#define FIRST_NAP (20 * CHAN_MS)
-#define LAST_NAP  CHAN_SECOND
-
 /* A plain operation sleeps until its side is ready; caller holds the lock and looks again. */
-static void wait_plain(chan *c, struct side *side, int64_t deadline, int64_t *nap)
+static void wait_plain(chan *c, struct side *side, int64_t deadline)
 {
-#ifdef CAN_LOSE_SIGNALS
-	deadline = earlier(deadline, chan_now() + *nap);
-	*nap = earlier(2 * *nap, LAST_NAP);
-#else
-	(void)nap;
-#endif
 	check(c);
 	c->waiters++;
 	side->waiting++;
@@ -823,7 +815,7 @@ static void begin(struct sleeper *s, struct waiter *cases, size_t n)
 }
 
 /*
- * Capacity 0: waits for the partner of one value.  Caller holds the lock, which is
+ * Waits for the partner of one value, or whoever has room for it or puts it there.  Caller holds the lock, which is
  * given up: a sender does not come back, since its receiver may free the channel.
  */
 static int meet(chan *c, enum chan_op op, void *value, int64_t deadline, struct wakeups *up)
@@ -875,12 +867,19 @@ static bool move_one(chan *c, enum chan_op op, void *value)
 	return true;
 }
 
-/* The rest of both functions below: with the lock, which it gives up. */
+/*
+ * The rest of both functions below: with the lock, which it gives up.
+ *
+ * A plain operation first sleeps on its side's condition variable.  What is still asleep
+ * there after CHAN_NAP waits like a select of one case: glibc before 2.41 can lose
+ * a signal when several threads wait on one condition variable (sourceware bug 25847),
+ * so that a lost one is a short delay, and such a wait is one that others can look at.
+ */
 static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least, size_t n, size_t *moved, int64_t deadline)
 {
 	size_t elem_size = c->elem_size;
 	struct wakeups up = { 0 };
-	int64_t nap = FIRST_NAP;
+	int64_t nap_ends = 0;
 	int err = 0;
 
 	*moved = 0;
@@ -895,7 +894,7 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 			err = ETIMEDOUT;
 		if (err != 0)
 			break;
-		if (c->capacity == 0) {
+		if (c->capacity == 0 || (nap_ends > 0 && passed(nap_ends))) {
 			err = meet(c, op, element(values, *moved, elem_size), deadline, &up);
 			*moved += err == 0;
 			if (err != 0 || *moved == n)
@@ -905,7 +904,9 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 			unlock_and_wake(c, &up);
 			lock(c);
 		} else {
-			wait_plain(c, side_of(c, op), deadline, &nap);
+			if (nap_ends == 0)
+				nap_ends = time_in(CHAN_NAP);
+			wait_plain(c, side_of(c, op), earlier(deadline, nap_ends));
 		}
 	}
 	unlock_and_wake(c, &up);

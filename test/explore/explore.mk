@@ -54,8 +54,8 @@ $(EXPLORE):
 $(EXPLORE)/%.o: test/explore/%.c $(wildcard test/explore/*.h) chan.h spawn.h | $(EXPLORE)
 	$(EXPLORE_CC) -O2 -g -c -o $@ $<
 
-$(EXPLORE)/lib-%.o: %.c chan.h spawn.h test/explore/symbols.txt test/explore/no-lost-signals.h | $(EXPLORE)
-	$(EXPLORE_CC) $(EXPLORE_TSAN) -include test/explore/no-lost-signals.h -c -o $@.raw $<
+$(EXPLORE)/lib-%.o: %.c chan.h spawn.h test/explore/symbols.txt | $(EXPLORE)
+	$(EXPLORE_CC) $(EXPLORE_TSAN) -DCHAN_NAP=CHAN_FOREVER -c -o $@.raw $<
 	$(EXPLORE_RENAME) $@.raw $@
 
 $(EXPLORE)/naps-chan.o: chan.c chan.h test/explore/symbols.txt | $(EXPLORE)
@@ -63,8 +63,8 @@ $(EXPLORE)/naps-chan.o: chan.c chan.h test/explore/symbols.txt | $(EXPLORE)
 	$(EXPLORE_RENAME) $@.raw $@
 
 # With the spinning and the tries before a lock that a program has; only at random, for there is no end to them.
-$(EXPLORE)/spin-chan.o: chan.c chan.h test/explore/symbols.txt test/explore/no-lost-signals.h | $(EXPLORE)
-	$(EXPLORE_CC) $(subst CHAN_SPIN=0,CHAN_SPIN=2,$(EXPLORE_TSAN)) -include test/explore/no-lost-signals.h -c -o $@.raw $<
+$(EXPLORE)/spin-chan.o: chan.c chan.h test/explore/symbols.txt | $(EXPLORE)
+	$(EXPLORE_CC) $(subst CHAN_SPIN=0,CHAN_SPIN=2,$(EXPLORE_TSAN)) -DCHAN_NAP=CHAN_FOREVER -c -o $@.raw $<
 	$(EXPLORE_RENAME) $@.raw $@
 
 $(EXPLORE)/explore: $(EXPLORE_PARTS) $(EXPLORE)/lib-chan.o $(EXPLORE)/lib-spawn.o

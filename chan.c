@@ -8,20 +8,23 @@
  * share one sleeper.  Whoever can do a waiting case claims the sleeper, copies the
  * element straight between the two threads, and lets the sleeper go.
  *
- * Read it from top to bottom: structures; waiting without sleeping; sleeping;
- * queues and claims; the ring; who is served next; the one blocking transfer;
- * select; the public functions.
+ * Read it from top to bottom: structures; waiting without sleeping; who is watched;
+ * sleeping; queues and claims; the ring; who is served next; the one blocking transfer;
+ * select; the public functions; what is told about those who wait.
  */
 #if defined __linux__ && !defined CHAN_PORTABLE
-#define _GNU_SOURCE             /* sched_getaffinity */
+#define _GNU_SOURCE             /* sched_getaffinity, dladdr */
 #else
 #define _POSIX_C_SOURCE 200809L
 #endif
 
+#define CHAN_LIBRARY            /* no macros around the calls */
 #include "chan.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -30,6 +33,10 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#if defined __linux__ && !defined CHAN_PORTABLE
+#include <dlfcn.h>
+#include <sys/syscall.h>
+#endif
 
 /* CHAN_PORTABLE: POSIX only.  macOS has no clock attribute for condition variables. */
 #if defined __APPLE__ && !defined CHAN_PORTABLE
@@ -44,6 +51,11 @@
 /* After so long (nanoseconds) a plain operation no longer sleeps together with others: see transfer_locked. */
 #ifndef CHAN_NAP
 #define CHAN_NAP (20 * CHAN_MS)
+#endif
+
+/* How often (nanoseconds) one of those who wait looks whether all threads do. */
+#ifndef CHAN_WATCH
+#define CHAN_WATCH CHAN_SECOND
 #endif
 
 enum {
@@ -89,20 +101,49 @@ struct waiter {
  *            the other thread does to the sleeper, which may be gone an instant later.
  *   PARKED   the sleeper sleeps on wake, or is about to.  If DONE was not set before,
  *            it stays until fired is set and the other thread has left.
+ *   WATCHED  it was put into the list of watched sleepers.
  */
 struct sleeper {
 	atomic_int state;
 	struct waiter *cases, *winner;  /* sorted by channel; the one that was done */
 	size_t n;
 	struct sleeper *next;           /* in the list of those that one operation has claimed */
+	int64_t deadline;
+	const void *caller;             /* where it called the library, if known, */
+	const char *file;               /* and if the program tells; NULL */
+	int line;
 
 	pthread_mutex_t lock;           /* these are made when it parks */
 	pthread_cond_t wake;
 	bool fired;
 	atomic_bool left;               /* the waking thread touches the sleeper no more */
+	int64_t look;                   /* when to look around */
+
+	struct sleeper *before, *after; /* in the list of those that are watched: belong to watch.lock */
+	size_t *counted;                /* where in watch */
+	int64_t since;
+	long thread;
 };
 
-enum { CLAIMED = 1, DONE = 2, PARKED = 4 };
+enum { CLAIMED = 1, DONE = 2, PARKED = 4, WATCHED = 8 };
+
+/* How long an operation may wait, and where it was called. */
+struct until {
+	int64_t deadline;
+	const void *caller;
+};
+
+/* The call that this thread is in, if the program tells; else file is NULL. */
+static _Thread_local struct {
+	const char *file;
+	int line;
+} here;
+
+#ifdef __GNUC__
+#define UNTIL(deadline) (struct until){ (deadline), __builtin_return_address(0) }
+#else
+#define UNTIL(deadline) (struct until){ (deadline), NULL }
+#endif
 
 /* Those who wait to send, or to receive. */
 struct side {
@@ -119,7 +160,7 @@ struct side {
  *     to receive: every element has a receiver on its way, or nobody wants it.
  *   capacity - count > senders.woken implies the same for those who wait to send.
  *   closed implies that both queues are empty and every waiting thread was signalled.
- * Lock order: channels by increasing address, then one sleeper.
+ * Lock order: channels by increasing address, then one sleeper, then watch.lock.
  *
  * The first 64 bytes are what every operation writes, the next are only read, and
  * the rest is for those who wait.
@@ -141,6 +182,14 @@ struct chan {
 
 	struct side receivers;          /* ready: can_recv */
 	struct side senders;            /* ready: can_send */
+
+	char *name;                     /* these belong to watch.lock; may be NULL */
+	size_t seen_sending, seen_receiving;
+	enum { USERS, INBOX, WAITGROUP } use;   /* constant once the channel is shared, like the two below */
+	const void *of, *caller;        /* the wait group, and who waits for it */
+	const char *file;               /* constant: where it was made, if the program tells; NULL */
+	int line;
+	chan *made_before, *made_after; /* among those that tell; belong to watch.lock */
 };
 
 /* What an operation does for others after it has let go of its locks. */
@@ -152,6 +201,11 @@ struct wakeups {
 static int64_t earlier(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
+}
+
+static int set_state(struct sleeper *s, int bit)
+{
+	return atomic_fetch_or_explicit(&s->state, bit, memory_order_acq_rel);
 }
 
 /* So many nanoseconds from now; CHAN_FOREVER stays that. */
@@ -311,6 +365,205 @@ static void give_way(unsigned tries)
 	errno = saved;
 }
 
+/* ---- Who is watched ------------------------------------------------------------
+ *
+ * A sleeper that nobody has claimed after CHAN_NAP is put into a list, so that others
+ * can see where its thread waits.  Whoever claims it takes it out, before it can wake:
+ * with watch.lock held every sleeper of the list waits, and its channels are there.
+ *
+ * One of those that wait without a deadline is the guard.  About once a second it
+ * looks whether all threads of the process wait like that: then nobody is left to wake
+ * them.  A thread that has been claimed and is not awake yet is not in the list any more,
+ * though it is a thread, so it is not taken for one that waits.
+ */
+
+static struct {
+	pthread_mutex_t lock;
+	struct sleeper *first, *last;   /* first those without a deadline, but not idle threads */
+	size_t forever, idle, timed;    /* how many wait without a deadline, for a task, and with one */
+	size_t helpers;                 /* 1 if there is a thread for chan_dump_on, which waits in another way */
+	struct sleeper *guard;          /* NULL: none is needed, or none waits without a deadline */
+	bool expects_fork;
+	bool off, aborts;               /* what the environment says about a deadlock */
+	chan *made;                     /* channels of programs that tell where, the latest first */
+} watch = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static atomic_int dump_pipe = -1;       /* what a signal handler writes to */
+
+/* The child of a fork has none of the threads that wait. */
+static void watch_nobody(void)
+{
+	atomic_store(&dump_pipe, -1);
+	for (struct sleeper *s = watch.first; s != NULL; s = s->after)
+		atomic_fetch_and_explicit(&s->state, ~WATCHED, memory_order_relaxed);
+	watch.first = watch.last = watch.guard = NULL;
+	watch.forever = watch.idle = watch.timed = watch.helpers = 0;
+	pthread_mutex_unlock(&watch.lock);
+}
+
+/*
+ * Nobody sleeps on this lock: among thousands of sleeping threads the kernel takes
+ * tens of microseconds to find the one to wake, and all of them come here.
+ */
+static void lock_watch(void)
+{
+	for (unsigned i = 0; pthread_mutex_trylock(&watch.lock) != 0; i++)
+		give_way(i);
+}
+
+static void unlock_watch(void)
+{
+	pthread_mutex_unlock(&watch.lock);
+}
+
+/* Caller holds watch.lock, as of all below. */
+static bool wishes(const char *variable, const char *value)
+{
+	const char *wish = getenv(variable);
+	return wish != NULL && strcmp(wish, value) == 0;
+}
+
+static void tell_leaks(void);
+
+static bool can_watch(void)
+{
+	if (!watch.expects_fork && pthread_atfork(lock_watch, unlock_watch, watch_nobody) == 0) {
+		watch.expects_fork = true;
+		watch.off = wishes("CHAN_DEADLOCK", "off");
+		watch.aborts = wishes("CHAN_DEADLOCK", "abort");
+		if (wishes("CHAN_LEAKS", "report"))
+			atexit(tell_leaks);
+	}
+	return watch.expects_fork;
+}
+
+static bool is_idle(const struct sleeper *s)
+{
+	return s->n == 1 && s->cases->ch->use == INBOX;
+}
+
+/* Where it is counted. */
+static size_t *count_of(const struct sleeper *s)
+{
+	if (is_idle(s))
+		return &watch.idle;
+	return s->deadline == CHAN_FOREVER ? &watch.forever : &watch.timed;
+}
+
+/* The system's number of this thread, or something else that tells it from others. */
+static long thread_id(void)
+{
+#if defined __linux__ && !defined CHAN_PORTABLE
+	return syscall(SYS_gettid);
+#else
+	pthread_t self = pthread_self();
+	long id = 0;
+	memcpy(&id, &self, sizeof id < sizeof self ? sizeof id : sizeof self);
+	return id;
+#endif
+}
+
+/* All threads of the process, as the system counts them at one moment; 0 if it does not tell. */
+static size_t count_threads(void)
+{
+	size_t n = 0;
+#if defined __linux__ && !defined CHAN_PORTABLE
+	char text[1024], *rest, state = '?';
+	int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+	if (file < 0)
+		return 0;
+	ssize_t size = read(file, text, sizeof text - 1);
+	close(file);
+	text[size > 0 ? size : 0] = '\0';
+	rest = strrchr(text, ')');
+	if (rest == NULL || sscanf(rest, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %zu", &state, &n) != 2)
+		return 0;
+	if (state == 'Z')
+		n--;            /* the first thread has ended, which the system counts for as long as there are others */
+#endif
+	return n;
+}
+
+/*
+ * Nobody is left who could wake anybody.  Threads of the pool that wait for a task do
+ * nothing without one.
+ */
+static bool all_wait(void)
+{
+	return watch.forever + watch.idle + watch.helpers == count_threads();
+}
+
+static void report_deadlock(void);
+
+/*
+ * The new guard looks at once.  If it is just about to sleep, or to lock watch.lock, that
+ * one is let go for a moment.
+ */
+static void choose_guard(void)
+{
+	for (unsigned i = 0; watch.guard == NULL && watch.forever > 0 && !watch.off; i++) {
+		struct sleeper *s = watch.first;
+		if (pthread_mutex_trylock(&s->lock) == 0) {
+			watch.guard = s;
+			s->look = CHAN_NOWAIT;
+			pthread_cond_signal(&s->wake);
+			pthread_mutex_unlock(&s->lock);
+		} else {
+			unlock_watch();
+			give_way(i);
+			lock_watch();
+		}
+	}
+}
+
+static void enlist(struct sleeper *s)
+{
+	bool in_front = count_of(s) == &watch.forever;
+
+	s->counted = count_of(s);
+	s->before = in_front ? NULL : watch.last;
+	s->after = in_front ? watch.first : NULL;
+	*(s->before != NULL ? &s->before->after : &watch.first) = s;
+	*(s->after != NULL ? &s->after->before : &watch.last) = s;
+	++*s->counted;
+	if (in_front && watch.guard == NULL && !watch.off)
+		watch.guard = s;
+}
+
+/* It has been claimed. */
+static void watch_no_more(struct sleeper *s)
+{
+	lock_watch();
+	*(s->before != NULL ? &s->before->after : &watch.first) = s->after;
+	*(s->after != NULL ? &s->after->before : &watch.last) = s->before;
+	--*s->counted;
+	if (watch.guard == s) {
+		watch.guard = NULL;
+		choose_guard();
+	}
+	unlock_watch();
+}
+
+/* The thread of this sleeper has slept for CHAN_NAP, or is the guard.  Caller holds s->lock, and no other. */
+static void look_around(struct sleeper *s)
+{
+	volatile int saved = errno;
+	int cancel;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	if (s->thread == 0)
+		s->thread = thread_id();
+	lock_watch();
+	if (can_watch() && !(set_state(s, WATCHED) & (WATCHED | CLAIMED)))
+		enlist(s);
+	if (watch.guard == s && all_wait())
+		report_deadlock();
+	s->look = watch.guard == s ? time_in(CHAN_WATCH) : CHAN_FOREVER;
+	unlock_watch();
+	pthread_setcancelstate(cancel, &cancel);
+	errno = saved;
+}
+
 /* ---- Sleeping ---------------------------------------------------------------- */
 
 static struct timespec to_timespec(int64_t ns)
@@ -366,14 +619,16 @@ static void sleep_on(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadl
 	pthread_setcancelstate(cancel, &cancel);
 }
 
-static int set_state(struct sleeper *s, int bit)
-{
-	return atomic_fetch_or_explicit(&s->state, bit, memory_order_acq_rel);
-}
-
+/* Caller holds the lock of no other sleeper. */
 static bool claim(struct sleeper *s)
 {
-	return !(set_state(s, CLAIMED) & CLAIMED);
+	int before = set_state(s, CLAIMED);
+
+	if (before & CLAIMED)
+		return false;
+	if (before & WATCHED)
+		watch_no_more(s);
+	return true;
 }
 
 /* Lets go a sleeper that the caller has claimed.  Caller holds no lock. */
@@ -409,18 +664,21 @@ static bool has_left(void *sleeper)
  * will do one).  At the deadline a claim decides: either nobody else has claimed
  * the sleeper and nobody will, or the one who has is about to fire.
  */
-static bool park(struct sleeper *s, int64_t deadline)
+static bool park(struct sleeper *s)
 {
 	bool gave_up = false;
 
 	pthread_mutex_lock(&s->lock);
 	while (!s->fired && !gave_up) {
-		if (!passed(deadline))
-			sleep_on(&s->wake, &s->lock, deadline);
+		int64_t next = earlier(s->deadline, s->look);
+		if (!passed(next))
+			sleep_on(&s->wake, &s->lock, next);
+		else if (next < s->deadline)
+			look_around(s);
 		else if (claim(s))
 			gave_up = true;
 		else
-			deadline = CHAN_FOREVER;
+			s->deadline = CHAN_FOREVER;
 	}
 	pthread_mutex_unlock(&s->lock);
 	for (unsigned i = 0; !gave_up && !has_left(s); i++)
@@ -429,13 +687,13 @@ static bool park(struct sleeper *s, int64_t deadline)
 }
 
 /* The same for a system that refuses a mutex or condition variable. */
-static bool poll_until_done(struct sleeper *s, int64_t deadline)
+static bool poll_until_done(struct sleeper *s)
 {
 	for (unsigned i = 0; !is_done(s); i++) {
-		if (passed(deadline)) {
+		if (passed(s->deadline)) {
 			if (claim(s))
 				return false;
-			deadline = CHAN_FOREVER;
+			s->deadline = CHAN_FOREVER;
 		}
 		give_way(i);
 	}
@@ -456,16 +714,23 @@ static bool make_bed(struct sleeper *s)
 	return made;
 }
 
-/* Waits until one of the cases was done (true), or the deadline. */
-static bool wait_for_claim(struct sleeper *s, int64_t deadline)
+/* Waits until one of the cases was done (true), or the deadline.  Who has napped before goes to sleep at once. */
+static bool wait_for_claim(struct sleeper *s, struct until until, bool has_napped)
 {
-	bool done = linger(is_done, s);
+	bool done = !has_napped && linger(is_done, s);
 
 	if (done)
 		return true;
+	s->deadline = until.deadline;
+	s->caller = until.caller;
+	s->file = here.file;
+	s->line = here.line;
+	s->since = chan_now();
+	s->look = has_napped ? CHAN_NOWAIT : earlier(CHAN_FOREVER - CHAN_NAP, s->since) + CHAN_NAP;
+	s->thread = 0;
 	if (!make_bed(s))
-		return poll_until_done(s, deadline);
-	done = (set_state(s, PARKED) & DONE) || park(s, deadline);
+		return poll_until_done(s);
+	done = (set_state(s, PARKED) & DONE) || park(s);
 	pthread_cond_destroy(&s->wake);
 	pthread_mutex_destroy(&s->lock);
 	return done;
@@ -818,14 +1083,15 @@ static void begin(struct sleeper *s, struct waiter *cases, size_t n)
  * Waits for the partner of one value, or whoever has room for it or puts it there.  Caller holds the lock, which is
  * given up: a sender does not come back, since its receiver may free the channel.
  */
-static int meet(chan *c, enum chan_op op, void *value, int64_t deadline, struct wakeups *up)
+static int meet(chan *c, enum chan_op op, void *value, struct until until, struct wakeups *up)
 {
 	alignas(CACHE_LINE) struct waiter w = { .ch = c, .op = op, .value = value };
 	alignas(CACHE_LINE) struct sleeper s;   /* two lines travel, not three or four: a fifth less time */
 
+	bool has_napped = c->capacity > 0;
 	begin(&s, &w, 1);
 	unlock_and_wake(c, up);
-	if (wait_for_claim(&s, deadline))
+	if (wait_for_claim(&s, until, has_napped))
 		return w.err;
 	lock(c);
 	dequeue(&w);
@@ -875,7 +1141,7 @@ static bool move_one(chan *c, enum chan_op op, void *value)
  * a signal when several threads wait on one condition variable (sourceware bug 25847),
  * so that a lost one is a short delay, and such a wait is one that others can look at.
  */
-static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least, size_t n, size_t *moved, int64_t deadline)
+static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least, size_t n, size_t *moved, struct until until)
 {
 	size_t elem_size = c->elem_size;
 	struct wakeups up = { 0 };
@@ -890,12 +1156,12 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 			break;
 		if (closed(c))
 			err = EPIPE;
-		else if (passed(deadline))
+		else if (passed(until.deadline))
 			err = ETIMEDOUT;
 		if (err != 0)
 			break;
 		if (c->capacity == 0 || (nap_ends > 0 && passed(nap_ends))) {
-			err = meet(c, op, element(values, *moved, elem_size), deadline, &up);
+			err = meet(c, op, element(values, *moved, elem_size), until, &up);
 			*moved += err == 0;
 			if (err != 0 || *moved == n)
 				return err;
@@ -906,7 +1172,7 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 		} else {
 			if (nap_ends == 0)
 				nap_ends = time_in(CHAN_NAP);
-			wait_plain(c, side_of(c, op), earlier(deadline, nap_ends));
+			wait_plain(c, side_of(c, op), earlier(until.deadline, nap_ends));
 		}
 	}
 	unlock_and_wake(c, &up);
@@ -946,19 +1212,19 @@ static void lock_to(enum chan_op op, chan *c, int64_t deadline)
  * Sends or receives n values at most, and at least `least` unless the channel is
  * closed or the deadline comes.  *moved says how many, whatever is returned.
  */
-static int transfer(chan *c, enum chan_op op, void *values, size_t least, size_t n, size_t *moved, int64_t deadline)
+static int transfer(chan *c, enum chan_op op, void *values, size_t least, size_t n, size_t *moved, struct until until)
 {
-	lock_to(op, c, deadline);
-	return transfer_locked(c, op, values, least, n, moved, deadline);
+	lock_to(op, c, until.deadline);
+	return transfer_locked(c, op, values, least, n, moved, until);
 }
 
-static int transfer_one(chan *c, enum chan_op op, void *value, int64_t deadline)
+static int transfer_one(chan *c, enum chan_op op, void *value, struct until until)
 {
 	size_t moved;
 
-	lock_to(op, c, deadline);
+	lock_to(op, c, until.deadline);
 	if (!move_one(c, op, value))
-		return transfer_locked(c, op, value, 1, 1, &moved, deadline);
+		return transfer_locked(c, op, value, 1, 1, &moved, until);
 	unlock(c);
 	return 0;
 }
@@ -969,16 +1235,16 @@ static int transfer_one(chan *c, enum chan_op op, void *value, int64_t deadline)
  * into memory of this thread's first.
  */
 
-static int recv_one(chan *c, void *value, int64_t deadline)
+static int recv_one(chan *c, void *value, struct until until)
 {
 	size_t elem_size = c->elem_size;
-	int err = transfer_one(c, CHAN_OP_RECV, value, deadline);
+	int err = transfer_one(c, CHAN_OP_RECV, value, until);
 	if (err == EPIPE && value != NULL)
 		memset(value, 0, elem_size);
 	return err;
 }
 
-static int drop_up_to(chan *c, size_t max, size_t *got, int64_t deadline)
+static int drop_up_to(chan *c, size_t max, size_t *got, struct until until)
 {
 	alignas(max_align_t) unsigned char small[SMALL_ELEMENT];
 	void *value = c->elem_size <= sizeof small ? small : quiet_malloc(c->elem_size);
@@ -988,10 +1254,10 @@ static int drop_up_to(chan *c, size_t max, size_t *got, int64_t deadline)
 	*got = 0;
 	if (value == NULL)
 		return ENOMEM;
-	while (*got < max && (err = recv_one(c, value, deadline)) == 0) {
+	while (*got < max && (err = recv_one(c, value, until)) == 0) {
 		drop(value);
 		++*got;
-		deadline = CHAN_NOWAIT;
+		until.deadline = CHAN_NOWAIT;
 	}
 	if (value != small)
 		quiet_free(value);
@@ -1117,7 +1383,7 @@ static struct waiter *do_ready(struct waiter *w, size_t n, struct wakeups *up)
  * Pass 1: does a ready case.  Pass 2: enqueues a waiter on every channel, all before
  * the first lock is released, and waits.  Pass 3: leaves the queues.
  */
-static struct waiter *select_one(struct waiter *w, size_t n, int64_t deadline)
+static struct waiter *select_one(struct waiter *w, size_t n, struct until until)
 {
 	struct wakeups up = { 0 };
 	struct sleeper s;
@@ -1125,13 +1391,13 @@ static struct waiter *select_one(struct waiter *w, size_t n, int64_t deadline)
 	sort(w, n);
 	lock_all(w, n);
 	struct waiter *done = do_ready(w, n, &up);
-	if (done != NULL || passed(deadline)) {
+	if (done != NULL || passed(until.deadline)) {
 		unlock_all(w, n, done != NULL ? done->ch : NULL, &up);
 		return done;
 	}
 	begin(&s, w, n);
 	unlock_all(w, n, NULL, &up);
-	if (wait_for_claim(&s, deadline))
+	if (wait_for_claim(&s, until, false))
 		done = s.winner;
 	leave(w, n, done != NULL ? done->ch : NULL);
 	return done;
@@ -1181,7 +1447,7 @@ static int refuse(chan_case cases[])
 	return i;
 }
 
-static int select_live(chan_case cases[], size_t n, size_t live, int64_t deadline, void *discard)
+static int select_live(chan_case cases[], size_t n, size_t live, struct until until, void *discard)
 {
 	struct waiter few[FEW_CASES], *w = few;
 	int index = -1;
@@ -1191,7 +1457,7 @@ static int select_live(chan_case cases[], size_t n, size_t live, int64_t deadlin
 	if (w == NULL)
 		return refuse(cases);
 	make_waiters(w, cases, n, discard);
-	struct waiter *done = select_one(w, live, deadline);
+	struct waiter *done = select_one(w, live, until);
 	if (done != NULL) {
 		index = (int)done->index;
 		cases[index].err = done->err;
@@ -1202,14 +1468,14 @@ static int select_live(chan_case cases[], size_t n, size_t live, int64_t deadlin
 }
 
 /* With memory for the element that the select may have to drop. */
-static int select_dropping(chan_case cases[], size_t n, size_t live, int64_t deadline, size_t size)
+static int select_dropping(chan_case cases[], size_t n, size_t live, struct until until, size_t size)
 {
 	alignas(max_align_t) unsigned char small[SMALL_ELEMENT];
 	void *discard = size <= sizeof small ? small : quiet_malloc(size);
 
 	if (discard == NULL)
 		return refuse(cases);
-	int index = select_live(cases, n, live, deadline, discard);
+	int index = select_live(cases, n, live, until, discard);
 	if (index >= 0 && drops(&cases[index]) && cases[index].err == 0)
 		cases[index].ch->drop(discard);
 	if (discard != small)
@@ -1237,8 +1503,8 @@ int chan_select(chan_case cases[], size_t n, int64_t deadline)
 		live++;
 	}
 	if (dropping)
-		return select_dropping(cases, n, live, deadline, size);
-	return select_live(cases, n, live, deadline, NULL);
+		return select_dropping(cases, n, live, UNTIL(deadline), size);
+	return select_live(cases, n, live, UNTIL(deadline), NULL);
 }
 
 chan_case chan_on_send(chan *c, const void *value)
@@ -1261,7 +1527,7 @@ int chan_send_n(chan *c, const void *values, size_t n, size_t *sent, int64_t dea
 	if (c == NULL || (n > 0 && lacks_value(c, CHAN_OP_SEND, values)))
 		err = EINVAL;
 	else if (n > 0)
-		err = transfer(c, CHAN_OP_SEND, (void *)values, n, n, &moved, deadline);
+		err = transfer(c, CHAN_OP_SEND, (void *)values, n, n, &moved, UNTIL(deadline));
 	if (sent != NULL)
 		*sent = moved;
 	return err;
@@ -1275,51 +1541,61 @@ int chan_recv_n(chan *c, void *values, size_t max, size_t *got, int64_t deadline
 	if (c == NULL)
 		err = EINVAL;
 	else if (max > 0 && values == NULL && c->drop != NULL)
-		err = drop_up_to(c, max, &moved, deadline);
+		err = drop_up_to(c, max, &moved, UNTIL(deadline));
 	else if (max > 0)
-		err = transfer(c, CHAN_OP_RECV, values, 1, max, &moved, deadline);
+		err = transfer(c, CHAN_OP_RECV, values, 1, max, &moved, UNTIL(deadline));
 	if (got != NULL)
 		*got = moved;
 	return err;
 }
 
-int chan_send_until(chan *c, const void *value, int64_t deadline)
+static int send_until(chan *c, const void *value, struct until until)
 {
 	if (c == NULL || lacks_value(c, CHAN_OP_SEND, value))
 		return EINVAL;
-	return transfer_one(c, CHAN_OP_SEND, (void *)value, deadline);
+	return transfer_one(c, CHAN_OP_SEND, (void *)value, until);
 }
 
-int chan_recv_until(chan *c, void *value, int64_t deadline)
+static int recv_until(chan *c, void *value, struct until until)
 {
 	size_t got;
 
 	if (c == NULL)
 		return EINVAL;
 	if (value == NULL && c->drop != NULL)
-		return drop_up_to(c, 1, &got, deadline);
-	return recv_one(c, value, deadline);
+		return drop_up_to(c, 1, &got, until);
+	return recv_one(c, value, until);
+}
+
+int chan_send_until(chan *c, const void *value, int64_t deadline)
+{
+	return send_until(c, value, UNTIL(deadline));
+}
+
+int chan_recv_until(chan *c, void *value, int64_t deadline)
+{
+	return recv_until(c, value, UNTIL(deadline));
 }
 
 int chan_send(chan *c, const void *value)
 {
-	return chan_send_until(c, value, CHAN_FOREVER);
+	return send_until(c, value, UNTIL(CHAN_FOREVER));
 }
 
 int chan_recv(chan *c, void *value)
 {
-	return chan_recv_until(c, value, CHAN_FOREVER);
+	return recv_until(c, value, UNTIL(CHAN_FOREVER));
 }
 
 int chan_try_send(chan *c, const void *value)
 {
-	int err = chan_send_until(c, value, CHAN_NOWAIT);
+	int err = send_until(c, value, UNTIL(CHAN_NOWAIT));
 	return err == ETIMEDOUT ? EAGAIN : err;
 }
 
 int chan_try_recv(chan *c, void *value)
 {
-	int err = chan_recv_until(c, value, CHAN_NOWAIT);
+	int err = recv_until(c, value, UNTIL(CHAN_NOWAIT));
 	return err == ETIMEDOUT ? EAGAIN : err;
 }
 
@@ -1336,6 +1612,343 @@ size_t chan_cap(const chan *c)
 int64_t chan_now(void)
 {
 	return clock_ns(CLOCK_MONOTONIC);
+}
+
+/* ---- What is told about those who wait: caller holds watch.lock ------------------------- */
+
+#if defined __linux__ && !defined CHAN_PORTABLE
+#pragma weak dladdr             /* before glibc 2.34 it needs -ldl */
+#endif
+
+static void tell_thread(FILE *out, long thread)
+{
+	fprintf(out, "  thread %ld", thread);
+#if defined __linux__ && !defined CHAN_PORTABLE
+	char path[64], name[32] = "";
+	snprintf(path, sizeof path, "/proc/self/task/%ld/comm", thread);
+	int file = open(path, O_RDONLY | O_CLOEXEC);
+	if (file < 0)
+		return;
+	ssize_t size = read(file, name, sizeof name - 1);
+	close(file);
+	if (size > 1)
+		fprintf(out, " (%.*s)", (int)size - 1, name);
+#endif
+}
+
+static void tell_caller(FILE *out, const struct sleeper *s)
+{
+	const void *caller = s->n == 1 && s->cases->ch->use == WAITGROUP ? s->cases->ch->caller : s->caller;
+
+	if (s->file != NULL)
+		fprintf(out, ", called at %s:%d", s->file, s->line);
+	if (s->file != NULL || caller == NULL)
+		return;
+	fprintf(out, ", called at %p", caller);
+#if defined __linux__ && !defined CHAN_PORTABLE
+	Dl_info at;
+	if (dladdr == NULL || dladdr(caller, &at) == 0 || at.dli_fname == NULL)
+		return;
+	const char *slash = strrchr(at.dli_fname, '/');
+	fprintf(out, " (%s+%#tx", slash != NULL ? slash + 1 : at.dli_fname, (const char *)caller - (const char *)at.dli_fbase);
+	if (at.dli_sname != NULL)
+		fprintf(out, ", in %s", at.dli_sname);
+	fprintf(out, ")");
+#endif
+}
+
+static void tell_channel(FILE *out, chan *c)
+{
+	if (c->name != NULL)
+		fprintf(out, "%s", c->name);
+	else
+		fprintf(out, "channel %p", (void *)c);
+	fprintf(out, " (%zu of %zu%s)", count(c), c->capacity, closed(c) ? ", closed" : "");
+}
+
+static void tell_case(FILE *out, const struct waiter *w)
+{
+	fprintf(out, w->op == CHAN_OP_SEND ? "send to " : "receive from ");
+	tell_channel(out, w->ch);
+}
+
+/* The case that follows the last one told, in the order of the program's array. */
+static const struct waiter *next_case(const struct sleeper *s, const struct waiter *last)
+{
+	const struct waiter *next = NULL;
+
+	for (const struct waiter *w = s->cases; w < s->cases + s->n; w++)
+		if ((last == NULL || w->index > last->index) && (next == NULL || w->index < next->index))
+			next = w;
+	return next;
+}
+
+static void tell_wait(FILE *out, const struct sleeper *s)
+{
+	const struct waiter *w = NULL;
+	size_t told = 0;
+
+	if (is_idle(s)) {
+		fprintf(out, "idle in the pool");
+	} else if (s->n == 1 && s->cases->ch->use == WAITGROUP) {
+		fprintf(out, "wait group %p", s->cases->ch->of);
+	} else if (s->n == 1) {
+		tell_case(out, s->cases);
+	} else {
+		fprintf(out, "select of %zu", s->n);
+		while (told < FEW_CASES && (w = next_case(s, w)) != NULL) {
+			fprintf(out, told++ == 0 ? ": " : ", ");
+			tell_case(out, w);
+		}
+		if (told < s->n)
+			fprintf(out, ", and others");
+	}
+}
+
+static void tell_sleeper(FILE *out, const struct sleeper *s, int64_t now)
+{
+	tell_thread(out, s->thread);
+	fprintf(out, ": ");
+	tell_wait(out, s);
+	fprintf(out, ", for %.2f s", (double)(now - s->since) / CHAN_SECOND);
+	if (s->counted == &watch.timed)
+		fprintf(out, ", at most %.2f s more", (double)(s->deadline - now) / CHAN_SECOND);
+	if (!is_idle(s))
+		tell_caller(out, s);
+	fprintf(out, "\n");
+}
+
+/* Once for each channel. */
+static void tell_waits_of(FILE *out, chan *c)
+{
+	if (c->use != USERS || c->seen_sending + c->seen_receiving == 0)
+		return;
+	fprintf(out, "  ");
+	tell_channel(out, c);
+	fprintf(out, ": %zu to send, %zu to receive\n", c->seen_sending, c->seen_receiving);
+	c->seen_sending = c->seen_receiving = 0;
+}
+
+static void tell_all(FILE *out)
+{
+	int64_t now = chan_now();
+
+	fprintf(out, "Threads that wait:\n");
+	for (struct sleeper *s = watch.first; s != NULL; s = s->after) {
+		tell_sleeper(out, s, now);
+		for (size_t i = 0; i < s->n; i++)
+			++*(s->cases[i].op == CHAN_OP_SEND ? &s->cases[i].ch->seen_sending : &s->cases[i].ch->seen_receiving);
+	}
+	fprintf(out, "Channels in which they wait:\n");
+	for (struct sleeper *s = watch.first; s != NULL; s = s->after)
+		for (size_t i = 0; i < s->n; i++)
+			tell_waits_of(out, s->cases[i].ch);
+}
+
+static void report_deadlock(void)
+{
+	fprintf(stderr, "All threads are asleep: deadlock\n");
+	tell_all(stderr);
+	watch.off = true;
+	watch.guard = NULL;
+	if (watch.aborts)
+		abort();
+}
+
+/* First into memory, so that nobody waits for the file while he cannot be claimed. */
+void chan_dump(FILE *out)
+{
+	volatile int saved = errno;
+	char *text = NULL;
+	size_t size = 0;
+	int cancel;
+
+	if (out == NULL)
+		out = stderr;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	FILE *memory = open_memstream(&text, &size);
+	lock_watch();
+	tell_all(memory != NULL ? memory : out);
+	unlock_watch();
+	if (memory != NULL && fclose(memory) == 0)
+		fwrite(text, 1, size, out);
+	free(text);
+	fflush(out);
+	pthread_setcancelstate(cancel, &cancel);
+	errno = saved;
+}
+
+void chan_set_name(chan *c, const char *name)
+{
+	char *copied = NULL, *old;
+
+	if (c == NULL)
+		return;
+	if (name != NULL && (copied = quiet_malloc(strlen(name) + 1)) == NULL)
+		return;
+	if (name != NULL)
+		strcpy(copied, name);
+	lock_watch();
+	old = c->name;
+	c->name = copied;
+	unlock_watch();
+	quiet_free(old);
+}
+
+/* These two are for spawn.c: its channels are not the program's.  To be called before they are shared. */
+void chan_is_inbox(chan *c);
+void chan_is_inbox(chan *c)
+{
+	c->use = INBOX;
+}
+
+void chan_is_waitgroup(chan *c, const void *wg, const void *caller);
+void chan_is_waitgroup(chan *c, const void *wg, const void *caller)
+{
+	c->use = WAITGROUP;
+	c->of = wg;
+	c->caller = caller;
+}
+
+/* ---- Where the program calls, and what it leaves ----------------------------------------- */
+
+void chan_at(const char *file, int line)
+{
+	here.file = file;
+	here.line = line;
+}
+
+int chan_left(int result)
+{
+	here.file = NULL;
+	return result;
+}
+
+chan *chan_made(chan *c, const char *file, int line)
+{
+	volatile int saved = errno;
+
+	if (c == NULL)
+		return NULL;
+	c->file = file;
+	c->line = line;
+	lock_watch();
+	can_watch();
+	c->made_after = watch.made;
+	if (c->made_after != NULL)
+		c->made_after->made_before = c;
+	watch.made = c;
+	unlock_watch();
+	errno = saved;
+	return c;
+}
+
+static void forget_made(chan *c)
+{
+	if (c->file == NULL)
+		return;
+	lock_watch();
+	*(c->made_before != NULL ? &c->made_before->made_after : &watch.made) = c->made_after;
+	if (c->made_after != NULL)
+		c->made_after->made_before = c->made_before;
+	unlock_watch();
+}
+
+/* At the end of the program, if it is wished for. */
+static void tell_leaks(void)
+{
+	lock_watch();
+	if (watch.forever + watch.timed > 0) {
+		fprintf(stderr, "Left at the end:\n");
+		tell_all(stderr);
+	}
+	if (watch.made != NULL)
+		fprintf(stderr, "Channels never freed:\n");
+	for (chan *c = watch.made; c != NULL; c = c->made_after) {
+		fprintf(stderr, "  ");
+		tell_channel(stderr, c);
+		fprintf(stderr, ", made at %s:%d\n", c->file, c->line);
+	}
+	unlock_watch();
+}
+
+/* ---- At a signal ------------------------------------------------------------------------ */
+
+static void ask_for_dump(int signo)
+{
+	volatile int saved = errno;
+	ssize_t written = write(atomic_load(&dump_pipe), "", 1);
+	(void)written;                  /* full: it is asked for already */
+	(void)signo;
+	errno = saved;
+}
+
+static void *dump_when_asked(void *file)
+{
+	int from = (int)(intptr_t)file;
+	ssize_t size;
+	char asked[64];
+
+	while ((size = read(from, asked, sizeof asked)) > 0 || (size < 0 && errno == EINTR))
+		if (size > 0)
+			chan_dump(NULL);
+	return NULL;
+}
+
+static int start_detached(void *(*fn)(void *), void *arg)
+{
+	pthread_t thread;
+	sigset_t all, old;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int err = pthread_create(&thread, NULL, fn, arg);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (err == 0)
+		pthread_detach(thread);
+	return err;
+}
+
+static int start_helper(void)
+{
+	int ends[2];
+
+	if (watch.helpers > 0)
+		return 0;
+	if (!can_watch())
+		return ENOMEM;
+	if (pipe(ends) != 0)
+		return errno;
+	for (int i = 0; i < 2; i++)
+		fcntl(ends[i], F_SETFD, FD_CLOEXEC);
+	fcntl(ends[1], F_SETFL, O_NONBLOCK);
+	int err = start_detached(dump_when_asked, (void *)(intptr_t)ends[0]);
+	if (err != 0) {
+		close(ends[0]);
+		close(ends[1]);
+		return err;
+	}
+	watch.helpers = 1;
+	atomic_store(&dump_pipe, ends[1]);
+	return 0;
+}
+
+int chan_dump_on(int signo)
+{
+	struct sigaction action = { .sa_handler = ask_for_dump, .sa_flags = SA_RESTART };
+	volatile int saved = errno;
+	int err = EINVAL;
+
+	sigemptyset(&action.sa_mask);
+	if (signo != SIGKILL && signo != SIGSTOP && sigaction(signo, NULL, &(struct sigaction){ .sa_flags = 0 }) == 0) {
+		lock_watch();
+		err = start_helper();
+		unlock_watch();
+	}
+	if (err == 0 && sigaction(signo, &action, NULL) != 0)
+		err = errno;
+	errno = saved;
+	return err;
 }
 
 /* ---- Close, make, free ------------------------------------------------------------------- */
@@ -1455,5 +2068,7 @@ void chan_free(chan *c)
 	pthread_cond_destroy(&c->receivers.ready);
 	pthread_cond_destroy(&c->senders.ready);
 	pthread_mutex_destroy(&c->lock);
+	forget_made(c);
+	quiet_free(c->name);
 	quiet_free(c->memory);
 }

@@ -36,6 +36,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* In the build of the shared library all else is hidden. */
 #ifdef CHAN_EXPORT
@@ -168,6 +169,47 @@ int64_t chan_now(void);
 #define CHAN_US      ((int64_t)1000)
 #define CHAN_MS      ((int64_t)1000000)
 #define CHAN_SECOND  ((int64_t)1000000000)
+
+/* ---- Who waits where -------------------------------------------------------- */
+
+/*
+ * Names the channel in what chan_dump and the report of a deadlock say; the name is
+ * copied.  NULL takes it away.  If memory is refused, the channel keeps the name that it had.
+ */
+void chan_set_name(chan *c, const char *name);
+
+/*
+ * Writes to out (NULL: stderr) who waits where: a line for each thread that has waited in a call of
+ * this library for 20 milliseconds or more, and one for each channel in which one waits.
+ */
+void chan_dump(FILE *out);
+
+/*
+ * From now on the signal (SIGQUIT, say) has a thread of the library call chan_dump(NULL).
+ * 0, EINVAL for what is no signal that can be caught, or EAGAIN, ENOMEM, EMFILE or
+ * ENFILE if the system refuses the thread or its pipe: then nothing has changed.
+ */
+int chan_dump_on(int signo);
+
+/*
+ * Compiled with -DCHAN_DEBUG a program tells the library file and line of each call:
+ * they stand in what chan_dump says, instead of an address.  These are for the macros.
+ */
+void chan_at(const char *file, int line);
+int chan_left(int result);
+chan *chan_made(chan *c, const char *file, int line);
+
+#if defined CHAN_DEBUG && !defined CHAN_LIBRARY
+#define CHAN_HERE(call)                          (chan_at(__FILE__, __LINE__), chan_left(call))
+#define chan_new(elem_size, capacity)            chan_made(chan_new(elem_size, capacity), __FILE__, __LINE__)
+#define chan_send(c, value)                      CHAN_HERE(chan_send(c, value))
+#define chan_recv(c, value)                      CHAN_HERE(chan_recv(c, value))
+#define chan_send_until(c, value, deadline)      CHAN_HERE(chan_send_until(c, value, deadline))
+#define chan_recv_until(c, value, deadline)      CHAN_HERE(chan_recv_until(c, value, deadline))
+#define chan_send_n(c, values, n, sent, deadline)  CHAN_HERE(chan_send_n(c, values, n, sent, deadline))
+#define chan_recv_n(c, values, max, got, deadline) CHAN_HERE(chan_recv_n(c, values, max, got, deadline))
+#define chan_select(cases, n, deadline)          CHAN_HERE(chan_select(cases, n, deadline))
+#endif
 
 /* ---- Typed channels --------------------------------------------------------
  *

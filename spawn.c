@@ -15,6 +15,7 @@
  */
 #define _POSIX_C_SOURCE 200809L
 
+#define CHAN_LIBRARY            /* no macros around the calls */
 #include "spawn.h"
 
 #include <errno.h>
@@ -29,22 +30,20 @@
 #include <time.h>
 #include <unistd.h>
 
-/* macOS has no clock attribute for condition variables. */
-#if defined __APPLE__ && !defined CHAN_PORTABLE
-#define CHAN_PORTABLE
-#endif
-
 /* ---- Wait groups --------------------------------------------------------------
  *
- * Each thread that waits has its own condition variable, on its stack: a wait group
- * can be initialised statically and destroyed as soon as a wait has returned, since
- * the last that waitgroup_done does to it is to unlock.
+ * Each thread that waits receives from a channel of its own, which is closed when it is
+ * released: a wait group can be initialised statically and destroyed as soon as a wait
+ * has returned, since the last that waitgroup_done does to it is to unlock.
  */
+
+/* Of chan.c, for this file: what chan_dump is to make of its channels. */
+void chan_is_inbox(chan *c);
+void chan_is_waitgroup(chan *c, const void *wg, const void *caller);
 
 struct waitgroup_waiter {               /* belongs to wg->lock */
 	struct waitgroup_waiter *next;
-	pthread_cond_t wake;
-	bool can_sleep;                 /* the system had a condition variable; else it polls */
+	chan *wake;                     /* NULL: there was no memory for it; then it polls */
 	bool released;
 };
 
@@ -115,53 +114,10 @@ void waitgroup_done(waitgroup *wg)
 	wg->count--;
 	for (struct waitgroup_waiter *w = wg->waiters; w != NULL && wg->count == 0; w = w->next) {
 		w->released = true;
-		if (w->can_sleep)
-			pthread_cond_signal(&w->wake);
+		if (w->wake != NULL)
+			chan_close(w->wake);
 	}
 	pthread_mutex_unlock(&wg->lock);
-}
-
-void waitgroup_wait(waitgroup *wg)
-{
-	waitgroup_wait_until(wg, CHAN_FOREVER);
-}
-
-#ifdef CHAN_PORTABLE
-enum { SLEEP_CLOCK = CLOCK_REALTIME };
-#else
-enum { SLEEP_CLOCK = CLOCK_MONOTONIC };
-#endif
-
-static int make_cond(pthread_cond_t *cond)
-{
-	pthread_condattr_t attr;
-	int err = pthread_condattr_init(&attr);
-	if (err != 0)
-		return err;
-#ifndef CHAN_PORTABLE
-	err = pthread_condattr_setclock(&attr, SLEEP_CLOCK);
-#endif
-	if (err == 0)
-		err = pthread_cond_init(cond, &attr);
-	pthread_condattr_destroy(&attr);
-	return err;
-}
-
-/* Sleeps until cond is signalled, the deadline, or for no reason; for an hour at most, which every time_t can hold. */
-static void sleep_on(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline)
-{
-	int64_t rest = deadline - chan_now();
-	struct timespec t;
-
-	if (deadline == CHAN_FOREVER) {
-		pthread_cond_wait(cond, mutex);
-		return;
-	}
-	clock_gettime(SLEEP_CLOCK, &t);
-	rest = t.tv_nsec + (rest < 3600 * CHAN_SECOND ? rest : 3600 * CHAN_SECOND);
-	t.tv_sec += (time_t)(rest / CHAN_SECOND);
-	t.tv_nsec = (long)(rest % CHAN_SECOND);
-	pthread_cond_timedwait(cond, mutex, &t);
 }
 
 static bool passed(int64_t deadline)
@@ -181,42 +137,56 @@ static struct waitgroup_waiter *without(struct waitgroup_waiter *list, const str
 }
 
 /* Caller holds wg->lock, and wg->count is not 0. */
-static int wait_released(waitgroup *wg, int64_t deadline)
+static int wait_released(waitgroup *wg, int64_t deadline, const void *caller)
 {
-	struct waitgroup_waiter self = { .next = wg->waiters };
+	struct waitgroup_waiter self = { .next = wg->waiters, .wake = chan_new(0, 0) };
 
-	self.can_sleep = make_cond(&self.wake) == 0;
+	if (self.wake != NULL)
+		chan_is_waitgroup(self.wake, wg, caller);
 	wg->waiters = &self;
 	while (!self.released && !passed(deadline)) {
-		if (self.can_sleep) {
-			sleep_on(&self.wake, &wg->lock, deadline);
-		} else {
-			pthread_mutex_unlock(&wg->lock);
+		pthread_mutex_unlock(&wg->lock);
+		if (self.wake != NULL)
+			chan_recv_until(self.wake, NULL, deadline);
+		else
 			pause_shortly();
-			pthread_mutex_lock(&wg->lock);
-		}
+		pthread_mutex_lock(&wg->lock);
 	}
 	wg->waiters = without(wg->waiters, &self);
-	if (self.can_sleep)
-		pthread_cond_destroy(&self.wake);
+	chan_free(self.wake);
 	return self.released ? 0 : ETIMEDOUT;
 }
 
-int waitgroup_wait_until(waitgroup *wg, int64_t deadline)
+static int wait_until(waitgroup *wg, int64_t deadline, const void *caller)
 {
 	int cancel, err = 0;
-
 	volatile int saved = errno;
 
 	require("waitgroup_wait", wg);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	pthread_mutex_lock(&wg->lock);
 	if (wg->count > 0)
-		err = wait_released(wg, deadline);
+		err = wait_released(wg, deadline, caller);
 	pthread_mutex_unlock(&wg->lock);
 	pthread_setcancelstate(cancel, &cancel);
 	errno = saved;
 	return err;
+}
+
+#ifdef __GNUC__
+#define CALLER __builtin_return_address(0)
+#else
+#define CALLER NULL
+#endif
+
+int waitgroup_wait_until(waitgroup *wg, int64_t deadline)
+{
+	return wait_until(wg, deadline, CALLER);
+}
+
+void waitgroup_wait(waitgroup *wg)
+{
+	wait_until(wg, CHAN_FOREVER, CALLER);
 }
 
 /* ---- The pool --------------------------------------------------------------------- */
@@ -374,12 +344,14 @@ static void free_worker(struct worker *w)
 	free(w);
 }
 
-static void tell_if_drained(void)
+/* Whether this was the last task that somebody waits for; then the caller tells it, without the lock. */
+static bool is_drained(void)
 {
-	if (pool.drain_wanted && pool.busy == NULL) {
+	bool yes = pool.drain_wanted && pool.busy == NULL;
+
+	if (yes)
 		pool.drain_wanted = false;
-		waitgroup_done(&drained);
-	}
+	return yes;
 }
 
 static void join(struct worker *w)
@@ -436,8 +408,10 @@ static void end_task(struct worker *self, bool goes_on)
 		take_out(self);
 		insert(self, true);
 	}
-	tell_if_drained();
+	bool drains = is_drained();
 	unlock_pool();
+	if (drains)
+		waitgroup_done(&drained);
 	if (wg != NULL)
 		waitgroup_done(wg);
 	join(before);
@@ -590,6 +564,7 @@ static struct worker *make_worker(struct task *task)
 		free(w);
 		return NULL;
 	}
+	chan_is_inbox(w->inbox);
 	return w;
 }
 

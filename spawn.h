@@ -112,6 +112,13 @@ void spawn_get_stats(spawn_stats *s);
  */
 int spawn_shutdown(int64_t deadline);
 
+/* See CHAN_DEBUG in chan.h. */
+#if defined CHAN_DEBUG && !defined CHAN_LIBRARY
+#define waitgroup_wait(wg)                 ((void)CHAN_HERE((waitgroup_wait(wg), 0)))
+#define waitgroup_wait_until(wg, deadline) CHAN_HERE(waitgroup_wait_until(wg, deadline))
+#define spawn_shutdown(deadline)           CHAN_HERE(spawn_shutdown(deadline))
+#endif
+
 #ifdef __cplusplus
 }
 #endif

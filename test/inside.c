@@ -5,6 +5,7 @@
 #define _POSIX_C_SOURCE 200809L
 #endif
 #define CALL_FAULTY
+#define CHAN_WATCH (100 * CHAN_MS)      /* for tests that wait for a report, or for none */
 #include "faults.h"
 #include "../chan.c"
 

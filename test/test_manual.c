@@ -19,10 +19,10 @@ static void remove_it(void)
 
 /* ---- Lists ---------------------------------------------------------------------------------------- */
 
-/* Prototypes and macros with their parameters.  CHAN_CHECKED is for the other macros. */
+/* Prototypes and macros with their parameters, but for what is for the other macros. */
 #define DECLARATIONS \
-	"{ grep -hE '^[a-z][a-z0-9_ ]*[ *][a-z_]+\\(.*\\);$' chan.h spawn.h;" \
-	"  sed -nE 's/^#define ([A-Z_]+(\\([a-z, ]*\\)| )).*/\\1/p' chan.h spawn.h | grep -v CHAN_CHECKED; }"
+	"{ grep -hE '^[a-z][a-z0-9_ ]*[ *][a-z_]+\\(.*\\);$' chan.h spawn.h | grep -vE 'chan_(at|left|made)\\(';" \
+	"  sed -nE 's/^#define ([A-Z_]+(\\([a-z, ]*\\)| )).*/\\1/p' chan.h spawn.h | grep -v CHAN_CHECKED | grep -v CHAN_HERE; }"
 
 #define SYNOPSES \
 	"awk '/^\\.Sh/ { synopsis = $2 == \"SYNOPSIS\" } !synopsis { next }" \

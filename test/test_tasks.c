@@ -154,9 +154,8 @@ static void count_held(void *arg)
 START_TEST(the_argument_is_freed_when_the_function_has_returned)
 {
 	go_and_wait(count_held, "argument", 8);
-	const int meanwhile = next_report();
-
-	ck_assert_int_eq(held_by_spawn(), meanwhile - 1);
+	ck_assert_int_ge(next_report(), 3);     /* the task, its thread's record and inbox, what waits for it */
+	ck_assert_int_eq(held_by_spawn(), 2);
 }
 END_TEST
 

@@ -586,16 +586,15 @@ START_TEST(cancellation_stays_pending_in_a_destroy_that_waits)
 }
 END_TEST
 
-/* ---- A system that refuses condition variables ---------------------------------------------- */
+/* ---- A system that refuses memory ---------------------------------------------------------------- */
 
-START_TEST(a_wait_without_a_condition_variable_still_waits)
+START_TEST(a_wait_for_which_there_is_no_channel_still_waits)
 {
-	const enum fault kind = _i == 0 ? FAIL_COND : FAIL_CONDATTR;
 	waitgroup wg = WAITGROUP_INIT;
 	struct wait waits[3];
 
 	waitgroup_add(&wg, 1);
-	fail_calls_from(kind, 2);
+	fail_calls_from(FAIL_MALLOC, 2);
 	errno = SENTINEL;
 	for (int i = 0; i < 2; i++) {
 		int64_t deadline = chan_now() + 3 * CHAN_MS;
@@ -605,7 +604,7 @@ START_TEST(a_wait_without_a_condition_variable_still_waits)
 		ck_assert_int_eq(failed_calls(), i);
 	}
 	ck_assert_int_eq(errno, SENTINEL);
-	fail_calls_from(kind, 2);
+	fail_calls_from(FAIL_MALLOC, 2);
 	for (int i = 0; i < 3; i++)
 		begin_wait(&waits[i], &wg, i == 0 ? chan_now() + 3600 * CHAN_SECOND : CHAN_FOREVER);
 	await_waiters(&wg, 3);
@@ -615,7 +614,7 @@ START_TEST(a_wait_without_a_condition_variable_still_waits)
 		join(waits[i].thread);
 		ck_assert_int_eq(waits[i].result, 0);
 	}
-	fail_call(kind, 0);
+	fail_call(FAIL_MALLOC, 0);
 	waitgroup_destroy(&wg);
 }
 END_TEST
@@ -654,13 +653,16 @@ Suite *waitgroup_suite(void)
 	tc = tcase(s, "deadlines");
 	tcase_add_test(tc, a_deadline_that_has_passed_is_timed_out_at_once);
 	tcase_add_test(tc, a_wait_ends_at_its_deadline_and_not_before);
-	tcase_add_test(tc, a_wait_with_a_deadline_of_hours_uses_no_cpu);
 	tcase_add_test(tc, a_signal_handler_does_not_end_a_wait);
+
+	tc = tcase(s, "time");
+	tcase_set_tags(tc, "timing");
+	tcase_add_test(tc, a_wait_with_a_deadline_of_hours_uses_no_cpu);
 
 	tc = tcase(s, "cancellation");
 	tcase_add_loop_test(tc, cancellation_stays_pending_in_a_wait, 0, 2);
 	tcase_add_test(tc, cancellation_stays_pending_in_a_wait_that_times_out);
 	tcase_add_test(tc, cancellation_stays_pending_in_a_destroy_that_waits);
-	tcase_add_loop_test(tc, a_wait_without_a_condition_variable_still_waits, 0, 2);
+	tcase_add_test(tc, a_wait_for_which_there_is_no_channel_still_waits);
 	return s;
 }

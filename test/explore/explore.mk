@@ -11,7 +11,7 @@ EXPLORE = $(BUILD)/explore
 EXPLORE_PARTS = $(patsubst test/explore/%.c,$(EXPLORE)/%.o,$(sort $(wildcard test/explore/*.c)))
 # Not clang, whose ThreadSanitizer does not see an atomic_init.
 EXPLORE_CC = gcc -std=c11 $(WARNINGS) -pthread
-EXPLORE_TSAN = -O1 -g -w -fsanitize=thread -DCHAN_SPIN=0 '-D_Thread_local=__attribute__((section("per_thread")))'
+EXPLORE_TSAN = -O1 -g -w -fno-builtin-fprintf -fsanitize=thread -DCHAN_SPIN=0 '-D_Thread_local=__attribute__((section("per_thread")))'
 EXPLORE_RENAME = objcopy --redefine-syms=test/explore/symbols.txt --rename-section .data=library_data \
 	--rename-section .bss=library_bss --set-section-flags .bss=alloc,load,contents,data
 # One address for the thread-local variables, because a select's choice depends on it.

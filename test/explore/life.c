@@ -378,6 +378,70 @@ static void close_seen(const struct scenario *s)
 	returned();
 }
 
+/* Everybody waits, the first thread too, some of them only from a later moment on: that is told. */
+static void fall_asleep(void *arg)
+{
+	int value, *last = arg;
+	if (last != NULL)
+		chan_recv(life.b, &value);
+	chan_recv(life.a, &value);
+	check(false, "received what nobody has sent");
+}
+
+static void all_asleep(const struct scenario *s)
+{
+	int value = 1;
+	life.a = make((size_t)s->param[0]);
+	life.b = make(1);
+	check(life.a != NULL && life.b != NULL, "no channel");
+	expect_abort("All threads are asleep");
+	start_thread(fall_asleep, NULL);
+	if (s->threads == 2)
+		start_thread(fall_asleep, &value);
+	chan_send(life.b, &value);
+	chan_case both[] = { chan_on_recv(life.a, &value), chan_on_send(life.b, &value) };
+	chan_select(both, 1, CHAN_FOREVER);
+	check(false, "received what nobody has sent");
+}
+
+static void recv_and_end(void *arg)
+{
+	int value;
+	(void)arg;
+	check(chan_recv(life.b, &value) == 0, "no value");
+}
+
+static void send_and_end(void *arg)
+{
+	int value = 1;
+	(void)arg;
+	check(chan_send(life.b, &value) == 0, "not sent");
+}
+
+/* One that may have been the guard ends, after the last one that is left has gone to sleep. */
+static void guard_ends(const struct scenario *s)
+{
+	int value;
+	life.a = make(0);
+	life.b = make((size_t)s->param[0]);
+	check(life.a != NULL && life.b != NULL, "no channel");
+	expect_abort("All threads are asleep");
+	start_thread(recv_and_end, NULL);
+	start_thread(send_and_end, NULL);
+	chan_recv(life.a, &value);
+	check(false, "received what nobody has sent");
+}
+
+const struct scenario of_sleep[] = {
+	{ "guard-ends-0", guard_ends, 2, { 0 } },
+	{ "guard-ends-1", guard_ends, 2, { 1 } },
+	{ "all-asleep-0", all_asleep, 1, { 0 } },
+	{ "all-asleep-1", all_asleep, 1, { 1 } },
+	{ "all-asleep-late-0", all_asleep, 2, { 0 } },
+	{ "all-asleep-late-1", all_asleep, 2, { 1 } },
+};
+const int of_sleep_count = sizeof of_sleep / sizeof *of_sleep;
+
 const struct scenario of_life[] = {
 	{ "references-0", references, 3, { 0 } },
 	{ "references-1", references, 3, { 1 } },

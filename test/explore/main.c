@@ -90,7 +90,7 @@ static void compare_baseline(const char *file)
 	while (fgets(line, sizeof line, f)) {
 		if (sscanf(line, "%79s %u %" SCNu64 " %" SCNu64, name, &was.scenarios, &was.executions, &was.traces) != 4)
 			continue;
-		bool found = only || naps != (strncmp(name, "lost-signals/", 13) == 0);
+		bool found = only || naps != (strncmp(name, "naps-", 5) == 0);
 		for (int i = 0; i < count_count; i++) {
 			const struct count *c = &counts[i];
 			if (strcmp(c->name, name) != 0)
@@ -372,11 +372,17 @@ static void run_sets(void)
 
 	if (naps) {
 		/* Two must wait for a third to signal: no pair has a place for it. */
-		combinations("lost-signals", 3, all ? 2000 : 10, inject);
+		combinations("naps-lost-signals", 3, all ? 600 : 10, inject);
+		listed("naps-asleep", of_sleep, of_sleep_count, all ? 20000 : 1000, search_all);
+		listed("naps-asleep-random", of_sleep, of_sleep_count, all ? 20000 : 300, wander_all);
+		combinations("naps-pairs", 2, all ? 1000 : 50, exhaust);
+		listed("naps-pool-random", of_the_pool, of_the_pool_count, all ? 1000 : 50, wander_all);
+		if (all)
+			combinations("naps-random", 3, 100, wander_at_random);
 		return;
 	}
 	combinations("pairs", 2, all ? 200000 : 2000, exhaust);
-	combinations("triples", 3, all ? 100000 : 30, exhaust);
+	combinations("triples", 3, all ? 50000 : 30, exhaust);
 	combinations("pruning", 2, 0, prune_and_compare);
 	compare_the_hard("pruning-hard", 0);
 	/* Some minutes each, so only when asked for. */
@@ -388,11 +394,11 @@ static void run_sets(void)
 	fours("fours", all ? 0 : 1000, search_bounded);
 	/* Beyond two preemptions, as far as it goes: more than half of them to the end. */
 	fours("fours-deep", all ? 20000 : 200, search_all);
-	listed("pool", of_the_pool, of_the_pool_count, all ? 60000 : 1000, search_all);
+	listed("pool", of_the_pool, of_the_pool_count, all ? 30000 : 1000, search_all);
 	/* Where that is cut short it has not been everywhere. */
 	listed("pool-random", of_the_pool, of_the_pool_count, all ? 4000 : 300, wander_all);
 	combinations("faults-pairs", 2, all ? 100000 : 100, inject);
-	listed("faults-pool", of_the_pool, of_the_pool_count, all ? 250 : 20, inject_all);
+	listed("faults-pool", of_the_pool, of_the_pool_count, all ? 150 : 20, inject_all);
 	if (all) {
 		combinations("faults-triples", 3, 120, inject);
 		fours("faults-fours", 1000, inject_bounded);
@@ -418,6 +424,8 @@ static bool find_scenario(const char *name)
 	wanted_name = name;
 	for (int i = 0; i < of_life_count; i++)
 		keep_if_wanted(&of_life[i], NULL, 0);
+	for (int i = 0; i < of_sleep_count; i++)
+		keep_if_wanted(&of_sleep[i], NULL, 0);
 	for (int i = 0; i < four_count(); i++) {
 		struct scenario s;
 		if (make_four(&s, i))

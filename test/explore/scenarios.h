@@ -17,7 +17,7 @@ int four_count(void);
 bool make_four(struct scenario *s, int i);
 
 /* Other cases of a channel's life (life.c); wait groups and the pool (pool.c). */
-extern const struct scenario of_life[], of_the_pool[];
-extern const int of_life_count, of_the_pool_count;
+extern const struct scenario of_life[], of_sleep[], of_the_pool[];
+extern const int of_life_count, of_sleep_count, of_the_pool_count;
 
 #endif

@@ -8,8 +8,13 @@ mkdir -p "$work" || exit 2
 parts=$(ls "$here"/*.c | sed "s|.*/\(.*\)\.c|$BUILD/\1.o|")
 caught=0 missed=0
 
+# Variants whose names begin with watch- are explored in the build in which threads are watched.
 try() {
-	name=$1 file=$2 verdicts=$3 script=$4
+	name=$1 file=$2 verdicts=$3 script=$4 nap=-DCHAN_NAP=CHAN_FOREVER
+	set -- --short '--only triples' '--only faults-pairs' '--only fours'
+	case $name in
+	watch-*) nap='' && set -- '--naps --short' ;;
+	esac
 	cp chan.h spawn.h "$work"
 	sed -E -z "$script" "$file" >"$work/$file" || exit 2
 	if cmp -s "$file" "$work/$file"; then
@@ -17,7 +22,7 @@ try() {
 		return 1
 	fi
 	object=$work/lib-${file%.c}.o
-	if ! eval "$CC -std=c11 -pthread $TSAN -DCHAN_NAP=CHAN_FOREVER -c -o $object.raw $work/$file" 2>"$work/log" ||
+	if ! eval "$CC -std=c11 -pthread $TSAN $nap -c -o $object.raw $work/$file" 2>"$work/log" ||
 			! $RENAME "$object.raw" "$object"; then
 		echo "BROKEN  $name: does not compile"
 		return 1
@@ -26,7 +31,7 @@ try() {
 	[ "$file" = chan.c ] && other=$BUILD/lib-spawn.o
 	$LINK -o "$work/explore" $parts "$object" "$other" || exit 2
 	found=passed
-	for how in --short '--only triples' '--only faults-pairs' '--only fours'; do
+	for how in "$@"; do
 		if ! timeout 300 "$work/explore" $how >"$work/log" 2>&1; then
 			found=$(sed -n 's/^FAILED [^ ]*: \([a-z ]*\): .*/\1/p' "$work/log" | head -n 1 | tr ' ' -)
 			break

@@ -1,0 +1,597 @@
+/* Who waits where: what chan_dump says, at a signal too, and the report of a deadlock. */
+#ifdef __linux__
+#define _GNU_SOURCE             /* pipe sizes */
+#else
+#define _POSIX_C_SOURCE 200809L
+#endif
+
+#include "command.h"
+#include "faults.h"
+#include "threads.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+Suite *dump_suite(void);
+
+enum { SENTINEL = 4711, TEXT = 8000 };
+
+/* What chan_dump says now. */
+static const char *dumped(char text[TEXT])
+{
+	FILE *out = fmemopen(text, TEXT, "w");
+
+	ck_assert_ptr_nonnull(out);
+	chan_dump(out);
+	fclose(out);
+	return text;
+}
+
+/* Waits until what chan_dump says contains this. */
+static void await_dumped(const char *part)
+{
+	char text[TEXT] = "";
+	int64_t since = 0;
+
+	while (strstr(dumped(text), part) == NULL)
+		look_again(&since);
+}
+
+static const char nobody[] = "Threads that wait:\nChannels in which they wait:\n";
+
+static chan *named(const char *name, size_t capacity)
+{
+	chan *c = chan_new(sizeof(int), capacity);
+
+	chan_set_name(c, name);
+	return c;
+}
+
+/* ---- What chan_dump says ------------------------------------------------------------------------------------ */
+
+static void wait_in_group(struct call *k)
+{
+	waitgroup_wait(k->to_fill);
+}
+
+static void *call_it(void *call)
+{
+	struct call *k = call;
+	k->make(k);
+	return NULL;
+}
+
+START_TEST(each_way_to_wait_is_told_with_its_channels)
+{
+	chan *full = named("full", 2), *empty = named("empty", 3), *meeting = named("meeting", 0);
+	waitgroup wg = WAITGROUP_INIT;
+	struct call k[5];
+	char text[TEXT], group[64], address[64];
+	int v = 1, out[3];
+	chan_case both[] = { chan_on_recv(NULL, &out[0]), chan_on_recv(meeting, &out[0]), chan_on_send(full, &v) };
+
+	ck_assert_int_eq(chan_send_n(full, (int[]){ 1, 2 }, 2, NULL, CHAN_NOWAIT), 0);
+	begin_send(&k[0], (enum way)_i, full, &v);
+	begin_recv(&k[1], (enum way)_i, empty, &out[1]);
+	begin_recv(&k[2], (enum way)_i, meeting, &out[2]);
+	begin_select(&k[3], both, 3, chan_now() + 3600 * CHAN_SECOND);
+	waitgroup_add(&wg, 1);
+	k[4] = (struct call){ .make = wait_in_group, .to_fill = &wg };
+	k[4].thread = start(call_it, &k[4]);
+
+	await_dumped(": send to full (2 of 2), for 0.");
+	await_dumped(": receive from empty (0 of 3), for 0.");
+	await_dumped(": receive from meeting (0 of 0), for 0.");
+	await_dumped(": select of 2: receive from meeting (0 of 0), send to full (2 of 2), for 0.");
+	snprintf(group, sizeof group, ": wait group %p, for 0.", (void *)&wg);
+	await_dumped(group);
+	dumped(text);
+	ck_assert_ptr_nonnull(strstr(text, "s, at most 3599."));
+	ck_assert_ptr_nonnull(strstr(text, "\n  full (2 of 2): 2 to send, 0 to receive\n"));
+	ck_assert_ptr_nonnull(strstr(text, "\n  empty (0 of 3): 0 to send, 1 to receive\n"));
+	ck_assert_ptr_nonnull(strstr(text, "\n  meeting (0 of 0): 0 to send, 2 to receive\n"));
+
+	chan_set_name(full, NULL);
+	snprintf(address, sizeof address, "\n  channel %p (2 of 2): 2 to send", (void *)full);
+	ck_assert_ptr_nonnull(strstr(dumped(text), address));
+
+	chan_close(full);
+	chan_close(empty);
+	chan_close(meeting);
+	waitgroup_done(&wg);
+	for (int i = 0; i < 4; i++)
+		finish(&k[i]);
+	join(k[4].thread);
+	ck_assert_str_eq(dumped(text), nobody);
+	chan_free(full);
+	chan_free(empty);
+	chan_free(meeting);
+}
+END_TEST
+
+START_TEST(a_select_of_many_cases_is_told_in_part_and_one_of_none_too)
+{
+	enum { MANY = 40 };
+	chan *c[MANY];
+	chan_case cases[MANY];
+	struct call k[2];
+	char name[16], expected[TEXT] = ": select of 40: ";
+	int out;
+
+	for (int i = 0; i < MANY; i++) {
+		snprintf(name, sizeof name, "c%d", i);
+		c[i] = named(name, 1);
+		cases[i] = chan_on_recv(c[i], &out);
+		if (i < 16)
+			snprintf(expected + strlen(expected), 64, "%sreceive from c%d (0 of 1)", i == 0 ? "" : ", ", i);
+	}
+	strcat(expected, ", and others, for ");
+	begin_select(&k[0], cases, MANY, CHAN_FOREVER);
+	begin_select(&k[1], NULL, 0, chan_now() + 500 * CHAN_MS);
+	await_dumped(expected);
+	await_dumped(": select of 0, for ");
+	chan_close(c[0]);
+	finish(&k[0]);
+	finish(&k[1]);
+	for (int i = 0; i < MANY; i++)
+		chan_free(c[i]);
+}
+END_TEST
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+START_TEST(an_idle_thread_of_the_pool_is_told_as_such)
+{
+	char text[TEXT];
+
+	ck_assert_int_eq(spawn(nothing, NULL, 0), 0);
+	await_dumped(": idle in the pool, for 0.");
+	ck_assert_ptr_null(strstr(dumped(text), "receive"));
+	ck_assert_int_eq(spawn_shutdown(CHAN_FOREVER), 0);
+	ck_assert_str_eq(dumped(text), nobody);
+}
+END_TEST
+
+START_TEST(a_name_is_copied_and_stays_where_there_is_no_memory_for_another)
+{
+	char name[] = "first", text[TEXT];
+	chan *c = named(name, 1);
+	struct call k;
+	int out;
+
+	memset(name, 'x', sizeof name - 1);
+	begin_recv(&k, PLAIN, c, &out);
+	await_dumped("receive from first (0 of 1)");
+	fail_calls_from(FAIL_MALLOC, 1);
+	errno = SENTINEL;
+	chan_set_name(c, "second");
+	ck_assert_int_eq(errno, SENTINEL);
+	fail_call(FAIL_MALLOC, 0);
+	ck_assert_ptr_nonnull(strstr(dumped(text), "receive from first (0 of 1)"));
+	chan_set_name(c, "second");
+	ck_assert_ptr_nonnull(strstr(dumped(text), "receive from second (0 of 1)"));
+	chan_set_name(NULL, "none");
+	chan_close(c);
+	finish(&k);
+	chan_free(c);
+}
+END_TEST
+
+static void *dump_to(void *file)
+{
+	chan_dump(file);
+	return NULL;
+}
+
+/* The reader of the dump is slow; that is nothing to those whom it is about. */
+START_TEST(who_is_dumped_can_be_woken_though_nobody_reads_the_dump)
+{
+	chan *c = named("c", 0);
+	struct call k;
+	int out, ends[2];
+	char bytes[4096] = { 0 };
+
+	ck_assert_int_eq(pipe(ends), 0);
+	fcntl(ends[1], F_SETFL, O_NONBLOCK);
+	while (write(ends[1], bytes, sizeof bytes) > 0)
+		;
+	fcntl(ends[1], F_SETFL, 0);
+	FILE *full = fdopen(ends[1], "w");
+	begin_recv(&k, PLAIN, c, &out);
+	await_dumped("receive from c");
+	pthread_t dumper = start(dump_to, full);
+	ck_assert_int_eq(chan_send(c, &(int){ 5 }), 0);
+	ck_assert_int_eq(finish(&k), 0);
+	ck_assert_int_eq(out, 5);
+	while (read(ends[0], bytes, sizeof bytes) == sizeof bytes)
+		;
+	join(dumper);
+	fclose(full);
+	close(ends[0]);
+	chan_free(c);
+}
+END_TEST
+
+static void dump_in_a_child(int arg)
+{
+	(void)arg;
+	chan_dump(NULL);
+	chan *c = chan_new(0, 0);
+	chan_recv_until(c, NULL, chan_now() + 50 * CHAN_MS);
+	chan_dump(NULL);
+	chan_free(c);
+	_exit(0);
+}
+
+START_TEST(the_child_of_a_fork_has_nobody_who_waits)
+{
+	chan *c = named("c", 0);
+	struct call k;
+	char text[1000], twice[200];
+	int out;
+
+	begin_recv(&k, PLAIN, c, &out);
+	await_dumped("receive from c");
+	ck_assert_int_eq(run_in_child(dump_in_a_child, 0, text, sizeof text), 0);
+	snprintf(twice, sizeof twice, "%s%s", nobody, nobody);
+	ck_assert_str_eq(text, twice);
+	await_dumped("receive from c");
+	chan_close(c);
+	finish(&k);
+	chan_free(c);
+}
+END_TEST
+
+/* Who is woken leaves the list with it: each of many short waits, while others dump. */
+START_TEST(dumps_beside_traffic_disturb_nothing)
+{
+	chan *there = named("there", 0), *back = named("back", 1);
+	struct call k;
+	char text[TEXT];
+
+	for (int i = 0; i < 20; i++) {
+		int v = i, out = -1;
+		begin_recv(&k, (enum way)(i % WAITING_WAYS), i % 2 ? there : back, &out);
+		if (i % 3)
+			await_dumped("receive from");
+		ck_assert_int_eq(chan_send(i % 2 ? there : back, &v), 0);
+		ck_assert_int_eq(finish(&k), 0);
+		ck_assert_int_eq(out, i);
+		ck_assert_str_eq(dumped(text), nobody);
+	}
+	chan_free(there);
+	chan_free(back);
+}
+END_TEST
+
+/* ---- At a signal -------------------------------------------------------------------------------------------- */
+
+static const int no_signals[] = { 0, -1, SIGKILL, SIGSTOP, 12345 };
+
+START_TEST(what_is_no_signal_is_refused)
+{
+	errno = SENTINEL;
+	ck_assert_int_eq(chan_dump_on(no_signals[_i]), EINVAL);
+	ck_assert_int_eq(errno, SENTINEL);
+}
+END_TEST
+
+/* The second signal comes when the first was answered; a new process asks anew. */
+static void ask_by_signal(int arg)
+{
+	(void)arg;
+	errno = SENTINEL;
+	if (chan_dump_on(SIGQUIT) != 0 || chan_dump_on(SIGQUIT) != 0 || errno != SENTINEL)
+		_exit(1);
+	raise(SIGQUIT);
+	pause_for(100 * CHAN_MS);
+	pid_t child = fork();
+	if (child == 0) {
+		raise(SIGQUIT);
+		pause_for(50 * CHAN_MS);
+		fprintf(stderr, "child\n");
+		if (chan_dump_on(SIGQUIT) != 0)
+			_exit(1);
+		raise(SIGQUIT);
+		pause_for(100 * CHAN_MS);
+		_exit(0);
+	}
+	int status;
+	if (waitpid(child, &status, 0) != child || status != 0)
+		_exit(1);
+	_exit(0);
+}
+
+START_TEST(a_signal_makes_a_thread_of_the_library_dump)
+{
+	char text[1000], expected[300];
+
+	ck_assert_int_eq(run_in_child(ask_by_signal, 0, text, sizeof text), 0);
+	snprintf(expected, sizeof expected, "%schild\n%s", nobody, nobody);
+	ck_assert_str_eq(text, expected);
+}
+END_TEST
+
+/* ---- Deadlocks ---------------------------------------------------------------------------------------------- */
+
+static chan *never;
+
+static void wait_for_ever(void *arg)
+{
+	(void)arg;
+	chan_recv(never, NULL);
+}
+
+static void *wait_in_thread(void *arg)
+{
+	wait_for_ever(arg);
+	return NULL;
+}
+
+static void *end_soon(void *arg)
+{
+	pause_for(300 * CHAN_MS);
+	return arg;
+}
+
+static void sit_in_pool(void)
+{
+	if (spawn(nothing, NULL, 0) != 0 || spawn(wait_for_ever, NULL, 0) != 0)
+		_exit(1);
+}
+
+static void alone_in_recv(void)
+{
+	chan_recv(never, NULL);
+}
+
+static void alone_in_empty_select(void)
+{
+	chan_select(NULL, 0, CHAN_FOREVER);
+}
+
+static void in_group_beside_task(void)
+{
+	waitgroup wg = WAITGROUP_INIT;
+	sit_in_pool();
+	waitgroup_go(&wg, wait_for_ever, NULL, 0);
+	waitgroup_wait(&wg);
+}
+
+static void in_shutdown(void)
+{
+	sit_in_pool();
+	spawn_shutdown(CHAN_FOREVER);
+}
+
+static void last_after_another_has_ended(void)
+{
+	start(end_soon, NULL);
+	chan_recv(never, NULL);
+}
+
+static void without_main(void)
+{
+	start(wait_in_thread, NULL);
+	start(wait_in_thread, NULL);
+	pthread_exit(NULL);
+}
+
+static void with_a_dumper(void)
+{
+	chan_dump_on(SIGQUIT);
+	chan_recv(never, NULL);
+}
+
+static const struct {
+	void (*fall_asleep)(void);
+	const char *waits;
+} deadlocks[] = {
+	{ alone_in_recv, ": receive from never (0 of 0), for " },
+	{ alone_in_empty_select, ": select of 0, for " },
+	{ in_group_beside_task, ": wait group 0x" },
+	{ in_shutdown, ": wait group 0x" },
+	{ last_after_another_has_ended, ": receive from never (0 of 0), for " },
+	{ without_main, ": receive from never (0 of 0), for " },
+	{ with_a_dumper, ": receive from never (0 of 0), for " },
+};
+
+static void asleep(int arg)
+{
+	never = named("never", 0);
+	deadlocks[arg].fall_asleep();
+	_exit(2);
+}
+
+START_TEST(when_all_threads_are_asleep_it_is_told_and_the_program_aborted_if_it_wishes)
+{
+	static const char heading[] = "All threads are asleep: deadlock\nThreads that wait:\n  thread ";
+	char text[TEXT];
+	int64_t before = chan_now();
+
+	setenv("CHAN_DEADLOCK", "abort", 1);
+	int status = run_in_child(asleep, _i, text, sizeof text);
+	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	ck_assert_int_eq(strncmp(text, heading, sizeof heading - 1), 0);
+	ck_assert_ptr_nonnull(strstr(text, deadlocks[_i].waits));
+	ck_assert_int_lt(chan_now() - before, 5 * CHAN_SECOND);
+}
+END_TEST
+
+/* For so many microseconds. */
+static void watched_for(int arg)
+{
+	never = named("never", 0);
+	signal(SIGALRM, SIG_DFL);
+	setitimer(ITIMER_REAL, &(struct itimerval){ .it_value = { .tv_usec = arg } }, NULL);
+	chan_recv(never, NULL);
+}
+
+static const struct {
+	const char *wish;
+	int reports;
+} wishes[] = { { "report", 1 }, { "off", 0 }, { "", 1 }, { NULL, 1 } };
+
+START_TEST(a_deadlock_is_told_once_and_the_process_goes_on_waiting)
+{
+	char text[TEXT];
+	int reports = 0;
+
+	if (wishes[_i].wish != NULL)
+		setenv("CHAN_DEADLOCK", wishes[_i].wish, 1);
+	else
+		unsetenv("CHAN_DEADLOCK");
+	int status = run_in_child(watched_for, 500000, text, sizeof text);
+	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
+	for (const char *at = text; (at = strstr(at, "All threads are asleep")) != NULL; at++)
+		reports++;
+	ck_assert_int_eq(reports, wishes[_i].reports);
+}
+END_TEST
+
+/* ---- And none where there is none ------------------------------------------------------------------------------ */
+
+static void sleeps(void)
+{
+	pause_for(500 * CHAN_MS);
+}
+
+static void polls(void)
+{
+	poll(NULL, 0, 500);
+}
+
+static void runs(void)
+{
+	for (int64_t until = chan_now() + 500 * CHAN_MS; chan_now() < until; )
+		;
+}
+
+static void waits_with_deadline(void)
+{
+	chan_recv_until(never, NULL, chan_now() + 500 * CHAN_MS);
+}
+
+static void waits_with_deadline_in_group(void)
+{
+	waitgroup wg = WAITGROUP_INIT;
+	waitgroup_add(&wg, 1);
+	waitgroup_wait_until(&wg, chan_now() + 500 * CHAN_MS);
+}
+
+static void joins(void)
+{
+	pthread_join(start(end_soon, NULL), NULL);
+}
+
+static void (*const not_asleep[])(void) = {
+	sleeps, polls, runs, waits_with_deadline, waits_with_deadline_in_group, joins
+};
+
+static void beside_sleepers(int arg)
+{
+	never = named("never", 0);
+	sit_in_pool();
+	start(wait_in_thread, NULL);
+	not_asleep[arg]();
+	fprintf(stderr, "awake");
+	_exit(0);
+}
+
+START_TEST(nothing_is_told_while_one_thread_is_not_asleep_for_ever)
+{
+	char text[TEXT];
+
+	setenv("CHAN_DEADLOCK", "abort", 1);
+	ck_assert_int_eq(run_in_child(beside_sleepers, _i, text, sizeof text), 0);
+	ck_assert_str_eq(text, "awake");
+}
+END_TEST
+
+/* ---- Programs that tell where they call ------------------------------------------------------------------------- */
+
+static const char teller[] =
+	"#include \"spawn.h\"\n"
+	"#include <unistd.h>\n"
+	"static chan *a;\n"
+	"static void work(void *arg) { (void)arg;\n"
+	"	chan_recv(a, NULL); }\n"
+	"int main(void) {\n"
+	"	a = chan_new(4, 1);\n"
+	"	chan *b = chan_new(4, 2), *c = chan_new(1, 3);\n"
+	"	waitgroup wg = WAITGROUP_INIT;\n"
+	"	chan_send(c, \"x\");\n"
+	"	chan_free(b);\n"
+	"	if (waitgroup_go(&wg, work, NULL, 0) != 0) return 1;\n"
+	"	waitgroup_wait_until(&wg, chan_now() + 100 * CHAN_MS);\n"
+	"	return 0;\n"
+	"}\n";
+
+static const char left[] =
+	"Left at the end:\n"
+	"Threads that wait:\n"
+	"  thread N (teller): receive from channel P (0 of 1), for T s, called at teller.c:5\n"
+	"Channels in which they wait:\n"
+	"  channel P (0 of 1): 0 to send, 1 to receive\n"
+	"Channels never freed:\n"
+	"  channel P (1 of 3), made at teller.c:8\n"
+	"  channel P (0 of 1), made at teller.c:7\n";
+
+START_TEST(a_program_made_for_it_tells_lines_and_what_it_leaves_at_the_end)
+{
+	char scratch[64], text[TEXT];
+
+	make_scratch(scratch);
+	write_file(scratch, "teller.c", teller);
+	must("here=$PWD && cd '%s' && ${CC:-cc} -std=c11 -pedantic -Wall -Wextra -Wshadow -Wconversion -Werror -DCHAN_DEBUG -pthread"
+	     " -I$here teller.c $here/chan.c $here/spawn.c -o teller", scratch);
+	command(text, sizeof text, "CHAN_LEAKS=report '%s/teller' 2>&1 |"
+	        "sed -E 's/thread [0-9]+/thread N/; s/0x[0-9a-f]+/P/g; s/for [0-9.]+ s/for T s/'", scratch);
+	ck_assert_str_eq(text, left);
+	command(text, sizeof text, "'%s/teller' 2>&1", scratch);
+	ck_assert_str_eq(text, "");
+	remove_scratch(scratch);
+}
+END_TEST
+
+Suite *dump_suite(void)
+{
+	Suite *s = suite_create("dump");
+	TCase *tc = tcase_create("dump");
+
+	tcase_set_timeout(tc, 20);
+	tcase_add_loop_test(tc, each_way_to_wait_is_told_with_its_channels, 0, WAITING_WAYS);
+	tcase_add_test(tc, a_select_of_many_cases_is_told_in_part_and_one_of_none_too);
+	tcase_add_test(tc, an_idle_thread_of_the_pool_is_told_as_such);
+	tcase_add_test(tc, a_name_is_copied_and_stays_where_there_is_no_memory_for_another);
+	tcase_add_test(tc, who_is_dumped_can_be_woken_though_nobody_reads_the_dump);
+	tcase_add_test(tc, dumps_beside_traffic_disturb_nothing);
+	tcase_add_loop_test(tc, what_is_no_signal_is_refused, 0, sizeof no_signals / sizeof *no_signals);
+	suite_add_tcase(s, tc);
+
+	tc = tcase_create("processes");
+	tcase_set_tags(tc, "process");
+	tcase_set_timeout(tc, 30);
+	tcase_add_test(tc, the_child_of_a_fork_has_nobody_who_waits);
+	tcase_add_test(tc, a_signal_makes_a_thread_of_the_library_dump);
+#if defined __linux__ && !defined CHAN_PORTABLE
+	tcase_add_loop_test(tc, when_all_threads_are_asleep_it_is_told_and_the_program_aborted_if_it_wishes,
+		0, sizeof deadlocks / sizeof *deadlocks);
+	tcase_add_loop_test(tc, a_deadlock_is_told_once_and_the_process_goes_on_waiting, 0, sizeof wishes / sizeof *wishes);
+#endif
+	tcase_add_loop_test(tc, nothing_is_told_while_one_thread_is_not_asleep_for_ever,
+		0, sizeof not_asleep / sizeof *not_asleep);
+	tcase_add_test(tc, a_program_made_for_it_tells_lines_and_what_it_leaves_at_the_end);
+	suite_add_tcase(s, tc);
+	return s;
+}

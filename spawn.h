@@ -73,7 +73,7 @@ int waitgroup_go(waitgroup *wg, void (*fn)(void *arg), const void *arg, size_t s
 void waitgroup_add(waitgroup *wg, size_t n);
 void waitgroup_done(waitgroup *wg);
 
-/* Waits until nothing is left to wait for; until the deadline: 0 or ETIMEDOUT. */
+/* Waits until nothing is left to wait for; until the deadline: 0 or ETIMEDOUT.  Without memory (for a channel) it polls. */
 void waitgroup_wait(waitgroup *wg);
 int waitgroup_wait_until(waitgroup *wg, int64_t deadline);
 

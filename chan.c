@@ -383,6 +383,7 @@ static struct {
 	size_t forever, idle, timed;    /* how many wait without a deadline, for a task, and with one */
 	size_t helpers;                 /* 1 if there is a thread for chan_dump_on, which waits in another way */
 	struct sleeper *guard;          /* NULL: none is needed, or none waits without a deadline */
+	int asked;                      /* what that thread reads from */
 	bool expects_fork;
 	bool off, aborts;               /* what the environment says about a deadlock */
 	chan *made;                     /* channels of programs that tell where, the latest first */
@@ -393,7 +394,10 @@ static atomic_int dump_pipe = -1;       /* what a signal handler writes to */
 /* The child of a fork has none of the threads that wait. */
 static void watch_nobody(void)
 {
-	atomic_store(&dump_pipe, -1);
+	if (watch.helpers > 0) {
+		close(watch.asked);
+		close(atomic_exchange(&dump_pipe, -1));
+	}
 	for (struct sleeper *s = watch.first; s != NULL; s = s->after)
 		atomic_fetch_and_explicit(&s->state, ~WATCHED, memory_order_relaxed);
 	watch.first = watch.last = watch.guard = NULL;
@@ -1929,6 +1933,7 @@ static int start_helper(void)
 		return err;
 	}
 	watch.helpers = 1;
+	watch.asked = ends[0];
 	atomic_store(&dump_pipe, ends[1]);
 	return 0;
 }

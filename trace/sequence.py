@@ -26,11 +26,13 @@ PAGE = {"light": ("#ffffff", "#1f2328", "#59636e", "#d5dae0"), "dark": ("#0d1117
 
 FONT = 11                       # pixels, and so is all below
 LINE = 12                       # from one line of a label to the next
-GAP = 32                        # between the boxes of neighbouring lanes, where the arrows' labels stand
+GAP = 36                        # between the boxes of neighbouring lanes, where the arrows' labels stand
 STRIP = 34                      # height of a channel's fill level
 MARGIN = 16
 FADE = 40                       # where what goes on after the last moment fades out
 NARROWEST = 720
+
+CROSS = '<circle r="7" class="alarm"/><path d="M-3 -3L3 3M3 -3L-3 3" stroke="#fff" stroke-width="2"/>'
 
 
 class Problem(Exception):
@@ -102,7 +104,6 @@ class Arrow:
 @dataclass
 class Trace:
     program: str = ""
-    dropped: int = 0
     names: dict = field(default_factory=dict)           # of lanes
     order: dict = field(default_factory=dict)
     tasks: list = field(default_factory=list)
@@ -114,8 +115,10 @@ class Trace:
     capacities: dict = field(default_factory=dict)
 
     def lanes(self):
-        used = {s.lane for s in self.tasks + self.operations} | {lane for a in self.arrows for lane in (a.source, a.target)}
-        return sorted(used, key=lambda lane: (self.order.get(lane, lane), lane))
+        """All, but of very many only those in which something happens."""
+        busy = {s.lane for s in self.operations + self.waits} | {lane for a in self.arrows for lane in (a.source, a.target)}
+        there = busy | {task.lane for task in self.tasks}
+        return sorted(there if len(there) <= 40 else busy, key=lambda lane: (self.order.get(lane, lane), lane))
 
     def name(self, lane):
         return short(self.names.get(lane, f"thread {lane}"))
@@ -158,10 +161,11 @@ def words(event, key):
 
 
 def values(args):
-    """What was sent: the value, or the channel's name where no printer gave one; and how many of them."""
-    what, n = words(args, "value") or words(args, "channel"), args.get("elements", 1)
-    more = f" … {n} in all" if isinstance(n, int) and n > 1 else ""
-    return short(what, 16 if "value" in args else 24) + more
+    """What was sent: the first value, or the channel's name where no printer gave one; and how many there were."""
+    n = number(args, "elements") if "elements" in args else 1
+    if "value" in args:
+        return short(words(args, "value"), 16) + (f" and {n - 1} more" if n > 1 else "")
+    return short(words(args, "channel")) + (f" ×{n}" if n > 1 else "")
 
 
 def label(event, args):
@@ -174,6 +178,8 @@ def label(event, args):
         text = f"select: {verb} {short(words(args, 'channel'))}" + (" " + values(args) if "value" in args else "")
     elif kind in ("send", "receive"):
         text = f"{verb} {values(args)}"
+        if args.get("unended") and "value" in args:
+            text += f" to {short(words(args, 'channel'))}"
     else:
         text = short(name, 32)
     return [text + (f": {words(args, 'result')}" if "result" in args else "")]
@@ -220,7 +226,7 @@ def sort_out(events):
                 trace.verdicts.append((nanoseconds(event, "ts"), number(event, "tid"), words(event, "name")))
             elif phase == "s" and kind in ("message", "start"):
                 begun[kind, words(event, "id")] = (number(event, "tid"), nanoseconds(event, "ts"), words(args, "channel"), values(args))
-            elif phase == "f" and (kind, words(event, "id")) in begun:
+            elif phase == "f" and kind in ("message", "start") and (kind, words(event, "id")) in begun:
                 source, start, channel, what = begun.pop((kind, words(event, "id")))
                 trace.arrows.append(Arrow(kind, source, number(event, "tid"), start, nanoseconds(event, "ts"), channel, what))
         except Problem as problem:
@@ -343,7 +349,7 @@ def style():
 class Chart:
     def __init__(self, trace, title, notes):
         self.trace, self.title, self.notes, self.parts, self.taken = trace, title, notes, [], set()
-        self.lanes = lanes_to_draw(trace)
+        self.lanes = trace.lanes()
         self.channels = list(dict.fromkeys(
             [a.channel for a in trace.arrows if a.channel] + [o.channel for o in trace.operations if o.channel] + list(trace.levels)))
         self.strips = [c for c in self.channels if trace.capacities.get(c) or c in trace.levels]
@@ -354,7 +360,9 @@ class Chart:
 
     def lay_out(self):
         trace = self.trace
-        rows = stack(trace.operations)
+        rows, self.of_lane = stack(trace.operations), {}
+        for o in trace.operations:
+            self.of_lane.setdefault(o.lane, []).append(o)
         moments = [t for s in trace.tasks + trace.operations + trace.waits + trace.arrows for t in (s.start, s.end)]
         moments += [t for t, _, _ in trace.verdicts if t is not None]
         rooms = [(s.start, s.end, self.room(s)) for s in trace.operations + self.alone]
@@ -412,7 +420,7 @@ class Chart:
         return self.document(self.legend(bottom + 26))
 
     def header(self):
-        self.text(MARGIN, 28, self.title, "title")
+        self.text(MARGIN, 28, short(self.title, int(self.right / 10)), "title")
         for i, line in enumerate(self.notes):
             self.text(MARGIN, 46 + 15 * i, line, "faint")
         for i, line in enumerate(self.headline):
@@ -431,9 +439,8 @@ class Chart:
         own = {task.lane for task in self.trace.tasks}
         for task in self.trace.tasks:
             self.life(task.lane, task.start, task.end, task.leaves)
-        for lane in self.lanes:
-            there = [s for s in self.trace.operations if s.lane == lane]
-            if lane not in own and there:
+        for lane, there in self.of_lane.items():
+            if lane not in own:
                 self.life(lane, min(s.start for s in there), max(s.end for s in there), True)
 
     def life(self, lane, start, end, leaves):
@@ -449,19 +456,23 @@ class Chart:
         for edge in [x] + [till] * (not leaves):
             self.add(f'<rect x="{edge - 1.5}" y="{top}" width="3" height="{self.box}" rx="1" class="life"/>')
 
+    def row(self, lane, t):
+        """The upper edge of the innermost operation of that time."""
+        return self.tops[lane] + self.box * max([o.row for o in self.of_lane.get(lane, ()) if o.start <= t <= o.end], default=0)
+
     def ends(self, arrow):
-        """From the edge of one lane's boxes to the edge of the other's."""
+        """From the edge of one box to the edge of the other."""
+        y1, y2 = self.row(arrow.source, arrow.start), self.row(arrow.target, arrow.end)
         down = self.tops[arrow.source] <= self.tops[arrow.target]
-        y1 = self.bottoms[arrow.source] if down else self.tops[arrow.source]
-        y2 = self.tops[arrow.target] if down and arrow.source != arrow.target else self.bottoms[arrow.target]
-        return self.x(arrow.start), y1, self.x(arrow.end), y2
+        return self.x(arrow.start), y1 + self.box * down, self.x(arrow.end), y2 + self.box * (not down or arrow.source == arrow.target)
 
     def arrow(self, arrow):
         x1, y1, x2, y2 = self.ends(arrow)
         dip = f"Q{(x1 + x2) / 2:.1f} {y1 + GAP:.1f}" if arrow.source == arrow.target else "L"
         color = self.color(arrow.channel)
         names = [self.trace.name(lane) for lane in (arrow.source, arrow.target)]
-        tip = f"{arrow.channel} {arrow.label}".strip() + f" from {names[0]} to {names[1]}" if arrow.kind == "message" else f"{names[0]} starts {names[1]}"
+        what = " ".join(dict.fromkeys([arrow.channel, arrow.label]))
+        tip = f"{what} from {names[0]} to {names[1]}" if arrow.kind == "message" else f"{names[0]} starts {names[1]}"
         self.add(f'<path d="M{x1} {y1} {dip} {x2} {y2}" class="{color} {arrow.kind}" marker-end="url(#{color[:2]})"><title>{escape(tip)}</title></path>')
 
     def value(self, arrow):
@@ -481,7 +492,8 @@ class Chart:
         crossed = [y for y in gaps if min(y1, y2) < y < max(y1, y2)]
         if y2 > y1:
             crossed.reverse()
-        heights = [y + shift for y in crossed for shift in (0, 10, -10)]
+        back = -12 if y2 > y1 else 12
+        heights = [y + shift for y in crossed for shift in (0, back, -back)]
         return [(x1 + (x2 - x1) * (y - y1) / (y2 - y1), y) for y in heights]
 
     def operation(self, o):
@@ -490,10 +502,9 @@ class Chart:
         self.add(f'<rect x="{x}" y="{y}" width="{till - x:.1f}" height="{self.box}" rx="3" class="{self.color(o.channel)} operation"/>')
 
     def wait(self, wait):
-        row = max([o.row for o in self.trace.operations if o.lane == wait.lane and o.start <= wait.start < o.end], default=0)
-        x, till = self.x(wait.start), self.right if wait.leaves else self.x(wait.end)
-        y = self.tops[wait.lane] + row * self.box
-        self.add(f'<rect x="{x}" y="{y + 1}" width="{till - x:.1f}" height="{self.box - 2}" class="wait"/>')
+        x, y, till = self.x(wait.start), self.row(wait.lane, wait.start), self.right if wait.leaves else self.x(wait.end)
+        tip = f"{self.trace.name(wait.lane)} " + (self.endless if wait.unended else f"waits for {moment(wait.end - wait.start)}")
+        self.add(f'<rect x="{x}" y="{y + 1}" width="{till - x:.1f}" height="{self.box - 2}" class="wait"><title>{escape(tip)}</title></rect>')
 
     def label(self, o):
         x, y = self.x(o.start) + 4, self.tops[o.lane] + o.row * self.box + 13
@@ -513,7 +524,7 @@ class Chart:
         path, level = f"M{self.left:.1f} {base}", 0
         for t, level in steps:
             path += f" H{self.x(t)} V{base - (STRIP - 8) * level / most:.1f}"
-        self.add(f'<g class="level"><title>{escape(f"how many elements are in {channel}")}</title>')
+        self.add(f'<g class="level"><title>{escape(f"elements in {channel}")}</title>')
         self.add(f'<path d="M{self.left:.1f} {y + 8} H{end}" class="line" stroke-dasharray="4 3"/>')
         self.add(f'<path d="{path} H{end} V{base} Z" class="{color}" stroke-width="1.2"/></g>')
         self.text(MARGIN, y + 18, short(channel), "name")
@@ -524,8 +535,7 @@ class Chart:
         x = self.x(t)
         self.add(f'<g><title>{escape(text)}</title><line x1="{x}" y1="{self.top}" x2="{x}" y2="{self.bottom}" class="c9" stroke-dasharray="2 3"/>')
         if lane in self.tops:
-            y = self.tops[lane] - 9
-            self.add(f'<circle cx="{x}" cy="{y}" r="8" class="alarm"/><path d="M{x - 3} {y - 3} l6 6 m0 -6 l-6 6" stroke="#fff" stroke-width="2"/>')
+            self.add(f'<g transform="translate({x} {self.tops[lane] - 9})">{CROSS}</g>')
         self.add("</g>")
 
     def legend(self, y):
@@ -557,7 +567,7 @@ class Chart:
         if self.strips:
             yield '<path d="M0 5V0H9V-5H17V5Z" class="c8"/><path d="M0 -8H26" class="line" stroke-dasharray="4 3"/>', "elements in a channel, and its capacity"
         if self.trace.verdicts:
-            yield '<circle cx="13" cy="0" r="7" class="alarm"/><path d="M10 -3 l6 6 m0 -6 l-6 6" stroke="#fff" stroke-width="2"/>', "the verdict"
+            yield f'<g transform="translate(13 0)">{CROSS}</g>', "the verdict"
 
     def document(self, height):
         arrows = "".join(f'<marker id="c{i}" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" '
@@ -581,24 +591,17 @@ def cells(x, y, long):
     return {(column, row) for column in columns for row in range(int((y - 5) // 5), int((y + 4) // 5) + 1)}
 
 
-def lanes_to_draw(trace):
-    """All, but of very many only those in which something happens."""
-    lanes = trace.lanes()
-    busy = {o.lane for o in trace.operations} | {lane for a in trace.arrows for lane in (a.source, a.target)}
-    return lanes if len(lanes) <= 40 else [lane for lane in lanes if lane in busy]
-
-
 # ---- From file to file -----------------------------------------------------------------------------------------
 
 def notes(trace, part, dropped):
     """The lines below the title: what is there to see, and what is not."""
     total, drawn = len(trace.operations), len(part.operations)
     what = "step" if trace.steps() else "operation"
-    said = [f"{counted(len(part.lanes()), 'task')}, {counted(drawn, what)}. Time runs to the right and is not to scale."]
+    said = [f"{counted(len(part.lanes()), 'lane')}, {counted(drawn, what)}. Time runs to the right and is not to scale."]
     if drawn < total:
-        said.append(f"{total - drawn:,} of {counted(total, what)} are left out.")
+        said.append(f"{total - drawn:,} of the {counted(total, what)} are left out.")
     if dropped not in (None, "0", 0):
-        said.append(f"{dropped} events are missing: the program's buffer was full.")
+        said.append(f"{dropped} events are missing in the trace itself.")
     return said
 
 

@@ -57,7 +57,7 @@ static void remove_it(void)
 	SLICE("receive", "receive jobs", 3, 40, 2972, "'channel':'jobs','elements':0,'unended':true") \
 	SLICE("waiting", "waiting", 3, 40.2, 2971.8, "'unended':true")
 
-/* Runs the tool; its status, which is NO_PYTHON where there is none. */
+/* Runs the tool, for ten seconds of CPU time at most; its status, which is NO_PYTHON where there is none. */
 enum { NO_PYTHON = 127 };
 
 __attribute__((format(printf, 2, 3)))
@@ -69,7 +69,7 @@ static int tool(char said[2000], const char *format, ...)
 	va_start(list, format);
 	vsnprintf(arguments, sizeof arguments, format, list);
 	va_end(list);
-	int status = command(said, 2000, "python3 trace/sequence.py %s", arguments);
+	int status = command(said, 2000, "ulimit -t 10; python3 trace/sequence.py %s", arguments);
 	ck_assert_msg(status != NO_PYTHON || !has_program("python3 --version"), "%s", said);
 	return status;
 }
@@ -220,7 +220,7 @@ START_TEST(the_steps_of_the_explorer_have_boxes_and_its_verdict_is_a_headline)
 	has_times(svg, 1, ">read counter</text>");
 	has_times(svg, 1, ">(my.c:12)</text>");
 	has_times(svg, 1, "class=\"verdict alarm\">data race: counter<");
-	has_times(svg, 1, "<g><title>data race: counter</title><line ");
+	has_times(svg, 1, "<g><title>data race: counter</title>\n<path ");
 	has_times(svg, 1, "tick\" text-anchor=\"middle\">2<");
 }
 END_TEST
@@ -338,10 +338,10 @@ START_TEST(a_hundred_thousand_events_are_no_reason_to_wait)
 		fprintf(file, "{\"ph\":\"X\",\"cat\":\"send\",\"name\":\"send jobs\",\"pid\":1,\"tid\":%d,\"ts\":%d.5,\"dur\":0.3,\"args\":"
 			"{\"channel\":\"jobs\",\"elements\":1,\"value\":\"%d\"}}%s\n", i % 7, i, i, i < 99999 ? "," : "]}");
 	ck_assert_int_eq(fclose(file), 0);
-	int64_t begin = chan_now();
-	if (tool(said, "%s", path) == NO_PYTHON)
+	int status = tool(said, "%s", path);
+	if (status == NO_PYTHON)
 		return;
-	ck_assert_int_lt(chan_now() - begin, 8 * CHAN_SECOND);
+	ck_assert_msg(status == 0, "status %d: %s", status, said);
 	must("grep -q '>99,800 of the 100,000 operations are left out.<' %s/large.svg", scratch);
 }
 END_TEST
@@ -430,7 +430,7 @@ Suite *sequence_suite(void)
 	TCase *tc = tcase_create("sequence");
 
 	tcase_set_tags(tc, "process");
-	tcase_set_timeout(tc, 20);
+	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, make_it, remove_it);
 	tcase_add_test(tc, each_task_has_a_lane_with_its_name);
 	tcase_add_test(tc, each_operation_has_a_short_label);

@@ -20,9 +20,11 @@ import unicodedata
 from dataclasses import dataclass, field, replace
 
 OPERATIONS = ("send", "receive", "select", "close", "spawn", "wait group", "shutdown", "step")
+DETAILS = ("channel", "value", "elements", "first", "result", "cases", "winner")
 COLORS = ("#3b82d6", "#d9730d", "#2f9e44", "#9c5cd6", "#0c95a0", "#d6458f", "#8a8500", "#a8683c")
-GREY, RED = "#7d8590", "#e5484d"
-PAGE = {"light": ("#ffffff", "#1f2328", "#59636e", "#d5dae0"), "dark": ("#0d1117", "#e6edf3", "#9198a1", "#3d444d")}
+GREY, RED = "#7d8590", "#e5484d"        # the classes c8 and c9
+LIGHT = ("#ffffff", "#1f2328", "#59636e", "#d5dae0")    # page, text, faint text, lines
+DARK = ("#0d1117", "#e6edf3", "#9198a1", "#3d444d")
 
 FONT = 11                       # pixels, and so is all below
 LINE = 12                       # from one line of a label to the next
@@ -116,7 +118,8 @@ class Trace:
 
     def lanes(self):
         """All, but of very many only those in which something happens."""
-        busy = {s.lane for s in self.operations + self.waits} | {lane for a in self.arrows for lane in (a.source, a.target)}
+        busy = {s.lane for s in self.operations + self.waits}
+        busy |= {lane for a in self.arrows for lane in (a.source, a.target)}
         there = busy | {task.lane for task in self.tasks}
         return sorted(there if len(there) <= 40 else busy, key=lambda lane: (self.order.get(lane, lane), lane))
 
@@ -190,14 +193,14 @@ def slice_of(event, args):
     made = Slice(number(event, "tid"), event["cat"], start, start + max(long, 1), args.get("unended") is True)
     if made.kind in OPERATIONS:
         made.channel, made.label = words(args, "channel"), label(event, args)
-        details = [f"{key} {args[key]}" for key in ("channel", "value", "elements", "first", "result", "cases", "winner") if key in args]
-        times = [] if made.kind == "step" else [f"from {moment(start)}", f"for {moment(long)}"]
-        made.tip = words(event, "name") + ": " * bool(details + times) + ", ".join(details + times)
+        details = [f"{key} {args[key]}" for key in DETAILS if key in args]
+        details += [] if made.kind == "step" else [f"from {moment(start)}", f"for {moment(long)}"]
+        made.tip = ": ".join(filter(None, [words(event, "name"), ", ".join(details)]))
     return made
 
 
 def describe(trace, event, args):
-    """A metadata event."""
+    """Keeps what a metadata event says."""
     lane, name = number(event, "tid"), event.get("name")
     if name == "thread_name":
         trace.names[lane] = words(args, "name")
@@ -209,26 +212,32 @@ def describe(trace, event, args):
         trace.capacities[words(args, "name")] = number(args, "capacity")
 
 
+def take(trace, begun, event):
+    """Puts an event where it belongs; those of other tools, which say nothing here, nowhere."""
+    if not isinstance(event, dict) or not isinstance(event.get("args", {}), dict):
+        raise Problem("no object")
+    phase, kind, args = event.get("ph"), event.get("cat"), event.get("args", {})
+    if phase == "M":
+        describe(trace, event, args)
+    elif phase == "X" and kind in OPERATIONS + ("task", "waiting"):
+        {"task": trace.tasks, "waiting": trace.waits}.get(kind, trace.operations).append(slice_of(event, args))
+    elif phase == "C" and kind == "level":
+        trace.levels.setdefault(words(event, "name"), []).append((nanoseconds(event, "ts"), number(args, "elements")))
+    elif phase == "i" and kind == "verdict":
+        trace.verdicts.append((nanoseconds(event, "ts"), number(event, "tid"), words(event, "name")))
+    elif phase in ("s", "f") and kind in ("message", "start"):
+        lane, t, key = number(event, "tid"), nanoseconds(event, "ts"), (kind, words(event, "id"))
+        if phase == "s":
+            begun[key] = Arrow(kind, lane, lane, t, t, words(args, "channel"), values(args))
+        elif key in begun:
+            trace.arrows.append(replace(begun.pop(key), target=lane, end=t))
+
+
 def sort_out(events):
     trace, begun = Trace(), {}
     for index, event in enumerate(events):
         try:
-            if not isinstance(event, dict) or not isinstance(event.get("args", {}), dict):
-                raise Problem("no object")
-            phase, kind, args = event.get("ph"), event.get("cat"), event.get("args", {})
-            if phase == "M":
-                describe(trace, event, args)
-            elif phase == "X" and kind in OPERATIONS + ("task", "waiting"):
-                {"task": trace.tasks, "waiting": trace.waits}.get(kind, trace.operations).append(slice_of(event, args))
-            elif phase == "C" and kind == "level":
-                trace.levels.setdefault(words(event, "name"), []).append((nanoseconds(event, "ts"), number(args, "elements")))
-            elif phase == "i" and kind == "verdict":
-                trace.verdicts.append((nanoseconds(event, "ts"), number(event, "tid"), words(event, "name")))
-            elif phase == "s" and kind in ("message", "start"):
-                begun[kind, words(event, "id")] = (number(event, "tid"), nanoseconds(event, "ts"), words(args, "channel"), values(args))
-            elif phase == "f" and kind in ("message", "start") and (kind, words(event, "id")) in begun:
-                source, start, channel, what = begun.pop((kind, words(event, "id")))
-                trace.arrows.append(Arrow(kind, source, number(event, "tid"), start, nanoseconds(event, "ts"), channel, what))
+            take(trace, begun, event)
         except Problem as problem:
             raise Problem(f"event {index + 1} is malformed: {problem}")
     return trace
@@ -301,7 +310,7 @@ class Axis:
 
     @staticmethod
     def spread(places, gaps, before, after):
-        """All is as far to the left as can be.  Moves each moment to where time would have it between its neighbours."""
+        """All begins as far to the left as can be.  Moves each moment to where time has it between its neighbours."""
         for i in range(1, len(places) - 1):
             least = max([places[i - 1] + gaps[i - 1]] + [places[j] + room for j, room in before.get(i, ())])
             most = min([places[i + 1] - gaps[i]] + [places[j] - room for j, room in after.get(i, ())])
@@ -334,24 +343,26 @@ def blend(color, page, share):
 def style():
     def mode(page, text, faint, line):
         boxes = [f".c{i} {{ fill: {blend(c, page, .16)}; stroke: {c} }}" for i, c in enumerate(COLORS + (GREY, RED))]
-        return [f".page {{ fill: {page} }}", f".halo {{ stroke: {page} }}", f"stop {{ stop-color: {page} }}", f"text {{ fill: {text} }}",
-                f".faint {{ fill: {faint} }}", f".life {{ fill: {line} }}", f".line {{ stroke: {line} }}", f".hatch {{ stroke: {faint}; stroke-opacity: .45 }}"] + boxes
+        return boxes + [
+            f".page {{ fill: {page} }}", f".halo {{ stroke: {page} }}", f"stop {{ stop-color: {page} }}",
+            f"text {{ fill: {text} }}", f".faint {{ fill: {faint} }}", f".life {{ fill: {line} }}",
+            f".line {{ stroke: {line} }}", f".hatch {{ stroke: {faint}; stroke-opacity: .45 }}"]
 
     return "\n".join([
         f"text {{ font: {FONT}px Helvetica, Arial, 'Liberation Sans', sans-serif }}",
-        *mode(*PAGE["light"]), "@media (prefers-color-scheme: dark) {", *mode(*PAGE["dark"]), "}",
+        *mode(*LIGHT), "@media (prefers-color-scheme: dark) {", *mode(*DARK), "}",
         ".title { font-size: 16px; font-weight: bold }", ".name, .verdict { font-size: 12px; font-weight: bold }",
         f".alarm {{ fill: {RED} }}", ".halo { stroke-width: 3px; stroke-linejoin: round; paint-order: stroke }",
-        ".message { fill: none; stroke-width: 1.5 }", ".message.again { stroke-dasharray: 7 2 }", ".start { fill: none; stroke-width: 1; stroke-dasharray: 3 2 }",
-        ".wait { fill: url(#hatch); stroke: none }"])
+        ".message { fill: none; stroke-width: 1.5 }", ".message.again { stroke-dasharray: 7 2 }",
+        ".start { fill: none; stroke-width: 1; stroke-dasharray: 3 2 }", ".wait { fill: url(#hatch); stroke: none }"])
 
 
 class Chart:
     def __init__(self, trace, title, notes):
         self.trace, self.title, self.notes, self.parts, self.taken = trace, title, notes, [], set()
         self.lanes = trace.lanes()
-        self.channels = list(dict.fromkeys(
-            [a.channel for a in trace.arrows if a.channel] + [o.channel for o in trace.operations if o.channel] + list(trace.levels)))
+        channels = [s.channel for s in trace.arrows + trace.operations if s.channel] + list(trace.levels)
+        self.channels = list(dict.fromkeys(channels))
         self.strips = [c for c in self.channels if trace.capacities.get(c) or c in trace.levels]
         self.endless = "waits for ever" if any("deadlock" in text for _, _, text in trace.verdicts) else "still waits"
         stuck = {o.lane for o in trace.operations if o.unended}
@@ -367,7 +378,8 @@ class Chart:
         moments += [t for t, _, _ in trace.verdicts if t is not None]
         rooms = [(s.start, s.end, self.room(s)) for s in trace.operations + self.alone]
         self.axis = Axis(moments, rooms, NARROWEST)
-        self.left = 2 * MARGIN + 1.2 * max([width(trace.name(lane)) for lane in self.lanes] + [width(short(c)) for c in self.strips])
+        names = [trace.name(lane) for lane in self.lanes] + [short(channel) for channel in self.strips]
+        self.left = 2 * MARGIN + 1.2 * max(map(width, names))   # they are bold
         self.right = self.left + self.axis.width + FADE
         self.headline = [line for _, _, text in trace.verdicts[:3] for line in textwrap.wrap(text, int(self.right / 8))]
         self.box = 6 + LINE * max(len(o.label) for o in trace.operations)
@@ -386,9 +398,11 @@ class Chart:
         return round(self.left + self.axis(t), 1)
 
     def color(self, channel):
-        """The classes of a channel's marks: the colors come round again, but then dashed."""
-        i = self.channels.index(channel) if channel in self.channels else len(COLORS)
-        return f"c{i % len(COLORS)}" + " again" * (i >= len(COLORS)) if channel in self.channels else f"c{i}"
+        """The classes of a channel's marks: the colors come round again, but then dashed.  Without a channel, grey."""
+        if channel not in self.channels:
+            return f"c{len(COLORS)}"
+        again, i = divmod(self.channels.index(channel), len(COLORS))
+        return f"c{i}" + " again" * (again > 0)
 
     def add(self, form):
         self.parts.append(form)
@@ -412,7 +426,8 @@ class Chart:
         bottom = self.bottom
         for channel in self.strips:
             bottom = self.strip(channel, bottom)
-        self.add(f'<rect x="{self.right - FADE:.1f}" y="{self.top}" width="{FADE + 2}" height="{bottom - self.top}" fill="url(#fade)"/>')
+        self.add(f'<rect x="{self.right - FADE:.1f}" y="{self.top}" width="{FADE + 2}" height="{bottom - self.top}" '
+                 'fill="url(#fade)"/>')
         for t, lane, text in self.trace.verdicts:
             if t is not None:
                 self.verdict(t, lane, text)
@@ -430,7 +445,7 @@ class Chart:
         before = None
         for t, x in self.axis.ticks(30, 1000) if self.trace.steps() else self.axis.ticks(76, 1):
             name, before, x = str(t // 1000) if self.trace.steps() else moment(t, before), t, x + self.left
-            self.add(f'<line x1="{x:.1f}" y1="{self.top}" x2="{x:.1f}" y2="{self.bottom}" class="line" stroke-width=".5"/>')
+            self.add(f'<path d="M{x:.1f} {self.top}V{self.bottom}" class="line" stroke-width=".5"/>')
             self.text(x, self.top - 4, name, "faint tick", ' text-anchor="middle"')
 
     def lives(self):
@@ -448,23 +463,23 @@ class Chart:
             return
         top, x, till = self.tops[lane], self.x(start), self.right if leaves else self.x(end)
         self.add(f'<rect x="{x}" y="{top + self.box / 2 - 3}" width="{till - x:.1f}" height="6" class="life"/>')
-        for again in range(1500, int(till) - 200, 1500):
-            if again < x + 300:
-                continue
-            self.taken |= cells(again, top - 9, width(self.trace.name(lane)))
-            self.text(again, top - 5, self.trace.name(lane), "faint halo", ' text-anchor="middle"')
+        for far in (at for at in range(1500, int(till) - 200, 1500) if at > x + 300):
+            self.taken |= cells(far, top - 9, width(self.trace.name(lane)))
+            self.text(far, top - 5, self.trace.name(lane), "faint halo", ' text-anchor="middle"')
         for edge in [x] + [till] * (not leaves):
-            self.add(f'<rect x="{edge - 1.5}" y="{top}" width="3" height="{self.box}" rx="1" class="life"/>')
+            self.add(f'<rect x="{edge - 1.5:.1f}" y="{top}" width="3" height="{self.box}" rx="1" class="life"/>')
 
     def row(self, lane, t):
         """The upper edge of the innermost operation of that time."""
-        return self.tops[lane] + self.box * max([o.row for o in self.of_lane.get(lane, ()) if o.start <= t <= o.end], default=0)
+        rows = [o.row for o in self.of_lane.get(lane, ()) if o.start <= t <= o.end]
+        return self.tops[lane] + self.box * max(rows, default=0)
 
     def ends(self, arrow):
         """From the edge of one box to the edge of the other."""
         y1, y2 = self.row(arrow.source, arrow.start), self.row(arrow.target, arrow.end)
-        down = self.tops[arrow.source] <= self.tops[arrow.target]
-        return self.x(arrow.start), y1 + self.box * down, self.x(arrow.end), y2 + self.box * (not down or arrow.source == arrow.target)
+        leaves_below = self.tops[arrow.source] <= self.tops[arrow.target]
+        comes_from_below = self.tops[arrow.source] >= self.tops[arrow.target]
+        return self.x(arrow.start), y1 + self.box * leaves_below, self.x(arrow.end), y2 + self.box * comes_from_below
 
     def arrow(self, arrow):
         x1, y1, x2, y2 = self.ends(arrow)
@@ -473,7 +488,8 @@ class Chart:
         names = [self.trace.name(lane) for lane in (arrow.source, arrow.target)]
         what = " ".join(dict.fromkeys([arrow.channel, arrow.label]))
         tip = f"{what} from {names[0]} to {names[1]}" if arrow.kind == "message" else f"{names[0]} starts {names[1]}"
-        self.add(f'<path d="M{x1} {y1} {dip} {x2} {y2}" class="{color} {arrow.kind}" marker-end="url(#{color[:2]})"><title>{escape(tip)}</title></path>')
+        self.add(f'<path d="M{x1} {y1} {dip} {x2} {y2}" class="{color} {arrow.kind}" marker-end="url(#{color[:2]})">'
+                 f'<title>{escape(tip)}</title></path>')
 
     def value(self, arrow):
         """On its arrow, between two lanes, where no other one is; if there is no such place at its end."""
@@ -499,15 +515,20 @@ class Chart:
     def operation(self, o):
         x, till = self.x(o.start), self.right if o.leaves else self.x(o.end)
         y = self.tops[o.lane] + o.row * self.box
-        self.add(f'<rect x="{x}" y="{y}" width="{till - x:.1f}" height="{self.box}" rx="3" class="{self.color(o.channel)} operation"/>')
+        self.add(f'<rect x="{x}" y="{y}" width="{till - x:.1f}" height="{self.box}" rx="3" '
+                 f'class="{self.color(o.channel)} operation"/>')
 
     def wait(self, wait):
-        x, y, till = self.x(wait.start), self.row(wait.lane, wait.start), self.right if wait.leaves else self.x(wait.end)
-        tip = f"{self.trace.name(wait.lane)} " + (self.endless if wait.unended else f"waits for {moment(wait.end - wait.start)}")
-        self.add(f'<rect x="{x}" y="{y + 1}" width="{till - x:.1f}" height="{self.box - 2}" class="wait"><title>{escape(tip)}</title></rect>')
+        x, till = self.x(wait.start), self.right if wait.leaves else self.x(wait.end)
+        y = self.row(wait.lane, wait.start)
+        does = self.endless if wait.unended else f"waits for {moment(wait.end - wait.start)}"
+        tip = f"{self.trace.name(wait.lane)} {does}"
+        self.add(f'<rect x="{x}" y="{y + 1}" width="{till - x:.1f}" height="{self.box - 2}" class="wait">'
+                 f'<title>{escape(tip)}</title></rect>')
 
     def label(self, o):
         x, y = self.x(o.start) + 4, self.tops[o.lane] + o.row * self.box + 13
+        y += (self.box - 6 - LINE * max(1, len(o.label))) / 2
         self.add(f"<g><title>{escape(o.tip)}</title>")
         for i, line in enumerate(o.label):
             self.text(x, y + i * LINE, line, "halo")
@@ -533,7 +554,8 @@ class Chart:
 
     def verdict(self, t, lane, text):
         x = self.x(t)
-        self.add(f'<g><title>{escape(text)}</title><line x1="{x}" y1="{self.top}" x2="{x}" y2="{self.bottom}" class="c9" stroke-dasharray="2 3"/>')
+        self.add(f'<g><title>{escape(text)}</title>')
+        self.add(f'<path d="M{x} {self.top}V{self.bottom}" class="c9" stroke-dasharray="2 3"/>')
         if lane in self.tops:
             self.add(f'<g transform="translate({x} {self.tops[lane] - 9})">{CROSS}</g>')
         self.add("</g>")
@@ -565,21 +587,24 @@ class Chart:
         if sent[12:]:
             yield "", f"and over {counted(len(sent) - 12, 'more channel')}"
         if self.strips:
-            yield '<path d="M0 5V0H9V-5H17V5Z" class="c8"/><path d="M0 -8H26" class="line" stroke-dasharray="4 3"/>', "elements in a channel, and its capacity"
+            sign = '<path d="M0 5V0H9V-5H17V5Z" class="c8"/><path d="M0 -8H26" class="line" stroke-dasharray="4 3"/>'
+            yield sign, "elements in a channel, and its capacity"
         if self.trace.verdicts:
             yield f'<g transform="translate(13 0)">{CROSS}</g>', "the verdict"
 
     def document(self, height):
-        arrows = "".join(f'<marker id="c{i}" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" '
-                         f'orient="auto"><path d="M0 0L8 4L0 8Z" fill="{color}"/></marker>' for i, color in enumerate(COLORS + (GREY,)))
+        heads = "".join(f'<marker id="c{i}" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" '
+                        f'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0L8 4L0 8Z" fill="{color}"/></marker>'
+                        for i, color in enumerate(COLORS + (GREY,)))
         total = round(self.right + MARGIN)
         described = " ".join(self.notes + self.headline)
         return "\n".join([
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{total}" height="{height:.0f}" viewBox="0 0 {total} {height:.0f}" role="img" '
-            'aria-labelledby="title desc">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{total}" height="{height:.0f}" '
+            f'viewBox="0 0 {total} {height:.0f}" role="img" aria-labelledby="title desc">',
             f'<title id="title">{escape(self.title)}</title><desc id="desc">{escape(described)}</desc>',
             f"<style>{style()}</style>",
-            f'<defs>{arrows}<pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+            f'<defs>{heads}',
+            '<pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
             '<path d="M0 0V6" class="hatch" stroke-width="1.5"/></pattern>'
             '<linearGradient id="fade"><stop offset="0" stop-opacity="0"/><stop offset="1"/></linearGradient></defs>',
             f'<rect width="{total}" height="{height:.0f}" class="page"/>', *self.parts, "</svg>", ""])
@@ -597,7 +622,8 @@ def notes(trace, part, dropped):
     """The lines below the title: what is there to see, and what is not."""
     total, drawn = len(trace.operations), len(part.operations)
     what = "step" if trace.steps() else "operation"
-    said = [f"{counted(len(part.lanes()), 'lane')}, {counted(drawn, what)}. Time runs to the right and is not to scale."]
+    lanes = counted(len(part.lanes()), "lane")
+    said = [f"{lanes}, {counted(drawn, what)}. Time runs to the right and is not to scale."]
     if drawn < total:
         said.append(f"{total - drawn:,} of the {counted(total, what)} are left out.")
     if dropped not in (None, "0", 0):
@@ -629,7 +655,8 @@ def main():
     parser.add_argument("trace", metavar="TRACE.json")
     parser.add_argument("-o", dest="out", metavar="OUT.svg", help="the trace's name with .svg, if not given")
     parser.add_argument("--title", help="the program's name, if not given")
-    parser.add_argument("--from", dest="first", type=float, default=0, metavar="US", help="microseconds since the trace began")
+    parser.add_argument("--from", dest="first", type=float, default=0, metavar="US",
+                        help="microseconds, or steps of the explorer")
     parser.add_argument("--to", dest="last", type=float, default=1e15, metavar="US", help="likewise")
     parser.add_argument("--most", type=int, default=200, metavar="N", help="no more than so many operations (200)")
     arguments = parser.parse_args()

@@ -163,28 +163,37 @@ def words(event, key):
     return str(value)
 
 
-def values(args):
-    """What was sent: the first value, or the channel's name where no printer gave one; and how many there were."""
-    n = number(args, "elements") if "elements" in args else 1
+def channel_of(event, args):
+    """An operation that is not over has it in its name alone."""
+    named = words(event, "name").partition(" ")[2] if event["cat"] in ("send", "receive", "close") else ""
+    return words(args, "channel") or named
+
+
+def what(args, channel):
+    """What was sent: the value, or the channel's name where no printer gave one, and how many elements."""
     if "value" in args:
-        return short(words(args, "value"), 16) + (f" and {n - 1} more" if n > 1 else "")
-    return short(words(args, "channel")) + (f" ×{n}" if n > 1 else "")
+        return short(words(args, "value"), 16)
+    n = number(args, "elements") if "elements" in args else 1
+    return short(channel) + (f" ×{n}" if n > 1 else "")
+
+
+def verb(kind):
+    return "recv" if kind == "receive" else kind
 
 
 def label(event, args):
     kind, name = event["cat"], words(event, "name")
     if kind == "step":
         return [short(part, 28) for part in name.replace(" (", "\n(", 1).split("\n")[:2]]
-    done = name.partition(": ")[2].partition(" ")[0] if kind == "select" else kind
-    verb = {"receive": "recv"}.get(done, done)
-    if kind == "select" and done:
-        text = f"select: {verb} {short(words(args, 'channel'))}" + (" " + values(args) if "value" in args else "")
-    elif kind in ("send", "receive"):
-        text = f"{verb} {values(args)}"
+    channel = channel_of(event, args)
+    text = short(name, 32)
+    if kind in ("send", "receive"):
+        text = f"{verb(kind)} {what(args, channel)}"
         if args.get("unended") and "value" in args:
-            text += f" to {short(words(args, 'channel'))}"
-    else:
-        text = short(name, 32)
+            text += f" to {short(channel)}"
+    elif kind == "select" and channel:
+        done = name.partition(": ")[2].partition(" ")[0]
+        text = f"select: {verb(done)} {short(channel)}" + (" " + what(args, channel) if "value" in args else "")
     return [text + (f": {words(args, 'result')}" if "result" in args else "")]
 
 
@@ -192,7 +201,7 @@ def slice_of(event, args):
     start, long = nanoseconds(event, "ts"), nanoseconds(event, "dur")
     made = Slice(number(event, "tid"), event["cat"], start, start + max(long, 1), args.get("unended") is True)
     if made.kind in OPERATIONS:
-        made.channel, made.label = words(args, "channel"), label(event, args)
+        made.channel, made.label = channel_of(event, args), label(event, args)
         details = [f"{key} {args[key]}" for key in DETAILS if key in args]
         details += [] if made.kind == "step" else [f"from {moment(start)}", f"for {moment(long)}"]
         made.tip = ": ".join(filter(None, [words(event, "name"), ", ".join(details)]))
@@ -212,7 +221,7 @@ def describe(trace, event, args):
         trace.capacities[words(args, "name")] = number(args, "capacity")
 
 
-def take(trace, begun, event):
+def take(trace, halves, event):
     """Puts an event where it belongs; those of other tools, which say nothing here, nowhere."""
     if not isinstance(event, dict) or not isinstance(event.get("args", {}), dict):
         raise Problem("no object")
@@ -226,18 +235,19 @@ def take(trace, begun, event):
     elif phase == "i" and kind == "verdict":
         trace.verdicts.append((nanoseconds(event, "ts"), number(event, "tid"), words(event, "name")))
     elif phase in ("s", "f") and kind in ("message", "start"):
-        lane, t, key = number(event, "tid"), nanoseconds(event, "ts"), (kind, words(event, "id"))
-        if phase == "s":
-            begun[key] = Arrow(kind, lane, lane, t, t, words(args, "channel"), values(args))
-        elif key in begun:
-            trace.arrows.append(replace(begun.pop(key), target=lane, end=t))
+        lane, t, channel = number(event, "tid"), nanoseconds(event, "ts"), words(args, "channel")
+        ends = halves.setdefault((kind, words(event, "id")), {})
+        ends[phase] = Arrow(kind, lane, lane, t, t, channel, what(args, channel))
+        if len(ends) == 2:
+            trace.arrows.append(replace(ends["s"], target=ends["f"].target, end=ends["f"].end))
+            ends.clear()
 
 
 def sort_out(events):
-    trace, begun = Trace(), {}
+    trace, halves = Trace(), {}         # halves: one end of an arrow, until there is the other
     for index, event in enumerate(events):
         try:
-            take(trace, begun, event)
+            take(trace, halves, event)
         except Problem as problem:
             raise Problem(f"event {index + 1} is malformed: {problem}")
     return trace
@@ -263,8 +273,8 @@ def cut(trace, first, last, most):
         return [replace(s, start=max(s.start, first), end=min(s.end, last), leaves=s.unended or s.end > last)
                 for s in slices if s.start < last and s.end > first]
 
-    return replace(trace, tasks=part(trace.tasks), operations=part(inside[:most]), waits=part(trace.waits),
-                   arrows=[a for a in trace.arrows if first <= a.start and a.end <= last],
+    arrows = sorted((a for a in trace.arrows if first <= a.start and a.end <= last), key=lambda a: a.start)
+    return replace(trace, arrows=arrows, tasks=part(trace.tasks), operations=part(inside[:most]), waits=part(trace.waits),
                    verdicts=[(t if first <= t <= last else None, lane, text) for t, lane, text in trace.verdicts],
                    levels={c: levels for c, steps in trace.levels.items() if (levels := within(steps, first, last))})
 
@@ -486,8 +496,8 @@ class Chart:
         dip = f"Q{(x1 + x2) / 2:.1f} {y1 + GAP:.1f}" if arrow.source == arrow.target else "L"
         color = self.color(arrow.channel)
         names = [self.trace.name(lane) for lane in (arrow.source, arrow.target)]
-        what = " ".join(dict.fromkeys([arrow.channel, arrow.label]))
-        tip = f"{what} from {names[0]} to {names[1]}" if arrow.kind == "message" else f"{names[0]} starts {names[1]}"
+        sent = " ".join(dict.fromkeys([arrow.channel, arrow.label]))
+        tip = f"{sent} from {names[0]} to {names[1]}" if arrow.kind == "message" else f"{names[0]} starts {names[1]}"
         self.add(f'<path d="M{x1} {y1} {dip} {x2} {y2}" class="{color} {arrow.kind}" marker-end="url(#{color[:2]})">'
                  f'<title>{escape(tip)}</title></path>')
 

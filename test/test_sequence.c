@@ -97,7 +97,8 @@ static const char *picture(const char *events, const char *options)
 	if (!runs(0, events, options, said))
 		return NULL;
 	ck_assert_str_eq(said, "");
-	must("python3 -c 'import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])' %s/trace.svg", scratch);
+	must("python3 -SEc 'import xml.parsers.expat, sys; xml.parsers.expat.ParserCreate().ParseFile(sys.stdin.buffer)' "
+	     "<%s/trace.svg", scratch);
 	snprintf(path, sizeof path, "%s/trace.svg", scratch);
 	FILE *file = fopen(path, "r");
 	ck_assert_ptr_nonnull(file);
@@ -129,6 +130,38 @@ START_TEST(each_task_has_a_lane_with_its_name)
 	has_times(svg, 1, "class=\"name lane\">worker 2<");
 	has_times(svg, 1, "class=\"title\">07-workers<");
 	ck_assert_ptr_nonnull(strstr(svg, "not to scale"));
+}
+END_TEST
+
+START_TEST(lanes_stand_in_the_order_that_the_trace_gives)
+{
+	const char *svg = picture(LANE(1, "main") LANE(2, "first")
+		"{'ph':'M','name':'thread_sort_index','pid':1,'tid':1,'args':{'sort_index':2}},\n"
+		"{'ph':'M','name':'thread_sort_index','pid':1,'tid':2,'args':{'sort_index':1}},\n"
+		SLICE("close", "close jobs", 1, 1, 1, "'channel':'jobs'") SLICE("close", "close jobs", 2, 1, 1, "'channel':'jobs'"), "");
+
+	if (svg != NULL)
+		ck_assert(strstr(svg, ">first<") < strstr(svg, ">main<"));
+}
+END_TEST
+
+START_TEST(an_operation_within_another_stands_below_it)
+{
+	const char *svg = picture(SLICE("close", "close jobs", 1, 4, 1, "'channel':'jobs'") SLICE("wait group", "wait group", 1, 1, 9, "")
+		SLICE("close", "close done", 1, 11, 1, "'channel':'done'"), "");
+	double y[3];
+
+	if (svg == NULL)
+		return;
+	for (int i = 0; i < 3; i++, svg++) {
+		svg = strstr(svg, " operation\"/>");
+		const char *at = svg;
+		while (strncmp(at, "y=\"", 3) != 0)
+			at--;
+		y[i] = strtod(at + 3, NULL);
+	}
+	ck_assert(y[1] > y[0]);
+	ck_assert(y[2] <= y[0]);
 }
 END_TEST
 
@@ -447,6 +480,8 @@ Suite *sequence_suite(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, make_it, remove_it);
 	tcase_add_test(tc, each_task_has_a_lane_with_its_name);
+	tcase_add_test(tc, lanes_stand_in_the_order_that_the_trace_gives);
+	tcase_add_test(tc, an_operation_within_another_stands_below_it);
 	tcase_add_test(tc, each_operation_has_a_short_label);
 	tcase_add_test(tc, each_message_is_an_arrow_with_its_value_or_else_its_channel);
 	tcase_add_test(tc, the_order_of_events_in_the_file_does_not_matter);

@@ -368,6 +368,8 @@ def style():
 
 
 class Chart:
+    """First everything gets its place, then it is drawn from back to front: arrows pass behind boxes, labels are on top."""
+
     def __init__(self, trace, title, notes):
         self.trace, self.title, self.notes, self.parts, self.taken = trace, title, notes, [], set()
         self.lanes = trace.lanes()
@@ -502,7 +504,7 @@ class Chart:
                  f'<title>{escape(tip)}</title></path>')
 
     def value(self, arrow):
-        """On its arrow, between two lanes, where no other one is; if there is no such place at its end."""
+        """On its arrow, between two lanes, where no other text is; if there is no such place, near the arrow's end."""
         if arrow.kind == "start":
             return
         x1, y1, x2, y2 = self.ends(arrow)

@@ -48,6 +48,13 @@
 #define CHAN_SPIN 1000
 #endif
 
+/* A hook of trace/record.c, which is a part of this file with -DCHAN_TRACE; else nothing is left of it. */
+#ifdef CHAN_TRACE
+#define TRACE(hook) trace_##hook
+#else
+#define TRACE(hook) ((void)0)
+#endif
+
 /* After so long (nanoseconds) a plain operation no longer sleeps together with others: see transfer_locked. */
 #ifndef CHAN_NAP
 #define CHAN_NAP (20 * CHAN_MS)
@@ -74,6 +81,15 @@ enum {
 
 /* ---- Structures ------------------------------------------------------------ */
 
+#ifdef CHAN_TRACE
+/* What the elements of one step have in common: of those that ever went in or out the first, how many, and when. */
+struct step {
+	uint64_t first;
+	size_t n, level;                /* elements in the channel afterwards */
+	int64_t at;
+};
+#endif
+
 /*
  * One case of a waiting operation, on its thread's stack (a large select's in its
  * own memory).  next, prev and queued belong to ch->lock; err is written by whoever
@@ -89,6 +105,10 @@ struct waiter {
 	int err;
 	bool queued;
 	bool zeroes;                    /* value, when the channel is closed; a plain receive does so itself */
+#ifdef CHAN_TRACE
+	struct traced_chan *traced;
+	struct step step;               /* written by whoever claims the sleeper */
+#endif
 };
 
 /*
@@ -190,6 +210,11 @@ struct chan {
 	const char *file;               /* constant: where it was made, if the program tells; NULL */
 	int line;
 	chan *made_before, *made_after; /* among those that tell; belong to watch.lock */
+#ifdef CHAN_TRACE
+	_Atomic(struct traced_chan *) traced;   /* NULL until something is recorded */
+	chan_printer *print;            /* constant once the channel is shared; may be NULL */
+	uint64_t sent, received;        /* elements ever */
+#endif
 };
 
 /* What an operation does for others after it has let go of its locks. */
@@ -197,6 +222,22 @@ struct wakeups {
 	size_t receivers, senders;      /* signals for plain operations in its channel */
 	struct sleeper *claimed;
 };
+
+#ifdef CHAN_TRACE
+static void trace_start(void);
+static void trace_begin(unsigned kind, chan *c);
+static void trace_begin_select(struct waiter *w, size_t n);
+static void trace_wait(void);
+static void trace_moved(chan *c, enum chan_op op, size_t n);
+static void trace_met(chan *c, struct waiter *w);
+static void trace_served(struct waiter *w);
+static void trace_was_served(const struct waiter *w);
+static void trace_end(const void *value, int err);
+static void trace_end_select(const struct waiter *done);
+static void trace_name(chan *c);
+static void trace_write(void);
+enum { CLOSE = 3, SELECT, WAIT_GROUP, SPAWN, TASK, UNNOTED };   /* kinds of events, beside those of enum chan_op */
+#endif
 
 static int64_t earlier(int64_t a, int64_t b)
 {
@@ -315,6 +356,7 @@ static bool linger(bool (*done)(void *what), void *what)
 
 	if (yes || CHAN_SPIN == 0)
 		return yes;
+	TRACE(wait());
 	yes = spin(done, what, patience);
 	for (int i = 0; i < YIELDS && !yes && !is_long; i++) {
 		int64_t start = chan_now();
@@ -725,6 +767,7 @@ static bool wait_for_claim(struct sleeper *s, struct until until, bool has_nappe
 
 	if (done)
 		return true;
+	TRACE(wait());
 	s->deadline = until.deadline;
 	s->caller = until.caller;
 	s->file = here.file;
@@ -957,8 +1000,10 @@ static bool serve_receiver(chan *c, struct wakeups *up)
 		return true;
 	}
 	w = claim_oldest(&c->receivers, up);
-	if (w != NULL)
+	if (w != NULL) {
 		take(c, w->value, 1);
+		TRACE(served(w));
+	}
 	return w != NULL || c->receivers.waiting > c->receivers.woken;
 }
 
@@ -975,8 +1020,10 @@ static bool serve_sender(chan *c, struct wakeups *up)
 		return true;
 	}
 	w = claim_oldest(&c->senders, up);
-	if (w != NULL)
+	if (w != NULL) {
 		put(c, w->value, 1);
+		TRACE(served(w));
+	}
 	return w != NULL || c->senders.waiting > c->senders.woken;
 }
 
@@ -996,12 +1043,15 @@ static size_t send_some(chan *c, const void *values, size_t n, struct wakeups *u
 	if (closed(c))
 		return 0;
 	if (c->capacity == 0) {
-		while (done < n && (w = claim_oldest(&c->receivers, up)) != NULL)
+		while (done < n && (w = claim_oldest(&c->receivers, up)) != NULL) {
 			copy(w->value, element(values, done++, c->elem_size), c->elem_size);
+			TRACE(met(c, w));
+		}
 		return done;
 	}
 	while (done < n && (k = put(c, element(values, done, c->elem_size), n - done)) > 0) {
 		done += k;
+		TRACE(moved(c, CHAN_OP_SEND, k));
 		serve(c, up);
 	}
 	return done;
@@ -1014,12 +1064,15 @@ static size_t recv_some(chan *c, void *values, size_t n, struct wakeups *up)
 	struct waiter *w;
 
 	if (c->capacity == 0) {
-		while (done < n && (w = claim_oldest(&c->senders, up)) != NULL)
+		while (done < n && (w = claim_oldest(&c->senders, up)) != NULL) {
 			copy(element(values, done++, c->elem_size), w->value, c->elem_size);
+			TRACE(met(c, w));
+		}
 		return done;
 	}
 	while (done < n && (k = take(c, element(values, done, c->elem_size), n - done)) > 0) {
 		done += k;
+		TRACE(moved(c, CHAN_OP_RECV, k));
 		serve(c, up);
 	}
 	return done;
@@ -1061,6 +1114,7 @@ static void unlock_and_wake(chan *c, struct wakeups *up)
 static void wait_plain(chan *c, struct side *side, int64_t deadline)
 {
 	check(c);
+	TRACE(wait());
 	c->waiters++;
 	side->waiting++;
 	sleep_on(&side->ready, &c->lock, deadline);
@@ -1095,8 +1149,10 @@ static int meet(chan *c, enum chan_op op, void *value, struct until until, struc
 	bool has_napped = c->capacity > 0;
 	begin(&s, &w, 1);
 	unlock_and_wake(c, up);
-	if (wait_for_claim(&s, until, has_napped))
+	if (wait_for_claim(&s, until, has_napped)) {
+		TRACE(was_served(&w));
 		return w.err;
+	}
 	lock(c);
 	dequeue(&w);
 	unlock(c);
@@ -1134,6 +1190,7 @@ static bool move_one(chan *c, enum chan_op op, void *value)
 		copy(c->ring + after(c, c->head, used) * size, value, size);
 		set_count(c, used + 1);
 	}
+	TRACE(moved(c, op, 1));
 	return true;
 }
 
@@ -1218,19 +1275,26 @@ static void lock_to(enum chan_op op, chan *c, int64_t deadline)
  */
 static int transfer(chan *c, enum chan_op op, void *values, size_t least, size_t n, size_t *moved, struct until until)
 {
+	TRACE(begin(op, c));
 	lock_to(op, c, until.deadline);
-	return transfer_locked(c, op, values, least, n, moved, until);
+	int err = transfer_locked(c, op, values, least, n, moved, until);
+	TRACE(end(NULL, err));
+	return err;
 }
 
 static int transfer_one(chan *c, enum chan_op op, void *value, struct until until)
 {
 	size_t moved;
+	int err = 0;
 
+	TRACE(begin(op, c));
 	lock_to(op, c, until.deadline);
-	if (!move_one(c, op, value))
-		return transfer_locked(c, op, value, 1, 1, &moved, until);
-	unlock(c);
-	return 0;
+	if (move_one(c, op, value))
+		unlock(c);
+	else
+		err = transfer_locked(c, op, value, 1, 1, &moved, until);
+	TRACE(end(value, err));
+	return err;
 }
 
 /* ---- Discarding what has a drop callback -------------------------------------------
@@ -1401,8 +1465,10 @@ static struct waiter *select_one(struct waiter *w, size_t n, struct until until)
 	}
 	begin(&s, w, n);
 	unlock_all(w, n, NULL, &up);
-	if (wait_for_claim(&s, until, false))
+	if (wait_for_claim(&s, until, false)) {
 		done = s.winner;
+		TRACE(was_served(done));
+	}
 	leave(w, n, done != NULL ? done->ch : NULL);
 	return done;
 }
@@ -1461,7 +1527,9 @@ static int select_live(chan_case cases[], size_t n, size_t live, struct until un
 	if (w == NULL)
 		return refuse(cases);
 	make_waiters(w, cases, n, discard);
+	TRACE(begin_select(w, live));
 	struct waiter *done = select_one(w, live, until);
+	TRACE(end_select(done));
 	if (done != NULL) {
 		index = (int)done->index;
 		cases[index].err = done->err;
@@ -1753,6 +1821,7 @@ static void report_deadlock(void)
 {
 	fprintf(stderr, "All threads are asleep: deadlock\n");
 	tell_all(stderr);
+	TRACE(write());
 	watch.off = true;
 	watch.guard = NULL;
 	if (watch.aborts)
@@ -1795,6 +1864,7 @@ void chan_set_name(chan *c, const char *name)
 	lock_watch();
 	old = c->name;
 	c->name = copied;
+	TRACE(name(c));
 	unlock_watch();
 	quiet_free(old);
 }
@@ -1972,20 +2042,25 @@ int chan_close(chan *c)
 
 	if (c == NULL)
 		return EINVAL;
+	TRACE(begin(CLOSE, c));
 	lock(c);
 	if (closed(c)) {
 		unlock(c);
+		TRACE(end(NULL, EPIPE));
 		return EPIPE;
 	}
 	atomic_store_explicit(&c->closed, true, memory_order_relaxed);
 	/* A select may wait beside an element that a plain receiver is on its way for. */
-	while (count(c) > 0 && (w = claim_oldest(&c->receivers, &up)) != NULL)
+	while (count(c) > 0 && (w = claim_oldest(&c->receivers, &up)) != NULL) {
 		take(c, w->value, 1);
+		TRACE(served(w));
+	}
 	while ((w = claim_oldest(&c->receivers, &up)) != NULL || (w = claim_oldest(&c->senders, &up)) != NULL)
 		end_closed(w);
 	wake_all(&c->receivers);
 	wake_all(&c->senders);
 	unlock_and_wake(c, &up);
+	TRACE(end(NULL, 0));
 	return 0;
 }
 
@@ -2025,6 +2100,7 @@ chan *chan_new(size_t elem_size, size_t capacity)
 {
 	chan *c = NULL;
 
+	TRACE(start());
 	if (elem_size == 0 || capacity <= SIZE_MAX / elem_size)
 		c = allocate(elem_size * capacity);
 	if (c != NULL && make_locks(c) != 0) {
@@ -2077,3 +2153,7 @@ void chan_free(chan *c)
 	quiet_free(c->name);
 	quiet_free(c->memory);
 }
+
+#ifdef CHAN_TRACE
+#include "trace/record.c"
+#endif

@@ -211,6 +211,29 @@ chan *chan_made(chan *c, const char *file, int line);
 #define chan_select(cases, n, deadline)          CHAN_HERE(chan_select(cases, n, deadline))
 #endif
 
+/* ---- Traces: what happened, as a picture -------------------------------------
+ *
+ * If the program and this library are compiled with -DCHAN_TRACE, and the environment has
+ * CHAN_TRACE=FILE, then at exit, and at a deadlock, FILE gets what every task did in these
+ * calls and when: at most 2048 events of a thread (of all eight times as many), or what -DCHAN_TRACE_EVENTS=n says.
+ */
+#ifdef CHAN_TRACE
+/*
+ * print(text, size, element), like snprintf, gives the text for an element; it is called by
+ * the threads that send and receive, without a lock.  To be set before the channel is shared.
+ * Compiled without -DCHAN_TRACE this is nothing.
+ */
+typedef int chan_printer(char *text, size_t size, const void *value);
+void chan_set_printer(chan *c, chan_printer *print);
+
+/* These are for CHAN_MAKE. */
+chan *chan_named(chan *c, const char *name);
+chan_printer chan_print_int, chan_print_unsigned, chan_print_long, chan_print_unsigned_long;
+chan_printer chan_print_long_long, chan_print_unsigned_long_long, chan_print_double;
+#else
+#define chan_set_printer(c, print) ((void)(c), (void)(print))
+#endif
+
 /* ---- Typed channels --------------------------------------------------------
  *
  * CHAN_TYPE(ints, int); declares ints, a channel of int with its two ends c.tx and
@@ -223,9 +246,9 @@ chan *chan_made(chan *c, const char *file, int line);
 	typedef union name##_rx { chan *ch; type *can_recv; } name##_rx; \
 	typedef struct name { name##_tx tx; name##_rx rx; } name
 
-/* 0 or ENOMEM.  c is evaluated twice. */
+/* 0 or ENOMEM.  c is evaluated twice.  In a trace it is the channel's name, and numbers are printed. */
 #define CHAN_MAKE(c, capacity) \
-	(((c)->tx.ch = (c)->rx.ch = chan_new(sizeof *(c)->tx.can_send, (capacity))) ? 0 : ENOMEM)
+	(((c)->tx.ch = (c)->rx.ch = chan_new(sizeof *(c)->tx.can_send, (capacity))) ? CHAN_TRACED(c) 0 : ENOMEM)
 #define CHAN_FREE(c)                       chan_free((c)->tx.ch)
 #define CHAN_CLOSE(to)                     chan_close(((void)sizeof (to).can_send, (to).ch))
 
@@ -242,6 +265,18 @@ chan *chan_made(chan *c, const char *file, int line);
 #define CHAN_RECV_N(from, ptr, max, got, deadline) \
 	chan_recv_n((from).ch, CHAN_CHECKED(ptr, (from).can_recv), max, got, deadline)
 #define CHAN_ON_RECV(from, ptr)            chan_on_recv((from).ch, CHAN_CHECKED(ptr, (from).can_recv))
+
+#ifndef CHAN_TRACE
+#define CHAN_TRACED(c)
+#elif defined __cplusplus
+#define CHAN_TRACED(c)                     (void)chan_named((c)->tx.ch, #c),
+#else
+#define CHAN_TRACED(c) \
+	(void)chan_set_printer(chan_named((c)->tx.ch, #c), _Generic(*(c)->tx.can_send, \
+		int: chan_print_int, unsigned: chan_print_unsigned, long: chan_print_long, unsigned long: chan_print_unsigned_long, \
+		long long: chan_print_long_long, unsigned long long: chan_print_unsigned_long_long, \
+		double: chan_print_double, default: (chan_printer *)NULL)),
+#endif
 
 #define CHAN_LEN(end)                      chan_len((end).ch)
 #define CHAN_CAP(end)                      chan_cap((end).ch)

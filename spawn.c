@@ -204,10 +204,26 @@ enum {
 };
 #define DEFAULT_IDLE_TIMEOUT (10 * CHAN_SECOND)
 
+/* Hooks of trace/record.c; without -DCHAN_TRACE nothing is left of them. */
+#ifdef CHAN_TRACE
+void chan_trace_spawn(const char *name, unsigned start[2]);
+void chan_trace_spawned(int err);
+void chan_trace_task(const char *name, const unsigned start[2]);
+void chan_trace_task_end(void);
+#define TRACE(hook) chan_trace_##hook
+static _Thread_local const char *next_name;     /* of the task that is spawned next; NULL */
+#else
+#define TRACE(hook) ((void)0)
+#endif
+
 struct task {
 	struct task *next;              /* in the queue, made with NULL; belongs to pool.lock */
 	void (*fn)(void *arg);
 	waitgroup *wg;                  /* told when the task has ended; may be NULL */
+#ifdef CHAN_TRACE
+	const char *name;
+	unsigned start[2];
+#endif
 	void *arg;                      /* NULL or its copy: */
 	alignas(max_align_t) unsigned char copy[];
 };
@@ -396,6 +412,7 @@ static void end_task(struct worker *self, bool goes_on)
 	waitgroup *wg = self->task->wg;
 	struct worker *before = NULL;
 
+	TRACE(task_end());
 	block_signals(NULL);    /* before anybody may hear of the end and send one */
 	free(self->task);
 	self->task = NULL;
@@ -432,6 +449,7 @@ static void run_task(struct worker *self)
 
 	pthread_cleanup_push(end_with_thread, self);
 	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &ignored);
+	TRACE(task(self->task->name, self->task->start));
 	self->task->fn(self->task->arg);
 	pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &ignored);
 	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &ignored);
@@ -640,12 +658,21 @@ static bool find_free(void)
 	return any_free();
 }
 
+#ifdef CHAN_TRACE
+static void chan_trace_name(struct task *task)
+{
+	task->name = next_name != NULL ? next_name : "task";
+	next_name = NULL;
+}
+#endif
+
 static struct task *make_task(waitgroup *wg, void (*fn)(void *arg), const void *arg, size_t size)
 {
 	struct task *task = size <= SIZE_MAX - sizeof *task ? malloc(sizeof *task + size) : NULL;
 	if (task == NULL)
 		return NULL;
 	*task = (struct task){ .fn = fn, .wg = wg };
+	TRACE(name(task));
 	if (size > 0)
 		task->arg = memcpy(task->copy, arg, size);
 	return task;
@@ -656,12 +683,14 @@ static int start(struct task *task)
 {
 	int err = 0;
 
+	TRACE(spawn(task->name, task->start));
 	lock_pool();
 	if (find_free())
 		append(task);
 	else
 		err = start_worker(task);
 	wake_and_unlock(pool.coming == 0 ? 1 : 0);
+	TRACE(spawned(err));
 	return err;
 }
 
@@ -692,6 +721,20 @@ int waitgroup_go(waitgroup *wg, void (*fn)(void *arg), const void *arg, size_t s
 		waitgroup_done(wg);
 	return err;
 }
+
+#ifdef CHAN_TRACE
+int spawn_as(const char *name, void (*fn)(void *arg), const void *arg, size_t size)
+{
+	next_name = name;
+	return spawn(fn, arg, size);
+}
+
+int waitgroup_go_as(waitgroup *wg, const char *name, void (*fn)(void *arg), const void *arg, size_t size)
+{
+	next_name = name;
+	return waitgroup_go(wg, fn, arg, size);
+}
+#endif
 
 /* ---- Configuration and statistics ------------------------------------------------------------ */
 

@@ -112,6 +112,16 @@ void spawn_get_stats(spawn_stats *s);
  */
 int spawn_shutdown(int64_t deadline);
 
+/* See CHAN_TRACE in chan.h: a task is named after its function. */
+#ifdef CHAN_TRACE
+int spawn_as(const char *name, void (*fn)(void *arg), const void *arg, size_t size);
+int waitgroup_go_as(waitgroup *wg, const char *name, void (*fn)(void *arg), const void *arg, size_t size);
+#ifndef CHAN_LIBRARY
+#define spawn(fn, arg, size)               spawn_as(#fn, fn, arg, size)
+#define waitgroup_go(wg, fn, arg, size)    waitgroup_go_as(wg, #fn, fn, arg, size)
+#endif
+#endif
+
 /* See CHAN_DEBUG in chan.h. */
 #if defined CHAN_DEBUG && !defined CHAN_LIBRARY
 #define waitgroup_wait(wg)                 ((void)CHAN_HERE((waitgroup_wait(wg), 0)))

@@ -1,0 +1,382 @@
+/* Traces: what a program compiled with -DCHAN_TRACE writes, and that one without it has nothing of them. */
+#define _POSIX_C_SOURCE 200809L
+#include "command.h"
+#include "test.h"
+
+#include <stdio.h>
+#include <string.h>
+
+Suite *trace_suite(void);
+
+enum { TEXT = 8000 };
+
+static char scratch[64];
+
+static void make_it(void)
+{
+	make_scratch(scratch);
+}
+
+static void remove_it(void)
+{
+	remove_scratch(scratch);
+}
+
+/* The library, made for traces and for few events, once for all tests. */
+#define FLAGS "-std=c11 -pedantic -Wall -Wextra -Wshadow -Wconversion -Werror -D_POSIX_C_SOURCE=200809L -pthread -DCHAN_TRACE -DCHAN_DEBUG"
+
+static void make_library(void)
+{
+	make_it();
+	must("for part in chan spawn; do"
+	     "	${CC:-cc} " FLAGS " -DCHAN_TRACE_EVENTS=100 -O1 -g -c $part.c -o '%s'/$part.o || exit; done", scratch);
+}
+
+static void build(const char *program)
+{
+	write_file(scratch, "program.c", program);
+	must("${CC:-cc} " FLAGS " -I. '%s/program.c' '%s/chan.o' '%s/spawn.o' -o '%s/program'", scratch, scratch, scratch, scratch);
+}
+
+/* Runs the program with a trace, and puts into text what it wrote to stdout and stderr; its exit status. */
+static int trace(char text[TEXT])
+{
+	return command(text, TEXT, "cd '%s' && rm -f trace && CHAN_TRACE=trace CHAN_DEADLOCK=abort timeout 20 ./program", scratch);
+}
+
+static int is_in_trace(const char *pattern)
+{
+	char text[TEXT];
+
+	return command(text, sizeof text, "grep -E '%s' '%s/trace'", pattern, scratch) == 0;
+}
+
+#define has(pattern) ck_assert_msg(is_in_trace(pattern), "not in the trace: %s", pattern)
+#define has_not(pattern) ck_assert_msg(!is_in_trace(pattern), "in the trace: %s", pattern)
+
+/* What test/trace.py says of the trace, which fails if the trace is wrong. */
+static int is_checked(char said[TEXT])
+{
+	if (!has_program("command -v python3"))
+		return 0;
+	int status = command(said, TEXT, "python3 test/trace.py '%s/trace'", scratch);
+	ck_assert_msg(status == 0, "%s", said);
+	return 1;
+}
+
+/* ---- Nothing is left without it ---------------------------------------------------------------------------- */
+
+/* The same instructions as from a source in which nothing of traces stands at all. */
+START_TEST(a_build_without_traces_is_that_of_a_source_without_them)
+{
+	must("for part in chan spawn; do"
+	     "	awk '/^#ifdef CHAN_TRACE$/ { skips = 1; next } skips && /^#else$/ { skips = 0; drops_endif = 1; next }"
+	     "		skips && /^#endif$/ { skips = 0; next } drops_endif && /^#endif$/ { drops_endif = 0; next }"
+	     "		skips || /TRACE\\(hook\\)/ { next } /^\\t*TRACE\\(.*\\);$/ { hooks++; next } { print }"
+	     "		END { exit hooks < 4 }' $part.c >'%s'/$part.c || exit;"
+	     "	if grep 'TRACE(' '%s'/$part.c; then exit 1; fi;"
+	     "	${CC:-cc} -std=c11 -pthread -I. -O2 -S -o '%s'/with.s $part.c || exit;"
+	     "	cd '%s' && ${CC:-cc} -std=c11 -pthread -I\"$OLDPWD\" -O2 -S -o without.s $part.c &&"
+	     "		sed -i '/^# [0-9]* \"/d' with.s without.s && cmp with.s without.s || exit; cd \"$OLDPWD\";"
+	     "done", scratch, scratch, scratch, scratch);
+}
+END_TEST
+
+static const char *const compilers[] = {
+	"clang -O2", "gcc -O3 -flto", "musl-gcc", "gcc -m32 -idirafter /usr/include/x86_64-linux-gnu", "gcc -DCHAN_PORTABLE",
+};
+
+START_TEST(a_build_with_traces_has_no_warning)
+{
+	must_with(compilers[_i], "for part in chan spawn; do %s " FLAGS " -c -o '%s/part.o' $part.c || exit; done", compilers[_i], scratch);
+}
+END_TEST
+
+START_TEST(a_program_in_cxx_can_be_traced)
+{
+	write_file(scratch, "program.cc", "#include \"spawn.h\"\nCHAN_TYPE(ints, int);\nint main() { ints c; return CHAN_MAKE(&c, 1); }\n");
+	must_with("g++", "g++ -std=c++17 -Wall -Wextra -Werror -DCHAN_TRACE -I. -c -o '%s/program.o' '%s/program.cc'", scratch, scratch);
+}
+END_TEST
+
+/* ---- What is told -------------------------------------------------------------------------------------------- */
+
+static const char everything[] =
+	"#include \"spawn.h\"\n"
+	"struct pair { int first, second; };\n"
+	"CHAN_TYPE(pairs, struct pair);\n"
+	"CHAN_TYPE(longs, long);\n"
+	"static int print(char *text, size_t size, const void *value)\n"
+	"{ const struct pair *p = value; return snprintf(text, size, \"%d and %d\", p->first, p->second); }\n"
+	"static pairs ring;\n"
+	"static longs meeting;\n"
+	"static chan *done;\n"
+	"static void producer(void *arg) { (void)arg;\n"
+	"	for (int i = 0; i < 3; i++) CHAN_SEND(ring.tx, (&(struct pair){ i, i * i }));\n"
+	"	CHAN_CLOSE(ring.tx);\n"
+	"	long v; CHAN_RECV(meeting.rx, &v);\n"
+	"	chan_close(done); }\n"
+	"int main(void) {\n"
+	"	waitgroup wg = WAITGROUP_INIT;\n"
+	"	struct pair p; long twelve = 12;\n"
+	"	if (CHAN_MAKE(&ring, 2) || CHAN_MAKE(&meeting, 0) || !(done = chan_new(0, 0))) return 1;\n"
+	"	chan_set_printer(ring.tx.ch, print);\n"
+	"	chan_set_name(done, \"the \\\"end\\\"\\n\\xff\\xc3\\xa4\");\n"
+	"	if (waitgroup_go(&wg, producer, NULL, 0)) return 1;\n"
+	"	while (CHAN_RECV(ring.rx, &p) == 0) ;\n"
+	"	if (chan_recv_until(done, NULL, chan_now() + 30 * CHAN_MS) != ETIMEDOUT) return 1;\n"
+	"	if (chan_try_recv(done, NULL) != EAGAIN) return 1;\n"
+	"	chan_case cases[] = { chan_on_recv(done, NULL), CHAN_ON_SEND(meeting.tx, &twelve) };\n"
+	"	if (chan_select(cases, 2, CHAN_FOREVER) != 1) return 1;\n"
+	"	if (chan_select(cases, 1, CHAN_FOREVER) != 0) return 1;\n"
+	"	waitgroup_wait(&wg);\n"
+	"	int err = spawn_shutdown(CHAN_FOREVER);\n"
+	"	CHAN_FREE(&ring); CHAN_FREE(&meeting); chan_free(done);\n"
+	"	if (CHAN_MAKE(&ring, 1) || CHAN_SEND(ring.tx, &p)) return 1;\n"
+	"	CHAN_FREE(&ring);\n"
+	"	return err; }\n";
+
+START_TEST(every_operation_is_told_with_its_task_channel_value_and_result)
+{
+	char text[TEXT];
+
+	build(everything);
+	ck_assert_int_eq(trace(text), 0);
+	ck_assert_str_eq(text, "");
+	has("\"thread_name\",\"args\":\\{\"name\":\"main\"");
+	has("\"thread_name\",\"args\":\\{\"name\":\"producer 1\"");
+	has("\"cat\":\"task\".*\"name\":\"producer 1\"");
+	has("\"cat\":\"spawn\".*\"name\":\"spawn producer 1\"");
+	has("\"cat\":\"send\".*\"name\":\"send ring\".*\"channel\":\"ring\",\"elements\":1,\"first\":2,\"value\":\"2 and 4\"");
+	has("\"cat\":\"receive\".*\"name\":\"receive ring\".*\"first\":1,\"value\":\"1 and 1\"");
+	has("\"cat\":\"receive\".*\"name\":\"receive ring\".*\"result\":\"EPIPE\"");
+	has("\"cat\":\"close\".*\"name\":\"close ring\"");
+	has("\"cat\":\"select\".*\"name\":\"select: send meeting\".*\"value\":\"12\",\"cases\":2,\"winner\":1");
+	has("\"cat\":\"receive\".*\"name\":\"receive meeting\".*\"value\":\"12\"");
+	has("\"cat\":\"select\".*\"cases\":1,\"winner\":0,\"result\":\"EPIPE\"");
+	has("\"name\":\"receive the ..end...u000a\\?\xc3\xa4\".*\"result\":\"ETIMEDOUT\"");
+	has("\"name\":\"channel\",\"args\":\\{\"name\":\"ring\",\"capacity\":2\\}");
+	has("\"name\":\"send ring 2\"");
+	has("\"ph\":\"C\".*\"name\":\"ring\",\"args\":\\{\"elements\":1\\}");
+	has_not("EAGAIN|\"ph\":\"C\".*\"name\":\"meeting\"|unended");
+	if (is_checked(text))
+		ck_assert_ptr_nonnull(strstr(text, "2 lanes, 4 channels, 4 messages, "));
+}
+END_TEST
+
+static const char bulk[] =
+	"#include \"spawn.h\"\n"
+	"CHAN_TYPE(ints, int);\n"
+	"static ints c;\n"
+	"static void producer(void *arg) { (void)arg; int v[40]; for (int i = 0; i < 40; i++) v[i] = i;\n"
+	"	CHAN_SEND_N(c.tx, v, 40, NULL, CHAN_FOREVER); CHAN_CLOSE(c.tx); }\n"
+	"int main(int argc, char **argv) { (void)argv; int v[7]; size_t n, all = 0;\n"
+	"	if (CHAN_MAKE(&c, argc > 1 ? 0 : 5) || spawn(producer, NULL, 0)) return 1;\n"
+	"	while (CHAN_RECV_N(c.rx, v, 7, &n, CHAN_FOREVER) == 0) all += n;\n"
+	"	return spawn_shutdown(CHAN_FOREVER) || all != 40; }\n";
+
+START_TEST(each_part_of_a_bulk_operation_leads_to_the_receives_that_took_of_it)
+{
+	char text[TEXT];
+
+	build(bulk);
+	ck_assert_int_eq(trace(text), 0);
+	if (!is_checked(text))
+		return;
+	command(text, TEXT, "python3 -c \"\n"
+	        "import json\n"
+	        "events = json.load(open('%s/trace'))['traceEvents']\n"
+	        "for c in 'send', 'receive':\n"
+	        "	runs = sorted((e['args']['first'], e['args']['elements']) for e in events if e.get('cat') == c and 'first' in e['args'])\n"
+	        "	print(sum(n for _, n in runs), all(a + n == b for (a, n), (b, _) in zip(runs, runs[1:])))\"", scratch);
+	ck_assert_str_eq(text, "40 True\n40 True\n");
+}
+END_TEST
+
+static const char traffic[] =
+	"#include \"spawn.h\"\n"
+	"CHAN_TYPE(ints, int);\n"
+	"static ints c[3];\n"
+	"static void send_some(void *arg) { int from = *(int *)arg;\n"
+	"	for (int i = 0; i < 24; i++) { int v = from * 1000 + i;\n"
+	"		if (i % 3) CHAN_SEND(c[i % 3].tx, &v);\n"
+	"		else { chan_case k[] = { CHAN_ON_SEND(c[0].tx, &v), CHAN_ON_SEND(c[1].tx, &v), CHAN_ON_SEND(c[2].tx, &v) };\n"
+	"			chan_select(k, 3, CHAN_FOREVER); } } }\n"
+	"static void receive_some(void *arg) { (void)arg; int v;\n"
+	"	chan_case k[] = { CHAN_ON_RECV(c[0].rx, &v), CHAN_ON_RECV(c[1].rx, &v), CHAN_ON_RECV(c[2].rx, &v) };\n"
+	"	for (int i = 0; i < 24; i++) chan_select(k, 3, CHAN_FOREVER); }\n"
+	"int main(void) { waitgroup wg = WAITGROUP_INIT;\n"
+	"	for (int i = 0; i < 3; i++) if (CHAN_MAKE(&c[i], (size_t)i)) return 1;\n"
+	"	for (int i = 0; i < 3; i++) if (waitgroup_go(&wg, send_some, &i, sizeof i) || waitgroup_go(&wg, receive_some, NULL, 0)) return 1;\n"
+	"	waitgroup_wait(&wg);\n"
+	"	return spawn_shutdown(CHAN_FOREVER); }\n";
+
+START_TEST(each_send_leads_to_the_receive_that_took_its_element)
+{
+	char text[TEXT];
+
+	build(traffic);
+	for (int i = 0; i < 5; i++) {
+		ck_assert_int_eq(trace(text), 0);
+		if (is_checked(text))
+			ck_assert_msg(strstr(text, "7 lanes, 3 channels, 72 messages, ") != NULL, "%s", text);
+	}
+}
+END_TEST
+
+START_TEST(the_ladder_prints_the_same_while_it_is_traced)
+{
+	char text[TEXT];
+
+	must("for example in examples/[0-9]*.c; do"
+	     "	${CC:-cc} " FLAGS " -I. $example '%s/chan.o' '%s/spawn.o' -o '%s/program' &&"
+	     "	CHAN_TRACE='%s/trace' timeout 20 '%s/program' 2>/dev/null | diff - ${example%%.c}.expected || exit; done",
+	     scratch, scratch, scratch, scratch, scratch);
+	is_checked(text);
+}
+END_TEST
+
+START_TEST(make_trace_makes_a_picture_of_an_example_and_names_it)
+{
+	char text[TEXT];
+
+	if (!has_program("command -v python3"))
+		return;
+	ck_assert_msg(command(text, TEXT, "make -s trace EXAMPLE=05-close BUILD='%s/build'", scratch) == 0, "%s", text);
+	ck_assert_ptr_nonnull(strstr(text, "The picture: "));
+	must("cd '%s/build/trace' && grep -q '<svg' 05-close.svg && grep -q 'work 1' 05-close.svg && grep -q traceEvents 05-close.json", scratch);
+	ck_assert_int_ne(command(text, TEXT, "make -s trace EXAMPLE=none BUILD='%s/build'", scratch), 0);
+}
+END_TEST
+
+START_TEST(noting_is_no_race)
+{
+	char text[TEXT];
+
+	write_file(scratch, "program.c", traffic);
+	if (!must_with("gcc -fsanitize=thread", "gcc -fsanitize=thread -O1 -g " FLAGS " -I. '%s/program.c' chan.c spawn.c -o '%s/program'", scratch, scratch))
+		return;
+	ck_assert_int_eq(trace(text), 0);
+	ck_assert_str_eq(text, "");
+}
+END_TEST
+
+/* ---- At the end --------------------------------------------------------------------------------------------- */
+
+static const char stuck[] =
+	"#include \"spawn.h\"\n"
+	"static chan *a, *b;\n"
+	"static void other(void *arg) { (void)arg; chan_recv(a, NULL); chan_send(b, NULL); }\n"
+	"int main(void) { if (!(a = chan_new(0, 0)) || !(b = chan_new(0, 0)) || spawn(other, NULL, 0)) return 1;\n"
+	"	chan_set_name(a, \"a\"); chan_set_name(b, \"b\");\n"
+	"	chan_case k[] = { chan_on_recv(b, NULL), chan_on_recv(NULL, NULL) };\n"
+	"	chan_select(k, 2, CHAN_FOREVER); }\n";
+
+#ifdef __linux__
+START_TEST(a_deadlock_is_written_with_the_waits_that_do_not_end)
+{
+	char text[TEXT];
+
+	build(stuck);
+	ck_assert_int_ne(trace(text), 0);
+	ck_assert_ptr_nonnull(strstr(text, "deadlock"));
+	has("\"name\":\"receive a\",\"args\":\\{\"unended\":true");
+	has("\"name\":\"select of 1\",\"args\":\\{\"unended\":true");
+	has("\"name\":\"waiting\",\"args\":\\{\"unended\":true");
+	has("\"name\":\"other 1\",\"args\":\\{\"unended\":true");
+	is_checked(text);
+}
+END_TEST
+#endif
+
+static const char much[] =
+	"#include \"chan.h\"\n"
+	"int main(void) { chan *c = chan_new(sizeof(int), 4);\n"
+	"	for (int i = 0, v; i < 500000; i++) if (chan_send(c, &i) || chan_recv(c, &v) || v != i) return 1;\n"
+	"	chan_free(c); return 0; }\n";
+
+START_TEST(what_a_thread_has_no_room_for_is_dropped_and_counted)
+{
+	char text[TEXT];
+
+	build(much);
+	ck_assert_int_eq(trace(text), 0);
+	ck_assert_str_eq(text, "CHAN_TRACE: trace: 100 events, 999900 dropped (at most 100 are kept of each thread)\n");
+	has("\"otherData\":\\{\"dropped\":\"999900\"\\}");
+	if (is_checked(text))
+		ck_assert_ptr_nonnull(strstr(text, "1 lanes, 1 channels, 50 messages, 0 waits: main"));
+}
+END_TEST
+
+START_TEST(a_file_that_cannot_be_written_is_named_and_changes_nothing_else)
+{
+	char text[TEXT];
+
+	build("#include \"chan.h\"\nint main(void) { chan_free(chan_new(1, 1)); return 3; }\n");
+	ck_assert_int_eq(command(text, TEXT, "CHAN_TRACE=/nowhere/trace '%s/program'", scratch), 3);
+	ck_assert_str_eq(text, "CHAN_TRACE: /nowhere/trace: No such file or directory\n");
+	ck_assert_int_eq(command(text, TEXT, "cd '%s' && CHAN_TRACE= ./program", scratch), 3);
+	ck_assert_str_eq(text, "");
+}
+END_TEST
+
+START_TEST(without_a_file_nothing_is_written_and_an_empty_trace_is_one)
+{
+	char text[TEXT];
+
+	build("#include \"chan.h\"\nint main(void) { chan_free(chan_new(1, 1)); return 0; }\n");
+	ck_assert_int_eq(command(text, TEXT, "cd '%s' && rm -f trace && ./program && ls | grep -v program", scratch), 0);
+	ck_assert_str_eq(text, "chan.o\nspawn.o\n");
+	ck_assert_int_eq(trace(text), 0);
+	if (is_checked(text))
+		ck_assert_str_eq(text, "0 lanes, 0 channels, 0 messages, 0 waits: \n");
+}
+END_TEST
+
+START_TEST(the_child_of_a_fork_leaves_the_file_to_its_parent)
+{
+	char text[TEXT];
+
+	build("#include <stdlib.h>\n#include <sys/wait.h>\n#include <unistd.h>\n#include \"chan.h\"\n"
+	      "int main(void) { chan *c = chan_new(0, 9); chan_send(c, NULL);\n"
+	      "	pid_t child = fork(); if (child == 0) { chan_send(c, NULL); exit(0); }\n"
+	      "	waitpid(child, NULL, 0); return access(\"trace\", F_OK) == 0; }\n");
+	ck_assert_int_eq(trace(text), 0);
+	has("\"cat\":\"send\".*\"first\":0");
+	has_not("\"first\":1");
+}
+END_TEST
+
+Suite *trace_suite(void)
+{
+	Suite *s = suite_create("trace");
+	TCase *tc = tcase_create("builds");
+
+	tcase_set_tags(tc, "process");
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, make_it, remove_it);
+	tcase_add_test(tc, a_build_without_traces_is_that_of_a_source_without_them);
+	tcase_add_loop_test(tc, a_build_with_traces_has_no_warning, 0, sizeof compilers / sizeof *compilers);
+	tcase_add_test(tc, a_program_in_cxx_can_be_traced);
+	tcase_add_test(tc, make_trace_makes_a_picture_of_an_example_and_names_it);
+	tcase_add_test(tc, noting_is_no_race);
+	suite_add_tcase(s, tc);
+
+	tc = tcase_create("programs");
+	tcase_set_tags(tc, "process");
+	tcase_set_timeout(tc, 60);
+	tcase_add_unchecked_fixture(tc, make_library, remove_it);
+	tcase_add_test(tc, every_operation_is_told_with_its_task_channel_value_and_result);
+	tcase_add_test(tc, each_part_of_a_bulk_operation_leads_to_the_receives_that_took_of_it);
+	tcase_add_test(tc, each_send_leads_to_the_receive_that_took_its_element);
+	tcase_add_test(tc, the_ladder_prints_the_same_while_it_is_traced);
+#ifdef __linux__
+	tcase_add_test(tc, a_deadlock_is_written_with_the_waits_that_do_not_end);
+#endif
+	tcase_add_test(tc, what_a_thread_has_no_room_for_is_dropped_and_counted);
+	tcase_add_test(tc, a_file_that_cannot_be_written_is_named_and_changes_nothing_else);
+	tcase_add_test(tc, without_a_file_nothing_is_written_and_an_empty_trace_is_one);
+	tcase_add_test(tc, the_child_of_a_fork_leaves_the_file_to_its_parent);
+	suite_add_tcase(s, tc);
+	return s;
+}

@@ -9,6 +9,7 @@
 #   make bench              this library against Go, Rust, GLib, APR and plain pthreads, as far as they are found:
 #                           bench/results.md; make bench-setup installs them all
 #   make task-cost          what a task and a hand-over cost here
+#   make trace [EXAMPLE=..] what an example does, as a picture: build/trace/07-workers.svg
 #   make install uninstall  below PREFIX (/usr/local), inside DESTDIR
 #   make dist               build/chan-VERSION.tar.gz, of what is committed
 #   make clean
@@ -147,7 +148,7 @@ $(BUILD)/test/%.o: test/%.c $(BUILD)/flags
 $(BUILD)/test/run: $(TEST_OBJECTS) $(if $(wildcard test/inside_spawn.c),,$(BUILD)/spawn.o)
 	$(COMPILE) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
 
--include bench/bench.mk test/verify.mk test/explore/explore.mk
+-include bench/bench.mk test/verify.mk test/explore/explore.mk trace/trace.mk
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 

@@ -21,8 +21,8 @@ static void remove_it(void)
 
 /* Prototypes and macros with their parameters, but for what is for the other macros. */
 #define DECLARATIONS \
-	"{ grep -hE '^[a-z][a-z0-9_ ]*[ *][a-z_]+\\(.*\\);$' chan.h spawn.h | grep -vE 'chan_(at|left|made)\\(';" \
-	"  sed -nE 's/^#define ([A-Z_]+(\\([a-z, ]*\\)| )).*/\\1/p' chan.h spawn.h | grep -v CHAN_CHECKED | grep -v CHAN_HERE; }"
+	"{ grep -hE '^[a-z][a-z0-9_ ]*[ *][a-z_]+\\(.*\\);$' chan.h spawn.h | grep -vE 'chan_(at|left|made|named)\\(|_as\\(|^typedef';" \
+	"  sed -nE 's/^#define ([A-Z_]+(\\([a-z, ]*\\)| )).*/\\1/p' chan.h spawn.h | grep -vE 'CHAN_(CHECKED|HERE|TRACED)'; }"
 
 #define SYNOPSES \
 	"awk '/^\\.Sh/ { synopsis = $2 == \"SYNOPSIS\" } !synopsis { next }" \

@@ -1,0 +1,26 @@
+# Pictures of what programs do: trace/record.c notes it, trace/sequence.py draws it.
+#
+#   make trace EXAMPLE=07-workers     build/trace/07-workers.svg, and .json for Perfetto
+#   make trace PROGRAM=my.c           the same of a program of your own
+#   make trace-pictures               those of the README, anew
+
+TRACE = $(BUILD)/trace
+EXAMPLE ?= 07-workers
+TRACED = $(if $(PROGRAM),$(PROGRAM),examples/$(EXAMPLE).c)
+TRACE_NAME = $(basename $(notdir $(TRACED)))
+PICTURES = 02-rendezvous 06-select 07-workers
+
+.PHONY: trace trace-pictures
+
+trace:
+	@$(NEED) cc python3
+	@mkdir -p $(TRACE)
+	$(COMPILE) -DCHAN_TRACE $(LDFLAGS) -o $(TRACE)/$(TRACE_NAME) $(TRACED) chan.c spawn.c $(LDLIBS)
+	CHAN_TRACE=$(TRACE)/$(TRACE_NAME).json $(TRACE)/$(TRACE_NAME)
+	python3 trace/sequence.py $(TRACE)/$(TRACE_NAME).json -o $(TRACE)/$(TRACE_NAME).svg --title $(TRACE_NAME)
+	@echo 'The picture: $(TRACE)/$(TRACE_NAME).svg'
+	@echo 'For https://ui.perfetto.dev or chrome://tracing: $(TRACE)/$(TRACE_NAME).json'
+
+trace-pictures:
+	@for example in $(PICTURES); do \
+		$(MAKE) --no-print-directory trace EXAMPLE=$$example && cp $(TRACE)/$$example.svg trace/ || exit; done

@@ -131,15 +131,23 @@ def functions(lines):
             start, outside = None, number + 1
 
 
+def is_hook(line):
+    return re.match(r"\t+TRACE\(", line)
+
+
+def without_hooks(lines):
+    return "\n".join(line for line in lines if not is_hook(line))
+
+
 def places(lines):
     """(number, indentation, code without comment, rules, function) of each line that is code.
 
-    What stands under CHAN_CHECK belongs to the tests, and is not changed.
+    What stands under CHAN_CHECK belongs to the tests, and traces are nothing here: neither is changed.
     """
     checks, skip = set(), False
     for number, line in enumerate(lines):
-        skip = line == "#ifdef CHAN_CHECK" or (skip and not re.match(r"#(else|endif)", line))
-        if skip:
+        skip = line in ("#ifdef CHAN_CHECK", "#ifdef CHAN_TRACE") or (skip and not re.match(r"#(else|endif)", line))
+        if skip or is_hook(line):
             checks.add(number)
     for name, first, last, head in functions(lines):
         rules = CONSTANT if name == "file" else list(RULES)
@@ -159,7 +167,7 @@ def places(lines):
             if code and number not in checks and (constant if name == "file" else not code.startswith("#")):
                 indent = lines[number][: len(lines[number]) - len(lines[number].lstrip())]
                 guarded = [GUARDED] if len(indent) > 1 and name != "file" else []
-                text = code if name == "file" else "\n".join(lines[first - 1: last])
+                text = code if name == "file" else without_hooks(lines[first - 1: last])
                 yield number, indent, code, rules + guarded, (name, text)
 
 
@@ -175,7 +183,7 @@ def mutants(name):
                 yield Mutant(name, number, function, what, code, changed, text)
     for function, first, last, _ in functions(lines):
         if function != "file":
-            yield from lock_pairs(name, lines, (function, "\n".join(lines[first - 1: last])), range(first, last))
+            yield from lock_pairs(name, lines, (function, without_hooks(lines[first - 1: last])), range(first, last))
 
 
 def lock_pairs(name, lines, function, body):
@@ -231,7 +239,7 @@ KILLERS = {
         *(suite(name) for name in ("typed", "elements", "bulk")),
         *(explore(name, 30) for name in ("faults-pool", "fours", "triples", "faults-pairs")),
         ("explore lost-signals", NAPS, [NAPS, "--naps", "--short"], 30),
-        *(suite(name) for name in ("close", "limits", "select", "regress", "faults")),
+        *(suite(name) for name in ("close", "limits", "select", "regress", "dump", "faults")),
         ("soak", SOAK, [SOAK, "1", "1"], 25),
     ],
     "spawn.c": [

@@ -6,6 +6,7 @@
 #   make tsan asan valgrind the tests under ThreadSanitizer (gcc and clang), AddressSanitizer with LeakSanitizer and
 #                           UndefinedBehaviorSanitizer, and valgrind (memcheck and helgrind)
 #   make soak [SECONDS=60]  random programs on the library, its accounts made up after each
+#   make awake [PROGRAMS=..] random programs that do not deadlock, closely watched for one
 #   make bench              this library against Go, Rust, GLib, APR and plain pthreads, as far as they are found:
 #                           bench/results.md; make bench-setup installs them all
 #   make task-cost          what a task and a hand-over cost here
@@ -22,6 +23,7 @@ pkgconfigdir ?= $(libdir)/pkgconfig
 mandir ?= $(PREFIX)/share/man
 BUILD ?= build
 SECONDS ?= 60
+PROGRAMS ?= 1000000
 DIR ?= $(firstword $(wildcard /usr/include) .)
 
 VERSION = 0.1.0
@@ -51,12 +53,12 @@ TREEHASH = $(shell pkg-config --exists libcrypto 2>/dev/null && echo $(BUILD)/ex
 TREEHASH_OBJECTS = $(patsubst examples/%.c,$(BUILD)/%.o,$(wildcard examples/treehash/*.c))
 DIRECTORIES = $(addprefix $(BUILD)/,test examples treehash bench)
 SUITES = $(patsubst test/test_%.c,%,$(sort $(wildcard test/test_*.c)))
-TEST_PROGRAMS = test/soak.c
+TEST_PROGRAMS = test/soak.c test/awake.c
 TEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_PROGRAMS),$(wildcard test/*.c))))
 
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all run run-here test check tsan tsan-gcc tsan-clang asan valgrind memcheck helgrind soak mutate install uninstall dist clean FORCE
+.PHONY: all run run-here test check tsan tsan-gcc tsan-clang asan valgrind memcheck helgrind soak awake mutate install uninstall dist clean FORCE
 
 all: $(LIBRARIES) $(LADDER) $(TREEHASH)
 
@@ -90,6 +92,10 @@ check: all $(BUILD)/test/run
 # Random programs until the time is up.
 soak: $(BUILD)/test/soak
 	$(BUILD)/test/soak $(SECONDS) $(TEST_SEED)
+
+# Random programs that do not deadlock.
+awake: $(BUILD)/test/awake
+	$(BUILD)/test/awake $(PROGRAMS) $(TEST_SEED)
 
 # About an hour; python3 test/mutate.py --sample 50 tries some.
 mutate:
@@ -133,6 +139,9 @@ $(BUILD)/examples/%: examples/%.c $(BUILD)/libchan.a $(BUILD)/flags
 
 $(BUILD)/test/soak: test/soak.c $(BUILD)/flags
 	$(COMPILE) -MMD $(LDFLAGS) -o $@ $< $(LDLIBS)
+
+$(BUILD)/test/awake: test/awake.c $(BUILD)/spawn.o
+	$(COMPILE) -MMD $(LDFLAGS) -o $@ $< $(BUILD)/spawn.o $(LDLIBS)
 
 $(BUILD)/suites.h: FORCE | $(BUILD)/test
 	@printf 'SUITE(%s)\n' $(SUITES) >$@.new

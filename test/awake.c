@@ -4,9 +4,9 @@
  *     awake PROGRAMS [SEED]
  *
  * Elements go through a chain of tasks, from the main thread and back to it.  Each task
- * receives and sends in a random way, and between the two it now and then does something
- * outside of the library; so mostly all threads but one wait without a deadline, and that
- * one runs, sleeps, or was just woken.  A thread is watched after a microsecond, and the
+ * receives and sends in a random way, and between the two it now and then sleeps; so mostly
+ * all threads but one wait without a deadline, and that one runs, sleeps, waits with a
+ * deadline, or was just woken.  A thread is watched after a microsecond, and the
  * guard looks every 20 microseconds whether all wait: it must never say so, which would
  * abort.
  */
@@ -16,7 +16,7 @@
 
 #include "spawn.h"
 
-enum { MOST_TASKS = 5, MOST_ELEMENTS = 6 };
+enum { MOST_TASKS = 3, MOST_ELEMENTS = 3 };
 
 struct stage {
 	chan *from, *to, *never;
@@ -71,12 +71,13 @@ static void send(struct stage *s, const int *value)
 
 static void do_something_else(struct stage *s)
 {
-	struct timespec nap = { 0, (long)draw(&s->state, 60000) };
+	const int64_t moment = (int64_t)draw(&s->state, 300000);
 
-	if (draw(&s->state, 64) == 0)
-		nanosleep(&nap, NULL);
-	else if (draw(&s->state, 4) == 0)
-		sched_yield();
+	switch (draw(&s->state, 200)) {
+	case 0: nanosleep(&(struct timespec){ 0, (long)moment }, NULL); break;
+	case 1: require(chan_recv_until(s->never, NULL, chan_now() + moment) == ETIMEDOUT, "nothing was to come"); break;
+	case 2: sched_yield(); break;
+	}
 }
 
 static void pass_on(void *stage)

@@ -27,8 +27,9 @@ int main(void)
 	if (pthread_create(&worker, NULL, work, NULL) != 0)
 		return 1;
 	chan_send(done, NULL);
-	assert(result == 42);
+	int seen = result;
 	pthread_join(worker, NULL);
+	assert(seen == 42);
 	chan_free(done);
 	return 0;
 }

@@ -1,7 +1,9 @@
 /*
- * A select of two channels that are both always ready.  Exercise 3.
+ * A select of two channels that are both always ready, 64 times.  Exercise 3.
  *
- * explore: no failure
+ * The explorer tries all lots, also the same 64 times; elsewhere that has a chance of 1 in 2^63.
+ *
+ * explore: assertion failed: chosen[0] > 0 && chosen[1] > 0
  */
 #include <assert.h>
 
@@ -17,7 +19,7 @@ int main(void)
 	chan_close(first);
 	chan_close(second);
 	chan_case cases[] = { chan_on_recv(first, NULL), chan_on_recv(second, NULL) };
-	for (int i = 0; i < 100; i++)
+	for (int i = 0; i < 64; i++)
 		chosen[chan_select(cases, 2, CHAN_NOWAIT)]++;
 	assert(chosen[0] > 0 && chosen[1] > 0);
 	chan_free(first);

@@ -14,10 +14,10 @@ static chan *numbers, *quit;
 
 static void count(void *unused)
 {
+	(void)unused;
 	int v = 1;
 	chan_case cases[] = { chan_on_send(numbers, &v), chan_on_recv(quit, NULL) };
 
-	(void)unused;
 	while (chan_select(cases, 2, CHAN_FOREVER) == 0)        /* DOC: or-quit */
 		v++;
 }

@@ -1,5 +1,5 @@
 /*
- * The same at capacity 0: the message is written again when the receiver knows where it is.
+ * wrong.c at capacity 0: the message is written again when the receiver knows where it is.
  *
  * explore: data race on message
  * every run: data race

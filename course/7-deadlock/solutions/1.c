@@ -1,7 +1,8 @@
 /*
- * mutexes.c with one order for both threads.  Of the locks held and wanted at any moment the
- * one with the highest address is held by somebody who needs no further one, so somebody can
- * always go on.  Any order serves that all threads keep; addresses are there already.
+ * mutexes.c with one order for both threads.  Whoever holds the highest of all locks that are
+ * held waits for none of the others, so somebody can always go on.  Any order serves that all
+ * threads keep; addresses are there already.  (The two accounts must not be the same one.)
+ * The library knows nothing of these mutexes: for it, no thread waits.
  *
  * explore: no failure
  */

@@ -19,7 +19,7 @@ enum { LINES = 200, TEXT = 65536 };
 
 #define WARNINGS "-std=c11 -pedantic -Wall -Wextra -Wshadow -Wconversion -Werror"
 /* As make course does, but a deadlock is looked for more often. */
-#define COMPILE "-O0 -g -pthread -I. -DCHAN_DEBUG -DCHAN_WATCH=100000000"
+#define COMPILE "-O0 -pthread -I. -DCHAN_DEBUG -DCHAN_WATCH=100000000"
 
 static const char *const programs_are[] = { "course/*/*.c", "course/*/solutions/*.c", NULL };
 static const char *const texts_are[] = { "course/*.md", NULL };
@@ -576,7 +576,7 @@ static void expect_program_fails(const char *directory, const char *command_line
 	ck_assert_msg(status != 0 && strstr(text, what) != NULL, "broken, %s: status %d, not %s, but: %s", program, status, what, text);
 }
 
-#define COMPILE_TEST "-std=c11 -O0 -g -pthread -DCHAN_CHECK -Itest -I. $(pkg-config --cflags check)"
+#define COMPILE_TEST "-std=c11 -O0 -pthread -DCHAN_CHECK -Itest -I. $(pkg-config --cflags check)"
 
 /* Builds a suite twice, as broken and unbroken below the directory, which has a chan.c that is broken. */
 static void build_suite(const char *directory, const char *suite)

@@ -3,6 +3,7 @@
 #   make                    the static and the shared library and the examples, below build/
 #   make run [DIR=...]      the main example, treehash, on a directory
 #   make test               all tests
+#   make course             the programs of the course, below build/course/
 #   make tsan asan valgrind the tests under ThreadSanitizer (gcc and clang), AddressSanitizer with LeakSanitizer and
 #                           UndefinedBehaviorSanitizer, and valgrind (memcheck and helgrind)
 #   make soak [SECONDS=60]  random programs on the library, its accounts made up after each
@@ -49,6 +50,7 @@ NEED = CC='$(CC)' sh test/need.sh
 
 LIBRARIES = $(BUILD)/libchan.a $(BUILD)/$(SHARED)
 LADDER = $(patsubst examples/%.c,$(BUILD)/examples/%,$(sort $(wildcard examples/[0-9]*.c)))
+COURSE = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard course/*/*.c course/*/solutions/*.c)))
 TREEHASH = $(shell pkg-config --exists libcrypto 2>/dev/null && echo $(BUILD)/examples/treehash)
 TREEHASH_OBJECTS = $(patsubst examples/%.c,$(BUILD)/%.o,$(wildcard examples/treehash/*.c))
 DIRECTORIES = $(addprefix $(BUILD)/,test examples treehash bench)
@@ -58,7 +60,7 @@ TEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_PROGRAMS),
 
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all run run-here test check tsan tsan-gcc tsan-clang asan valgrind memcheck helgrind soak awake mutate install uninstall dist clean FORCE
+.PHONY: all run run-here test check course tsan tsan-gcc tsan-clang asan valgrind memcheck helgrind soak awake mutate install uninstall dist clean FORCE
 
 all: $(LIBRARIES) $(LADDER) $(TREEHASH)
 
@@ -88,6 +90,9 @@ test:
 # The environment of the tests: what they build with and where, and how long the stress tests are.
 check: all $(BUILD)/test/run
 	BUILD='$(BUILD)' $(BUILD)/test/run
+
+# Wrong programs too, so all does not make them.
+course: $(COURSE)
 
 # Random programs until the time is up.
 soak: $(BUILD)/test/soak
@@ -136,6 +141,10 @@ $(BUILD)/examples/treehash: $(TREEHASH_OBJECTS) $(BUILD)/libchan.a
 
 $(BUILD)/examples/%: examples/%.c $(BUILD)/libchan.a $(BUILD)/flags
 	$(COMPILE) -MMD $(LDFLAGS) -o $@ $< $(BUILD)/libchan.a $(LDLIBS)
+
+$(BUILD)/course/%: course/%.c $(BUILD)/libchan.a $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(COMPILE) -DCHAN_DEBUG $(LDFLAGS) -o $@ $< $(BUILD)/libchan.a $(LDLIBS)
 
 $(BUILD)/test/soak: test/soak.c $(BUILD)/flags
 	$(COMPILE) -MMD $(LDFLAGS) -o $@ $< $(LDLIBS)

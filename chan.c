@@ -94,6 +94,7 @@ struct step {
  * One case of a waiting operation, on its thread's stack (a large select's in its
  * own memory).  next, prev and queued belong to ch->lock; err is written by whoever
  * claims the sleeper; the rest is constant while the waiter is queued.
+ * DOC: waiter
  */
 struct waiter {
 	struct waiter *next, *prev;
@@ -122,6 +123,7 @@ struct waiter {
  *   PARKED   the sleeper sleeps on wake, or is about to.  If DONE was not set before,
  *            it stays until fired is set and the other thread has left.
  *   WATCHED  it was put into the list of watched sleepers.
+ * DOC: sleeper
  */
 struct sleeper {
 	atomic_int state;
@@ -165,7 +167,7 @@ static _Thread_local struct {
 #define UNTIL(deadline) (struct until){ (deadline), NULL }
 #endif
 
-/* Those who wait to send, or to receive. */
+/* Those who wait to send, or to receive.  DOC: side */
 struct side {
 	size_t waiting;                 /* plain operations asleep on ready, */
 	size_t woken;                   /* those of them who were signalled and are not back yet */
@@ -184,6 +186,7 @@ struct side {
  *
  * The first 64 bytes are what every operation writes, the next are only read, and
  * the rest is for those who wait.
+ * DOC: channel
  */
 struct chan {
 	pthread_mutex_t lock;           /* protects all that is not constant or atomic */
@@ -348,6 +351,7 @@ static bool spin(bool (*done)(void *what), void *what, int looks)
  * spins follows from how it went before: a success doubles its patience, up to
  * CHAN_SPIN looks, a failure halves it.  Where a yield takes long it is the last one,
  * which with 500 threads in a sieve saves an eighth of the time.
+ * DOC: linger
  */
 static bool linger(bool (*done)(void *what), void *what)
 {
@@ -374,6 +378,7 @@ static bool linger(bool (*done)(void *what), void *what)
 /*
  * Nobody holds a channel's lock for long: look some times before sleeping on it, but
  * seldom, so that the one who has it can go on with the next element undisturbed.
+ * DOC: lock
  */
 static void lock(chan *c)
 {
@@ -417,6 +422,7 @@ static void give_way(unsigned tries)
  * looks whether all threads of the process wait like that: then nobody is left to wake
  * them.  A thread that has been claimed and is not awake yet is not in the list any more,
  * though it is a thread, so it is not taken for one that waits.
+ * DOC: watched
  */
 
 static struct {
@@ -533,6 +539,7 @@ static size_t count_threads(void)
 /*
  * Nobody is left who could wake anybody.  Threads of the pool that wait for a task do
  * nothing without one.
+ * DOC: all-wait
  */
 static bool all_wait(void)
 {
@@ -665,7 +672,7 @@ static void sleep_on(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadl
 	pthread_setcancelstate(cancel, &cancel);
 }
 
-/* Caller holds the lock of no other sleeper. */
+/* Caller holds the lock of no other sleeper.  DOC: claim */
 static bool claim(struct sleeper *s)
 {
 	int before = set_state(s, CLAIMED);
@@ -677,7 +684,7 @@ static bool claim(struct sleeper *s)
 	return true;
 }
 
-/* Lets go a sleeper that the caller has claimed.  Caller holds no lock. */
+/* Lets go a sleeper that the caller has claimed.  Caller holds no lock.  DOC: release */
 static void release(struct sleeper *s)
 {
 	if (!(set_state(s, DONE) & PARKED))
@@ -709,6 +716,7 @@ static bool has_left(void *sleeper)
  * Sleeps until a case was done (true), or until the deadline (false: then nobody
  * will do one).  At the deadline a claim decides: either nobody else has claimed
  * the sleeper and nobody will, or the one who has is about to fire.
+ * DOC: park
  */
 static bool park(struct sleeper *s)
 {
@@ -827,6 +835,7 @@ static void dequeue(struct waiter *w)
  * The oldest waiter of this side that nobody else has claimed.  Those found claimed
  * leave the queue: their thread is on its way out, through another channel or because
  * of its deadline, and it comes here too before it goes, so they are still there.
+ * DOC: oldest
  */
 static struct waiter *oldest(struct side *side)
 {
@@ -839,6 +848,7 @@ static struct waiter *oldest(struct side *side)
  * Claims the oldest waiter that can be claimed.  All the waiters of its sleeper in
  * this channel leave the queue now: once let go, its thread must not come back to
  * a channel that its receiver may have freed.
+ * DOC: claim-oldest
  */
 static struct waiter *claim_oldest(struct side *side, struct wakeups *up)
 {
@@ -901,7 +911,7 @@ static size_t after(const chan *c, size_t p, size_t i)
 	return i < c->capacity - p ? p + i : i - (c->capacity - p);
 }
 
-/* Puts as many of the n values as there is room for, and says how many. */
+/* Puts as many of the n values as there is room for, and says how many.  DOC: put */
 static size_t put(chan *c, const void *values, size_t n)
 {
 	size_t used = count(c), tail = after(c, c->head, used), size = c->elem_size;
@@ -919,7 +929,7 @@ static size_t put(chan *c, const void *values, size_t n)
 	return n;
 }
 
-/* Takes as many values as there are, at most n, and says how many; NULL discards them. */
+/* Takes as many values as there are, at most n, and says how many; NULL discards them.  DOC: take */
 static size_t take(chan *c, void *values, size_t n)
 {
 	size_t used = count(c), size = c->elem_size, end = c->capacity - c->head;
@@ -940,6 +950,7 @@ static size_t take(chan *c, void *values, size_t n)
 /* ---- The invariants as code: -DCHAN_CHECK aborts where one is broken ---------------- */
 
 #ifdef CHAN_CHECK
+/* DOC: check */
 static bool nobody_waits(struct side *side)
 {
 	return side->waiting == side->woken && oldest(side) == NULL;
@@ -975,6 +986,7 @@ static void unlock(chan *c)
  * variable are signalled and compete for them, which is faster.  Where both kinds
  * wait they take turns, so that neither starves.  woken counts those on their way:
  * they need no second signal, and what they come for is not given away.
+ * DOC: turns
  */
 
 static bool is_plain_turn(chan *c, struct side *side)
@@ -1027,7 +1039,7 @@ static bool serve_sender(chan *c, struct wakeups *up)
 	return w != NULL || c->senders.waiting > c->senders.woken;
 }
 
-/* After a put or take: an element handed on makes room, and the other way round. */
+/* After a put or take: an element handed on makes room, and the other way round.  DOC: serve */
 static void serve(chan *c, struct wakeups *up)
 {
 	while (c->waiters > 0 && (serve_receiver(c, up) || serve_sender(c, up)))
@@ -1088,6 +1100,7 @@ static void signal_each(pthread_cond_t *cond, size_t n)
  * Unlocks, then wakes: a thread that is woken under the lock would only wait for it.
  * Whoever is counted in wakers still needs the condition variables, and chan_free
  * waits for that.  A claimed sleeper stays until it is let go.
+ * DOC: unlock-then-wake
  */
 static void unlock_and_wake(chan *c, struct wakeups *up)
 {
@@ -1110,7 +1123,7 @@ static void unlock_and_wake(chan *c, struct wakeups *up)
 
 /* ---- The one blocking transfer --------------------------------------------------- */
 
-/* A plain operation sleeps until its side is ready; caller holds the lock and looks again. */
+/* A plain operation sleeps until its side is ready; caller holds the lock and looks again.  DOC: wait-plain */
 static void wait_plain(chan *c, struct side *side, int64_t deadline)
 {
 	check(c);
@@ -1140,6 +1153,7 @@ static void begin(struct sleeper *s, struct waiter *cases, size_t n)
 /*
  * Waits for the partner of one value, or whoever has room for it or puts it there.  Caller holds the lock, which is
  * given up: a sender does not come back, since its receiver may free the channel.
+ * DOC: meet
  */
 static int meet(chan *c, enum chan_op op, void *value, struct until until, struct wakeups *up)
 {
@@ -1171,7 +1185,10 @@ static bool may_recv(void *ch)
 	return count(c) > 0 || closed(c);
 }
 
-/* The usual case by itself, which saves a sixth of its time: one value, and nobody to wake.  Caller holds the lock. */
+/*
+ * The usual case by itself, which saves a sixth of its time: one value, and nobody to wake.  Caller holds the lock.
+ * DOC: move-one
+ */
 static bool move_one(chan *c, enum chan_op op, void *value)
 {
 	size_t used = count(c), size = c->elem_size;
@@ -1201,6 +1218,7 @@ static bool move_one(chan *c, enum chan_op op, void *value)
  * there after CHAN_NAP waits like a select of one case: glibc before 2.41 can lose
  * a signal when several threads wait on one condition variable (sourceware bug 25847),
  * so that a lost one is a short delay, and such a wait is one that others can look at.
+ * DOC: transfer
  */
 static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least, size_t n, size_t *moved, struct until until)
 {
@@ -1346,7 +1364,7 @@ static uint64_t pick(uint64_t n)
 	return ((x ^ x >> 31) >> 32) * n >> 32;
 }
 
-/* By channel address, so that all threads lock in one order (shell sort). */
+/* By channel address, so that all threads lock in one order (shell sort).  DOC: lock-order */
 static void sort(struct waiter *w, size_t n)
 {
 	for (size_t gap = n / 2; gap > 0; gap = gap == 2 ? 1 : gap * 4 / 9) {
@@ -1383,7 +1401,7 @@ static void unlock_all(struct waiter *w, size_t n, chan *last, struct wakeups *u
 		unlock_and_wake(last, up);
 }
 
-/* Leaves the queues of all channels but the one where a case was done. */
+/* Leaves the queues of all channels but the one where a case was done.  DOC: leave */
 static void leave(struct waiter *w, size_t n, const chan *served)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -1433,6 +1451,7 @@ static bool attempt(struct waiter *w, struct wakeups *up)
  * Does one of the ready cases, each with the same chance; NULL if none is ready.
  * Caller holds all locks, so no case becomes ready meanwhile.  A partner at capacity
  * 0 may still be claimed through another channel, or give up: then it looks again.
+ * DOC: lot
  */
 static struct waiter *do_ready(struct waiter *w, size_t n, struct wakeups *up)
 {
@@ -1450,6 +1469,7 @@ static struct waiter *do_ready(struct waiter *w, size_t n, struct wakeups *up)
 /*
  * Pass 1: does a ready case.  Pass 2: enqueues a waiter on every channel, all before
  * the first lock is released, and waits.  Pass 3: leaves the queues.
+ * DOC: passes
  */
 static struct waiter *select_one(struct waiter *w, size_t n, struct until until)
 {
@@ -1817,6 +1837,7 @@ static void tell_all(FILE *out)
 			tell_waits_of(out, s->cases[i].ch);
 }
 
+/* DOC: report */
 static void report_deadlock(void)
 {
 	fprintf(stderr, "All threads are asleep: deadlock\n");
@@ -2035,6 +2056,7 @@ static void wake_all(struct side *side)
 	pthread_cond_broadcast(&side->ready);
 }
 
+/* DOC: close */
 int chan_close(chan *c)
 {
 	struct wakeups up = { 0 };
@@ -2130,6 +2152,7 @@ void chan_set_drop(chan *c, void (*drop)(void *value))
 		c->drop = drop;
 }
 
+/* DOC: free */
 void chan_free(chan *c)
 {
 	if (c == NULL || atomic_fetch_sub_explicit(&c->owners, 1, memory_order_acq_rel) > 1)

@@ -1,0 +1,12 @@
+# A close that only sets the flag: whoever comes later sees it, but nobody tells the threads
+# that wait.  The select would sleep on beside a closed channel, and a shutdown by closing
+# quit would wait for it for ever: the explorer calls right.c a deadlock then.  The tests see
+# the broken invariant at the unlock: closed implies that both queues are empty.
+#
+# suite: close
+# case: close
+# fails: close_wakes_a_select_and_it_leaves_its_other_channels
+/^int chan_close(/,/^}/{
+	/|| (w = claim_oldest/d
+	/end_closed(w);/d
+}

@@ -499,7 +499,12 @@ int main(int argc, char **argv)
 	again = argv[0];
 	program_name = argv[0];
 	for (int i = 1; i < argc; i++) {
-		const char *option = argv[i], *value = i + 1 < argc ? argv[++i] : "";
+		const char *option = argv[i];
+		if (strcmp(option, "--compare") == 0) {
+			compare = true;
+			continue;
+		}
+		const char *value = i + 1 < argc ? argv[++i] : "";
 		if (strcmp(option, "--name") == 0)
 			program_name = value;
 		else if (strcmp(option, "--limit") == 0)
@@ -508,8 +513,6 @@ int main(int argc, char **argv)
 			trace_file = value;
 		else if (strcmp(option, "--replay") == 0)
 			p.schedule = value;
-		else if (strcmp(option, "--compare") == 0)
-			compare = true;
 		else if (strcmp(option, "--fault") != 0 || !parse_fault(value, &p.faults[0])) {
 			fprintf(stderr, "%s [--name NAME] [--limit N] [--trace FILE] [--replay SCHEDULE]\n", argv[0]);
 			return 2;

@@ -260,10 +260,24 @@ int program_spawn_shutdown(int64_t deadline)
 
 int sim_pthread_mutex_lock(pthread_mutex_t *m);
 int sim_pthread_mutex_trylock(pthread_mutex_t *m);
+int sim_pthread_mutex_destroy(pthread_mutex_t *m);
+int sim_pthread_cond_destroy(pthread_cond_t *c);
 int sim_pthread_mutex_unlock(pthread_mutex_t *m);
 int sim_pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m);
 int sim_pthread_cond_broadcast(pthread_cond_t *c);
 void sim_pthread_exit(void *result) __attribute__((noreturn));
+
+int program_pthread_mutex_destroy(pthread_mutex_t *m)
+{
+	ENTER(ABOUT("mutex", m));
+	return leave(sim_pthread_mutex_destroy(m));
+}
+
+int program_pthread_cond_destroy(pthread_cond_t *c)
+{
+	ENTER(ABOUT("condition variable", c));
+	return leave(sim_pthread_cond_destroy(c));
+}
 
 int program_pthread_detach(pthread_t id)
 {
@@ -626,7 +640,9 @@ static void give_back(void *p, uintptr_t pc)
 
 void program_free(void *p)
 {
+	ENTER(ABOUT("block", p));
 	give_back(p, HERE);
+	leave(0);
 }
 
 void *program_realloc(void *p, size_t size)

@@ -22,7 +22,7 @@ enum {
 	FIRST_LINES = 60, LAST_LINES = 60,
 	CHART_LINES = 200,              /* at the beginning, and at the end */
 	LONGEST_TURN = 8,               /* lines that are told once if they come again and again */
-	NAME = 64, PLACE = 80
+	MAX_FRAMES = 100, NAME = 64, PLACE = 80
 };
 
 enum what { STEP, ACCESS, CALL, RETURN, COPY, OUTPUT, WAITS, TASK_BEGINS, TASK_ENDS };
@@ -95,13 +95,18 @@ static void *grown(void *array, int n, size_t size)
 	return array;
 }
 
+static bool is_thread_local(uintptr_t address)
+{
+	return address - (uintptr_t)__start_per_thread < (size_t)(__stop_per_thread - __start_per_thread);
+}
+
 /* Of its code and its variables, but not of the library and the explorer. */
 static bool of_program(uintptr_t address)
 {
 	for (int i = 0; i < variables_count; i++)
 		if (variables[i].programs && address - (uintptr_t)variables[i].start < (size_t)(variables[i].stop - variables[i].start))
 			return true;
-	return in_program(address) || address - (uintptr_t)__start_per_thread < (size_t)(__stop_per_thread - __start_per_thread);
+	return in_program(address) || is_thread_local(address);
 }
 
 static struct symbol { uintptr_t address, size; char name[NAME]; } *symbols;
@@ -221,7 +226,7 @@ static const char *source_of(uintptr_t pc)
 /* ---- Local variables, which the debugging information names -------------------------------------- */
 
 /* The functions of the program that each thread is in. */
-static struct frame { uintptr_t pc, end; } frames[MAX_THREADS][100];
+static struct frame { uintptr_t pc, end; } frames[MAX_THREADS][MAX_FRAMES];
 static int depths[MAX_THREADS];
 
 void tell_function(uintptr_t pc, uintptr_t frame)
@@ -232,7 +237,7 @@ void tell_function(uintptr_t pc, uintptr_t frame)
 		return;
 	}
 	/* Where the frame pointer points are that of the caller and the return address. */
-	if (*depth < 100)
+	if (*depth < MAX_FRAMES)
 		frames[self][*depth] = (struct frame){ pc, in_program(pc) ? frame + 2 * sizeof(uintptr_t) : 0 };
 	++*depth;
 }
@@ -242,14 +247,14 @@ static bool on_stack(int thread, uintptr_t address)
 	return address >= (uintptr_t)threads[thread].stack_low && address < (uintptr_t)threads[thread].stack_high;
 }
 
+/* Also of functions that have returned, as long as no other has come. */
 static struct local find_local(uintptr_t address)
 {
 	struct frame found = { 0, UINTPTR_MAX };
 	for (int t = 0; t < thread_count; t++)
-		if (on_stack(t, address))
-			for (int i = 0; i < depths[t] && i < 100; i++)
-				if (frames[t][i].end > address && frames[t][i].end < found.end)
-					found = frames[t][i];
+		for (int i = 0; i < MAX_FRAMES && on_stack(t, address) && (i < depths[t] || !found.pc); i++)
+			if (frames[t][i].end > address && frames[t][i].end < found.end)
+				found = frames[t][i];
 	return (struct local){ found.pc, (long)(address - found.end) };
 }
 
@@ -448,6 +453,7 @@ void tell_begin(void)
 {
 	moment_count = lane_count = channel_count = 0;
 	memset(depths, 0, sizeof depths);
+	memset(frames, 0, sizeof frames);
 	pending = last_create = -1;
 }
 
@@ -718,7 +724,7 @@ static void find_shared(void)
 {
 	memset(shares, 0, sizeof shares);
 	for (int i = 0; i < moment_count; i++)
-		if (moments[i].what == ACCESS && moments[i].size <= 64)
+		if (moments[i].what == ACCESS && moments[i].size <= 64 && !is_thread_local(moments[i].address))
 			for (uintptr_t a = moments[i].address; a < moments[i].address + moments[i].size; a += 8)
 				sharing_at(a)->threads |= 1u << moments[i].thread;
 }

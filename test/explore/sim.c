@@ -78,9 +78,13 @@ static bool made_anew(struct object *o)
 /* The object at p, which must not have been freed or destroyed. */
 static void touch(struct object *o, const char *what, uintptr_t pc)
 {
-	shadow_access(o->address, sizeof(int), ATOMIC_WRITE, pc);
+	bool own = program && program->holds(pc);
+	if (!own)
+		shadow_access(o->address, sizeof(int), ATOMIC_WRITE, pc);
 	if (o->destroyed && !made_anew(o))
 		fail(DESTROYED_IN_USE, "%s %s after it was destroyed, at %s", what, describe(o->address), describe_pc(pc));
+	if (own)
+		shadow_access(o->address, sizeof(int), ATOMIC_WRITE, pc);
 }
 
 static void taken(struct object *m, uintptr_t pc)

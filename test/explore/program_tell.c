@@ -912,7 +912,7 @@ static void make_lines(void)
 				append(l, words);
 			else
 				add_line(i, m->pc, words);
-		} else if (m->what == STEP && call >= 0 && m->kind == OP_WAIT) {
+		} else if (m->what == STEP && call >= 0 && (m->kind == OP_WAIT || m->kind == OP_YIELD)) {
 			/* Only the first wait of a call. */
 			struct line *l = &lines[line_of[call]];
 			if (!strstr(l->words, "waits"))

@@ -47,7 +47,7 @@ struct call {
 	const void *values;             /* what is sent, or where to receive */
 	size_t n;                       /* elements, or cases of a select */
 	const void *cases;              /* of a select */
-	int number;                     /* in the story */
+	int number;                     /* in the story; -1: not yet told */
 };
 enum { MAX_NESTED = 4 };                /* a callback calls again */
 struct call *current_call(int thread);  /* NULL: it is in none */
@@ -64,8 +64,8 @@ void tell_step(int event);
 void tell_access(uintptr_t address, size_t size, enum access kind, uintptr_t pc);
 void tell_copy(uintptr_t to, uintptr_t from, size_t size);
 void tell_function(uintptr_t pc, uintptr_t frame);
-void tell_call(struct call *c);
-void tell_return(const struct call *c, int result);
+void tell_call(struct call *c);         /* if it is not yet told: its first step does, since it may come late */
+void tell_return(struct call *c, int result);
 void tell_channel(uintptr_t c, size_t elem_size, size_t capacity, uintptr_t pc);
 void tell_name(uintptr_t channel, const char *name);
 void tell_task(void (*fn)(void *), int spawned_by);     /* begins on this thread, by that call; NULL: ends */

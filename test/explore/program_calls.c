@@ -43,9 +43,8 @@ static void enter(struct call call, uintptr_t frame)
 		fail(CONFUSED, "calls inside of calls inside of calls at %s", describe_pc(call.pc));
 	struct call *c = &calls[self][call_depth[self]++];
 	*c = call;
+	c->number = -1;
 	threads[self].in_block = false;
-	if (telling)
-		tell_call(c);
 }
 
 static int leave(int result)
@@ -174,6 +173,8 @@ static struct task *wrap(void (*fn)(void *), const void *arg, size_t size, uintp
 	struct task *task = malloc(sizeof *task + size);
 	if (!task)
 		abort();
+	if (telling)
+		tell_call(current_call(self));
 	*task = (struct task){ .fn = fn, .size = size, .call = current_call(self)->number };
 	if (size > 0) {
 		shadow_access((uintptr_t)arg, size, PLAIN_READ, pc);

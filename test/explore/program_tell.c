@@ -469,6 +469,8 @@ static void settle_value(void)
 
 static struct moment *new_moment(enum what what, uintptr_t pc)
 {
+	if (what != CALL && current_call(self))
+		tell_call(current_call(self));
 	settle_value();
 	meet_threads();
 	if (moment_count == moment_room) {
@@ -585,6 +587,8 @@ void tell_copy(uintptr_t to, uintptr_t from, size_t size)
 
 void tell_call(struct call *c)
 {
+	if (c->number >= 0)
+		return;
 	struct moment *m = new_moment(CALL, c->pc);
 	c->number = moment_count - 1;
 	m->made = *c;
@@ -592,7 +596,7 @@ void tell_call(struct call *c)
 		m->text = element(c->object, c->values);
 }
 
-void tell_return(const struct call *c, int result)
+void tell_return(struct call *c, int result)
 {
 	struct moment *m = new_moment(RETURN, c->pc);
 	m->result = result;
@@ -607,6 +611,7 @@ void tell_channel(uintptr_t address, size_t elem_size, size_t capacity, uintptr_
 	if (channel_count < (int)(sizeof channels / sizeof *channels))
 		channels[channel_count++] = (struct channel){ .address = address, .pc = pc, .elem_size = elem_size,
 			.capacity = capacity };
+	tell_call(current_call(self));
 	moments[current_call(self)->number].made.object = address;
 }
 

@@ -10,7 +10,7 @@
 # of test/explore/sim.c, and its variables are gathered in sections that can be set back for each run.
 
 EXPLORE = $(BUILD)/explore
-EXPLORE_PARTS = $(patsubst test/explore/%.c,$(EXPLORE)/%.o,$(filter-out %/program.c %/program_calls.c %/program_tell.c, \
+EXPLORE_PARTS = $(patsubst test/explore/%.c,$(EXPLORE)/%.o,$(filter-out $(wildcard test/explore/program*.c), \
 	$(sort $(wildcard test/explore/*.c))))
 # Not clang, whose ThreadSanitizer does not see an atomic_init.
 EXPLORE_CC = gcc -std=c11 $(WARNINGS) -pthread
@@ -21,7 +21,7 @@ EXPLORE_RENAME = objcopy --redefine-syms=test/explore/symbols.txt --rename-secti
 EXPLORE_LINK = gcc -no-pie -Wl,--section-start=per_thread=0x10000000
 
 # A program: more of everything than a scenario needs, and stacks that can be walked.
-PROGRAM_PARTS = $(patsubst %,$(EXPLORE)/program-%.o,engine shadow sim program program_calls program_tell chan spawn)
+PROGRAM_PARTS = $(patsubst %,$(EXPLORE)/program-%.o,engine shadow sim program program_calls program_names program_tell chan spawn)
 PROGRAM_SIZES = -DMAX_THREADS=16 -DMAX_STEPS=10000 -DMAX_WATCHED=64 -DMAX_TLS=4096 -DHEAP_SIZE=4194304 -DMAX_BLOCKS=1000
 PROGRAM_TSAN = -O0 -g -fno-omit-frame-pointer -fno-builtin -fno-pie -U_FORTIFY_SOURCE -fsanitize=thread \
 	'-D_Thread_local=__attribute__((section("per_thread")))' '-D__thread=__attribute__((section("per_thread")))'

@@ -26,11 +26,11 @@ int program_main(int argc, char **argv);
 
 /* ---- Where a thread looks in vain -------------------------------------------------- */
 
-enum { PLACES = 32 };
+enum { VISITS = 32 };
 
 /* What a thread's stack was when it came to a place, and all memory when it did so again. */
-static struct place { uint64_t stack, memory; } places[MAX_THREADS][PLACES];
-static int next_place[MAX_THREADS];
+static struct visit { uint64_t stack, memory; } visits[MAX_THREADS][VISITS];
+static int next_visit[MAX_THREADS];
 static bool looked_in_vain;             /* in any run */
 
 static uint64_t mix_bytes(uint64_t h, const void *p, size_t size)
@@ -62,11 +62,11 @@ static uint64_t all_memory(void)
 void let_others_go_if_in_vain(uintptr_t pc, uintptr_t low)
 {
 	uint64_t stack = mix_bytes(pc, (void *)low, (uintptr_t)threads[self].stack_high - low);
-	struct place *p = places[self], *end = p + PLACES;
+	struct visit *p = visits[self], *end = p + VISITS;
 	while (p < end && p->stack != stack)
 		p++;
 	if (p == end) {
-		places[self][next_place[self]++ % PLACES] = (struct place){ stack, 0 };
+		visits[self][next_visit[self]++ % VISITS] = (struct visit){ stack, 0 };
 		return;
 	}
 	uint64_t memory = all_memory();
@@ -348,7 +348,7 @@ static void run_program(const struct scenario *s)
 	(void)s;
 	accesses = turns = tasks = 0;
 	ending = false;
-	memset(places, 0, sizeof places);
+	memset(visits, 0, sizeof visits);
 	calls_reset();
 	if (telling)
 		tell_begin();

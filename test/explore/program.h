@@ -6,6 +6,7 @@
  *
  * program.c        the search, the life of a run, and what is wrong with it
  * program_calls.c  the functions that a program calls, and that only programs call
+ * program_names.c  what the program's addresses are called in its source
  * program_tell.c   a failure once more: in words, and as a file for a chart
  */
 #ifndef PROGRAM_H
@@ -55,6 +56,32 @@ struct call *current_call(int thread);  /* NULL: it is in none */
 void calls_reset(void);
 void run_exit_handlers(void);
 
+/* ---- program_names.c ------------------------------------------------------------- */
+
+/* A variable of a function: code of the function, and where its frame has the variable. */
+struct local { uintptr_t pc; long offset; };
+struct place { uintptr_t pc; char path[200]; int line; };
+
+void *grown(void *array, int n, size_t size);           /* with room for n + 1 elements */
+bool is_thread_local(uintptr_t address);
+
+/* Names of what is accessed in so many bytes there; NULL: there is no such thing. */
+const char *name_of_function(uintptr_t fn);
+const char *name_of_global(uintptr_t address, size_t size);
+const char *name_on_stack(uintptr_t address, size_t size);
+const char *name_of_local(struct local l, size_t size);
+struct local find_local(uintptr_t address);             /* pc 0: none */
+
+void tell_function(uintptr_t pc, uintptr_t frame);      /* begins; pc 0: the latest ends */
+void forget_frames(int thread);
+
+/* File and line of the call that returns to pc; those of many at once are found sooner. */
+const struct place *find_place(uintptr_t pc);
+void find_places(const uintptr_t pcs[], int n);
+const char *place_of(uintptr_t pc);                     /* my.c:12 */
+const char *source_of(uintptr_t pc);                    /* the text of that line, without indentation; or "" */
+const char *file_name(const char *path);
+
 /* ---- program_tell.c -------------------------------------------------------------- */
 
 extern bool telling;                    /* a failure is replayed, and remembered */
@@ -63,7 +90,6 @@ void tell_begin(void);
 void tell_step(int event);
 void tell_access(uintptr_t address, size_t size, enum access kind, uintptr_t pc);
 void tell_copy(uintptr_t to, uintptr_t from, size_t size);
-void tell_function(uintptr_t pc, uintptr_t frame);
 void tell_call(struct call *c);         /* if it is not yet told: its first step does, since it may come late */
 void tell_return(struct call *c, int result);
 void tell_channel(uintptr_t c, size_t elem_size, size_t capacity, uintptr_t pc);
@@ -73,7 +99,6 @@ void tell_output(const char *text, size_t size);
 void tell_waits(void);                  /* of those that wait for ever */
 
 const char *name_of(uintptr_t address);         /* of a variable, a block, a channel ... */
-const char *place_of(uintptr_t pc);             /* my.c:12 */
 const char *name_of_thread(int thread);
 const char *what_it_waits_for(int thread);
 /* The place of the latest access of this kind to these bytes by that thread. */

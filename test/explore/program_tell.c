@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "../../chan.h"
 #include "program.h"
@@ -22,13 +21,10 @@ enum {
 	FIRST_LINES = 60, LAST_LINES = 60,
 	CHART_LINES = 200,              /* at the beginning, and at the end */
 	LONGEST_TURN = 8,               /* lines that are told once if they come again and again */
-	MAX_FRAMES = 100, NAME = 64, PLACE = 80
+	NAME = 64, PLACE = 80
 };
 
 enum what { STEP, ACCESS, CALL, RETURN, COPY, OUTPUT, WAITS, TASK_BEGINS, TASK_ENDS };
-
-/* A variable of a function: code of the function, and where its frame has the variable. */
-struct local { uintptr_t pc; long offset; };
 
 struct moment {
 	enum what what;
@@ -79,236 +75,6 @@ static int channel_count;
 
 /* ---- Names ------------------------------------------------------------------------- */
 
-static const char *executable(void)
-{
-	static char path[300];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-	path[n > 0 ? n : 0] = '\0';
-	return path;
-}
-
-static void *grown(void *array, int n, size_t size)
-{
-	array = realloc(array, (size_t)(n + 1) * size);
-	if (!array)
-		abort();
-	return array;
-}
-
-static bool is_thread_local(uintptr_t address)
-{
-	return address - (uintptr_t)__start_per_thread < (size_t)(__stop_per_thread - __start_per_thread);
-}
-
-/* Of its code and its variables, but not of the library and the explorer. */
-static bool of_program(uintptr_t address)
-{
-	for (int i = 0; i < variables_count; i++)
-		if (variables[i].programs && address - (uintptr_t)variables[i].start < (size_t)(variables[i].stop - variables[i].start))
-			return true;
-	return in_program(address) || is_thread_local(address);
-}
-
-static struct symbol { uintptr_t address, size; char name[NAME]; } *symbols;
-static int symbol_count;
-
-static void read_symbols(void)
-{
-	char line[400], name[NAME];
-	unsigned long address, size;
-	snprintf(line, sizeof line, "nm -S '%s'", executable());
-	FILE *f = popen(line, "r");
-	while (f && fgets(line, sizeof line, f)) {
-		if (sscanf(line, "%lx %lx %*1[a-zA-Z]%*[ ]%63s", &address, &size, name) != 3)
-			continue;
-		if (!of_program(address))
-			continue;
-		symbols = grown(symbols, symbol_count, sizeof *symbols);
-		struct symbol *s = &symbols[symbol_count++];
-		s->address = address;
-		s->size = size;
-		name[strcspn(name, ".")] = '\0';        /* counter.0: inside of a function */
-		snprintf(s->name, sizeof s->name, "%s", strcmp(name, "program_main") == 0 ? "main" : name);
-	}
-	if (f)
-		pclose(f);
-}
-
-static const struct symbol *symbol_at(uintptr_t address)
-{
-	if (!symbols)
-		read_symbols();
-	for (int i = 0; i < symbol_count; i++)
-		if (address - symbols[i].address < symbols[i].size)
-			return &symbols[i];
-	return NULL;
-}
-
-static struct place { uintptr_t pc; char path[200]; int line; } *places;
-static int place_count;
-
-static struct place *known_place(uintptr_t pc)
-{
-	for (int i = 0; i < place_count; i++)
-		if (places[i].pc == pc)
-			return &places[i];
-	return NULL;
-}
-
-/* Files and lines of the calls that return to these addresses. */
-static void find_places(const uintptr_t pcs[], int n)
-{
-	static char command[300 + 20 * 1000];
-	char line[300];
-	int used = snprintf(command, sizeof command, "addr2line -e '%s'", executable());
-	for (int i = 0; i < n; i++)
-		used += snprintf(command + used, sizeof command - (size_t)used, " %#zx", (size_t)(pcs[i] - 1));
-	FILE *f = popen(command, "r");
-	for (int i = 0; i < n; i++) {
-		places = grown(places, place_count, sizeof *places);
-		struct place *p = &places[place_count++];
-		*p = (struct place){ .pc = pcs[i] };
-		char *colon = f && fgets(line, sizeof line, f) ? strrchr(line, ':') : NULL;
-		if (!colon)
-			continue;
-		*colon = '\0';
-		p->line = atoi(colon + 1);
-		snprintf(p->path, sizeof p->path, "%.199s", line);
-	}
-	if (f)
-		pclose(f);
-}
-
-static const struct place *find_place(uintptr_t pc)
-{
-	if (!known_place(pc))
-		find_places(&pc, 1);
-	return known_place(pc);
-}
-
-static const char *file_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	return slash ? slash + 1 : path;
-}
-
-const char *place_of(uintptr_t pc)
-{
-	static char text[4][PLACE];
-	static int turn;
-	char *out = text[turn++ % 4];
-	const struct call *c = current_call(self);
-	if (!in_program(pc) && c) {
-		snprintf(out, PLACE, "%.40s:%d (in %s)", file_name(find_place(c->pc)->path), find_place(c->pc)->line, c->function);
-	} else {
-		const struct place *p = find_place(pc);
-		snprintf(out, PLACE, "%.60s:%d", file_name(p->path), p->line);
-	}
-	return out;
-}
-
-/* The text of that line of the source, without its indentation; "" if it is not to be had. */
-static const char *source_of(uintptr_t pc)
-{
-	static char text[200];
-	const struct place *p = find_place(pc);
-	FILE *f = p->line > 0 ? fopen(p->path, "r") : NULL;
-	text[0] = '\0';
-	for (int i = 0; f && i < p->line; i++)
-		if (!fgets(text, sizeof text, f))
-			text[0] = '\0';
-	if (f)
-		fclose(f);
-	text[strcspn(text, "\n")] = '\0';
-	return text + strspn(text, " \t");
-}
-
-/* ---- Local variables, which the debugging information names -------------------------------------- */
-
-/* The functions of the program that each thread is in. */
-static struct frame { uintptr_t pc, end; } frames[MAX_THREADS][MAX_FRAMES];
-static int depths[MAX_THREADS];
-
-void tell_function(uintptr_t pc, uintptr_t frame)
-{
-	int *depth = &depths[self];
-	if (pc == 0) {
-		*depth -= *depth > 0;
-		return;
-	}
-	/* Where the frame pointer points are that of the caller and the return address. */
-	if (*depth < MAX_FRAMES)
-		frames[self][*depth] = (struct frame){ pc, in_program(pc) ? frame + 2 * sizeof(uintptr_t) : 0 };
-	++*depth;
-}
-
-static bool on_stack(int thread, uintptr_t address)
-{
-	return address >= (uintptr_t)threads[thread].stack_low && address < (uintptr_t)threads[thread].stack_high;
-}
-
-/* Also of functions that have returned, as long as no other has come. */
-static struct local find_local(uintptr_t address)
-{
-	struct frame found = { 0, UINTPTR_MAX };
-	for (int t = 0; t < thread_count; t++)
-		for (int i = 0; i < MAX_FRAMES && on_stack(t, address) && (i < depths[t] || !found.pc); i++)
-			if (frames[t][i].end > address && frames[t][i].end < found.end)
-				found = frames[t][i];
-	return (struct local){ found.pc, (long)(address - found.end) };
-}
-
-static struct variable { uintptr_t begin, end; long offset; char name[NAME]; } *locals;
-static int local_count;
-
-/* What objdump makes of it: a function has its low_pc and its length, its variables come after it. */
-static void read_locals(void)
-{
-	char line[600];
-	struct variable v = { 0, 0, 0, "" };
-	bool is_function = false;
-	snprintf(line, sizeof line, "objdump --dwarf=info '%s' 2>/dev/null", executable());
-	FILE *f = popen(line, "r");
-	locals = grown(NULL, 0, sizeof *locals);
-	while (f && fgets(line, sizeof line, f)) {
-		const char *colon = strrchr(line, ':'), *fbreg = strstr(line, "(DW_OP_fbreg: ");
-		if (strstr(line, "Abbrev Number")) {
-			is_function = strstr(line, "DW_TAG_subprogram") != NULL;
-			v.name[0] = '\0';
-		} else if (strstr(line, "DW_AT_name") && colon) {
-			sscanf(colon + 1, "%63s", v.name);
-		} else if (is_function && strstr(line, "DW_AT_low_pc")) {
-			v.begin = strtoull(colon + 1, NULL, 0);
-		} else if (is_function && strstr(line, "DW_AT_high_pc")) {
-			v.end = v.begin + strtoull(colon + 1, NULL, 0);
-		} else if (fbreg && v.name[0] && in_program(v.begin)) {
-			v.offset = atol(fbreg + 14);
-			locals = grown(locals, local_count, sizeof *locals);
-			locals[local_count++] = v;
-		}
-	}
-	if (f)
-		pclose(f);
-}
-
-static const char *name_of_local(struct local l)
-{
-	static char text[4][NAME + 24];
-	static int turn;
-	char *out = text[turn++ % 4];
-	const struct variable *best = NULL;
-	if (!locals)
-		read_locals();
-	for (int i = 0; i < local_count; i++)
-		if (l.pc >= locals[i].begin && l.pc < locals[i].end && locals[i].offset <= l.offset
-				&& (!best || locals[i].offset > best->offset))
-			best = &locals[i];
-	if (!best)
-		return NULL;
-	snprintf(out, sizeof *text, l.offset > best->offset ? "%s+%ld" : "%s", best->name, l.offset - best->offset);
-	return out;
-}
-
 static const struct channel *channel_at(uintptr_t address)
 {
 	for (int i = channel_count; i-- > 0; )
@@ -323,9 +89,10 @@ static void find_channel_name(struct channel *c)
 	char source[200];
 	for (int i = 0; i < variables_count; i++)
 		for (char *p = variables[i].start; variables[i].programs && p + sizeof(uintptr_t) <= variables[i].stop; p += sizeof(uintptr_t)) {
-			const struct symbol *s = memcmp(p, &c->address, sizeof c->address) == 0 ? symbol_at((uintptr_t)p) : NULL;
-			if (s && s->size <= 2 * sizeof(uintptr_t)) {
-				snprintf(c->name, sizeof c->name, "%s", s->name);
+			/* A typed channel is a union of two ends, of unions: tell the variable. */
+			const char *name = memcmp(p, &c->address, sizeof c->address) == 0 ? name_of_global((uintptr_t)p, 2 * sizeof(uintptr_t)) : NULL;
+			if (name) {
+				snprintf(c->name, sizeof c->name, "%.63s", name);
 				return;
 			}
 		}
@@ -362,28 +129,20 @@ static void find_channel_name(struct channel *c)
 		snprintf(c->name, sizeof c->name, "channel %d", (int)(c - channels) + 1);
 }
 
-const char *name_of(uintptr_t address)
+static const char *name_of_part(uintptr_t address, size_t size)
 {
 	static char text[4][160];
 	static int turn;
 	char *out = text[turn++ % 4], offset[40] = "";
 	const struct channel *c = channel_at(address);
-	const struct symbol *s = symbol_at(address);
 	const struct block *b = in_heap(address) ? heap_block(address) : NULL;
-	if (c) {
-		if (*c->name == '\0')
-			find_channel_name((struct channel *)(uintptr_t)c);
-		return c->name;
-	}
-	if (s) {
-		if (address > s->address)
-			snprintf(offset, sizeof offset, "+%zu", (size_t)(address - s->address));
-		snprintf(out, sizeof *text, "%s%s", s->name, offset);
-		return out;
-	}
-	for (int i = 0; b && i < channel_count; i++)
+	for (int i = 0; b && i < channel_count && !c; i++)
 		if (heap_block(channels[i].address) == b)
-			return name_of(channels[i].address);
+			c = &channels[i];
+	if (c && *c->name == '\0')
+		find_channel_name((struct channel *)(uintptr_t)c);
+	if (c)
+		return c->name;
 	if (b) {
 		if (address > (uintptr_t)b->start)
 			snprintf(offset, sizeof offset, "byte %zu of ", (size_t)(address - (uintptr_t)b->start));
@@ -391,16 +150,18 @@ const char *name_of(uintptr_t address)
 			b->site ? place_of(b->site) : "");
 		return out;
 	}
-	for (int i = 0; i < thread_count; i++)
-		if (on_stack(i, address)) {
-			const char *local = name_of_local(find_local(address));
-			if (local)
-				return local;
-			snprintf(out, sizeof *text, "a local variable of %s (%#zx)", name_of_thread(i), (size_t)address);
-			return out;
-		}
+	const char *name = name_of_global(address, size);
+	if (!name)
+		name = name_on_stack(address, size);
+	if (name)
+		return name;
 	snprintf(out, sizeof *text, "%#zx", (size_t)address);
 	return out;
+}
+
+const char *name_of(uintptr_t address)
+{
+	return name_of_part(address, 1);
 }
 
 /* ---- Threads, and the lanes of the chart: one for each thread, one for each task ------------- */
@@ -418,12 +179,6 @@ static int new_lane(const char *name, uintptr_t fn, bool task)
 	return lane_count++;
 }
 
-static const char *function_name(uintptr_t fn)
-{
-	const struct symbol *s = symbol_at(fn);
-	return s ? s->name : "thread";
-}
-
 /* Threads that are new get their lanes; their creator's last step tells whom it has created. */
 static void meet_threads(void)
 {
@@ -434,7 +189,7 @@ static void meet_threads(void)
 		t->named = true;
 		uintptr_t fn = (uintptr_t)t->start;
 		lane_of[i] = i == 0 ? new_lane("main", 0, false)
-			: new_lane(t->idle ? "pool thread" : function_name(fn), fn, false);
+			: new_lane(t->idle ? "pool thread" : name_of_function(fn), fn, false);
 		if (last_create >= 0)
 			moments[last_create].other = lane_of[i];
 		last_create = -1;
@@ -452,8 +207,8 @@ const char *name_of_thread(int thread)
 void tell_begin(void)
 {
 	moment_count = lane_count = channel_count = 0;
-	memset(depths, 0, sizeof depths);
-	memset(frames, 0, sizeof frames);
+	for (int i = 0; i < MAX_THREADS; i++)
+		forget_frames(i);
 	pending = last_create = -1;
 }
 
@@ -499,7 +254,7 @@ void tell_step(int event)
 	if (e->kind == OP_START && lanes[m->lane].fn && !threads[self].idle)
 		m->pc = lanes[m->lane].fn + 1;
 	if (e->kind == OP_START)
-		depths[self] = 0;
+		forget_frames(self);
 	if (e->kind == OP_CREATE)
 		last_create = moment_count - 1;
 	if (e->kind == OP_JOIN)
@@ -625,7 +380,7 @@ void tell_name(uintptr_t channel, const char *name)
 void tell_task(void (*fn)(void *), int spawned_by)
 {
 	if (fn) {
-		lane_of[self] = new_lane(function_name((uintptr_t)fn), (uintptr_t)fn, true);
+		lane_of[self] = new_lane(name_of_function((uintptr_t)fn), (uintptr_t)fn, true);
 		new_moment(TASK_BEGINS, (uintptr_t)fn + 1)->other = spawned_by;
 	} else {
 		new_moment(TASK_ENDS, 0);
@@ -770,8 +525,8 @@ static const char *value_of(const struct moment *m, char text[40])
 static bool words_for(const struct moment *m, char out[300])
 {
 	const struct event *e = m->event;
-	const char *local = m->local.pc ? name_of_local(m->local) : NULL;
-	const char *name = local ? local : m->address ? name_of(m->address) : "";
+	const char *local = m->local.pc ? name_of_local(m->local, m->size) : NULL;
+	const char *name = local ? local : m->address ? name_of_part(m->address, m->size) : "";
 	const char *remark = e && e->remark ? e->remark : "";
 	char value[40];
 	out[0] = '\0';
@@ -932,17 +687,12 @@ static void make_lines(void)
 
 static void find_all_places(void)
 {
-	uintptr_t wanted[1000];
-	int n = 0;
-	for (int i = 0; i < line_count && n < 1000; i++) {
-		bool known = lines[i].pc == 0 || known_place(lines[i].pc);
-		for (int k = 0; k < n && !known; k++)
-			known = wanted[k] == lines[i].pc;
-		if (!known)
-			wanted[n++] = lines[i].pc;
-	}
-	if (n > 0)
-		find_places(wanted, n);
+	uintptr_t *pcs = calloc((size_t)line_count + 1, sizeof *pcs);
+	for (int i = 0; pcs && i < line_count; i++)
+		pcs[i] = lines[i].pc;
+	if (pcs)
+		find_places(pcs, line_count);
+	free(pcs);
 }
 
 static bool same_line(int a, int b)

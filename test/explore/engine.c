@@ -165,7 +165,10 @@ static void thread_main(void)
 int new_thread(void)
 {
 	int id = 0;
-	while (id < MAX_THREADS && threads[id].state != UNUSED && !(threads[id].state == FINISHED && threads[id].joined))
+	/* A program may have many, one after the other; but new places are taken first, so that orders differ less. */
+	bool reuse = !program || thread_count == MAX_THREADS;
+	while (id < MAX_THREADS && threads[id].state != UNUSED
+			&& !(reuse && threads[id].state == FINISHED && threads[id].joined))
 		id++;
 	if (id == MAX_THREADS)
 		fail(CONFUSED, "more than %d threads", MAX_THREADS);
@@ -192,7 +195,8 @@ int new_thread(void)
 			if (threads[self].time[i] > t->time[i])
 				t->time[i] = threads[self].time[i];
 		threads[self].time[self]++;
-		t->hash = threads[self].hash * 31 + (uint64_t)id;
+		/* Which place a thread of a program gets depends on who else has been started: that is no difference. */
+		t->hash = threads[self].hash * 31 + (program ? 1000 + threads[self].time[self] : (uint64_t)id);
 	}
 	t->priority = 1 + plan->depth + (int)(random_state >> 33) % 1000;
 	if (id >= thread_count)
@@ -687,7 +691,7 @@ static uint64_t state_hash(void)
 {
 	uint64_t h = 0;
 	for (int i = 0; i < thread_count; i++)
-		h = mix(h, threads[i].hash);
+		h = program ? h + mix(threads[i].hash, 11) : mix(h, threads[i].hash);
 	return h;
 }
 

@@ -23,7 +23,7 @@ EXPLORE_LINK = gcc -no-pie -Wl,--section-start=per_thread=0x10000000
 # A program: more of everything than a scenario needs, and stacks that can be walked.
 PROGRAM_PARTS = $(patsubst %,$(EXPLORE)/program-%.o,engine shadow sim program program_calls program_names program_tell chan spawn)
 PROGRAM_SIZES = -DMAX_THREADS=16 -DMAX_STEPS=10000 -DMAX_WATCHED=64 -DMAX_TLS=4096 -DHEAP_SIZE=4194304 -DMAX_BLOCKS=1000
-PROGRAM_TSAN = -O0 -g -fno-omit-frame-pointer -fno-builtin -fno-pie -U_FORTIFY_SOURCE -fsanitize=thread \
+PROGRAM_TSAN = -O0 -g -fno-omit-frame-pointer -fno-builtin -fno-pie -fno-stack-protector -U_FORTIFY_SOURCE -fsanitize=thread \
 	'-D_Thread_local=__attribute__((section("per_thread")))' '-D__thread=__attribute__((section("per_thread")))'
 PROGRAM_RENAME = --rename-section .text=program_text --rename-section .data=program_data \
 	--rename-section .bss=program_bss --set-section-flags .bss=alloc,load,contents,data
@@ -40,7 +40,7 @@ explore-if-possible:
 
 ifdef PROGRAM
 explore: $(PROGRAM_PARTS)
-	@CC='$(EXPLORE_CC)' TSAN='$(subst ','\'',$(PROGRAM_TSAN))' RENAME='$(PROGRAM_RENAME)' LINK='$(EXPLORE_LINK)' \
+	@CC='gcc -std=gnu11 -Wall -pthread' TSAN='$(subst ','\'',$(PROGRAM_TSAN))' RENAME='$(PROGRAM_RENAME)' LINK='$(EXPLORE_LINK)' \
 		BUILD='$(EXPLORE)' PARTS='$(PROGRAM_PARTS)' PROGRAM='$(PROGRAM)' sh test/explore/program.sh
 else
 explore: $(EXPLORE)/explore $(EXPLORE)/explore-naps $(EXPLORE)/explore-spin

@@ -279,6 +279,7 @@ static void race(uintptr_t address, enum access kind, uintptr_t pc, int other, e
 {
 	if (!telling)
 		return;
+	tell_race(address);
 	fail(DATA_RACE, "%s: %s %s it at %s, %s %s it at %s, and nothing orders the two", describe(address),
 		thread_name(other), access_word(before), place_of_access(address, other, before),
 		thread_name(self), access_word(kind), describe_pc(pc));
@@ -292,13 +293,18 @@ static uintptr_t site(uintptr_t pc)
 	return !c ? 0 : strcmp(c->function, "chan_new") == 0 ? c->pc : 0;
 }
 
+/* Not while names are looked up, which takes long. */
+static void watch_the_clock(bool on);
+
 static const char *place(uintptr_t pc)
 {
+	watch_the_clock(false);
 	return telling ? place_of(pc) : "";
 }
 
 static const char *name(uintptr_t address)
 {
+	watch_the_clock(false);
 	return telling ? name_of(address) : "";
 }
 
@@ -326,12 +332,12 @@ static void tick(int signal)
 		fail(LIVELOCK, "%s runs on and on, in a loop without a call and without a shared variable", thread_name(self));
 }
 
-static void watch_the_clock(void)
+static void watch_the_clock(bool on)
 {
-	const struct sigaction action = { .sa_handler = tick, .sa_flags = SA_ONSTACK | SA_NODEFER };
-	const struct itimerval often = { { 0, 400000 }, { 0, 400000 } };
+	const struct sigaction action = { .sa_handler = tick, .sa_flags = SA_ONSTACK | SA_NODEFER | SA_RESTART };
+	const struct itimerval often = { { 0, 400000 }, { 0, 400000 } }, never = { { 0, 0 }, { 0, 0 } };
 	sigaction(SIGVTALRM, &action, NULL);
-	setitimer(ITIMER_VIRTUAL, &often, NULL);
+	setitimer(ITIMER_VIRTUAL, on ? &often : &never, NULL);
 }
 
 /* ---- The search --------------------------------------------------------------------------- */
@@ -376,7 +382,9 @@ static int tell_failure(const struct plan *failed)
 	p.mode = REPLAY;
 	p.schedule = schedule;
 	telling = true;
+	watch_the_clock(true);
 	explore(&scenario, &p, &outcome);
+	watch_the_clock(false);
 	if (outcome.verdict == PASSED) {
 		printf("%s: this schedule does not fail%s\n", program_name,
 			before != PASSED ? " again; does the program use what it has not initialised?" : "");
@@ -520,7 +528,7 @@ int main(int argc, char **argv)
 	}
 	program_arguments[program_argument_count++] = argv[0];
 	program = &hooks;
-	watch_the_clock();
+	watch_the_clock(true);
 	if (compare)
 		return compare_searches(limit);
 	if (!p.schedule)

@@ -67,6 +67,7 @@ static struct moment *moments;
 static int moment_count, moment_room;
 static int pending = -1;                /* a write whose value will be there at the next moment */
 static int last_create;
+static uintptr_t raced;                 /* what a data race was about */
 static struct lane lanes[64];
 static int lane_count, lane_of[MAX_THREADS];
 static enum op_kind last_kind[MAX_THREADS];
@@ -210,6 +211,7 @@ void tell_begin(void)
 	for (int i = 0; i < MAX_THREADS; i++)
 		forget_frames(i);
 	pending = last_create = -1;
+	raced = 0;
 }
 
 static void settle_value(void)
@@ -238,6 +240,11 @@ static struct moment *new_moment(enum what what, uintptr_t pc)
 	if (c && what != CALL)
 		m->call = c->number;
 	return m;
+}
+
+void tell_race(uintptr_t address)
+{
+	raced = address;
 }
 
 void tell_step(int event)
@@ -420,11 +427,11 @@ const char *what_it_waits_for(int thread)
 	if (c)
 		snprintf(text, sizeof text, "waits in %s(%s) at %s", c->function, c->object ? name_of(c->object) : "", place);
 	else if (t->op.kind == OP_JOIN)
-		snprintf(text, sizeof text, "joins %s at %s", name_of_thread(t->op.thread), place);
+		snprintf(text, sizeof text, "waits for the end of %s at %s", name_of_thread(t->op.thread), place);
 	else if (t->op.kind == OP_LOCK && o->owner == thread)
-		snprintf(text, sizeof text, "locks %s, which it has locked before, at %s", name_of(o->address), place);
+		snprintf(text, sizeof text, "waits for %s, which it has locked itself, at %s", name_of(o->address), place);
 	else if (t->op.kind == OP_LOCK)
-		snprintf(text, sizeof text, "locks %s, which %s has locked, at %s", name_of(o->address), name_of_thread(o->owner), place);
+		snprintf(text, sizeof text, "waits for %s, which %s has locked, at %s", name_of(o->address), name_of_thread(o->owner), place);
 	else if (t->op.kind == OP_WAKE)
 		snprintf(text, sizeof text, "waits on %s at %s", name_of(o->address), place);
 	else
@@ -466,8 +473,8 @@ const char *place_of_access(uintptr_t address, int thread, enum access kind)
 
 /* ---- In words -------------------------------------------------------------------------------- */
 
-/* Threads that have accessed the eight bytes there. */
-static struct sharing { uintptr_t granule; unsigned threads; } shares[1 << 14];
+/* The threads that have accessed the eight bytes there, and whether one has written after another had been there. */
+static struct sharing { uintptr_t granule; unsigned threads; bool changed; } shares[1 << 14];
 
 static struct sharing *sharing_at(uintptr_t address)
 {
@@ -480,24 +487,37 @@ static struct sharing *sharing_at(uintptr_t address)
 	return &shares[i];
 }
 
-static void find_shared(void)
-{
-	memset(shares, 0, sizeof shares);
-	for (int i = 0; i < moment_count; i++)
-		if (moments[i].what == ACCESS && moments[i].size <= 64 && !is_thread_local(moments[i].address))
-			for (uintptr_t a = moments[i].address; a < moments[i].address + moments[i].size; a += 8)
-				sharing_at(a)->threads |= 1u << moments[i].thread;
-}
-
-static bool is_shared(uintptr_t address)
-{
-	unsigned by = sharing_at(address)->threads;
-	return by & (by - 1);
-}
-
 static bool is_atomic_step(enum op_kind k)
 {
 	return k == OP_LOAD || k == OP_STORE || k == OP_UPDATE;
+}
+
+/* Locks and condition variables are accessed, too. */
+static bool of_a_lock(const struct moment *m)
+{
+	return m->access >= ATOMIC_READ && !is_atomic_step(m->kind);
+}
+
+static void find_shared(void)
+{
+	memset(shares, 0, sizeof shares);
+	for (int i = 0; i < moment_count; i++) {
+		const struct moment *m = &moments[i];
+		if (m->what != ACCESS || m->size > 64 || is_thread_local(m->address) || of_a_lock(m))
+			continue;
+		for (uintptr_t a = m->address; a < m->address + m->size; a += 8) {
+			struct sharing *s = sharing_at(a);
+			if (m->access != PLAIN_READ && m->access != ATOMIC_READ && (s->threads & ~(1u << m->thread)))
+				s->changed = true;
+			s->threads |= 1u << m->thread;
+		}
+	}
+}
+
+/* What nobody writes any more when a second thread reads it is nothing to tell. */
+static bool is_shared(uintptr_t address)
+{
+	return sharing_at(address)->changed || address / 8 == raced / 8;
 }
 
 static const char *error_name(int error)
@@ -552,7 +572,7 @@ static bool words_for(const struct moment *m, char out[300])
 	case ACCESS:
 		if (!in_program(m->pc))
 			return false;
-		if (m->access >= ATOMIC_READ ? !is_atomic_step(m->kind) : !is_shared(m->address))
+		if (m->access >= ATOMIC_READ ? of_a_lock(m) : !is_shared(m->address))
 			return false;
 		snprintf(out, 300, "%s %s%s", m->access == PLAIN_READ ? "reads" : m->access == PLAIN_WRITE ? "writes"
 			: m->access == ATOMIC_READ ? "loads" : m->kind == OP_STORE ? "stores" : "updates", name, value_of(m, value));

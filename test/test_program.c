@@ -63,6 +63,8 @@ static const struct {
 	{ "unlocks_twice", { "unlocks_twice.c: bad unlock: unlocks lock, which it does not hold, at unlocks_twice.c:10" } },
 	{ "destroys_in_use", { "destroys_in_use.c: destroyed in use: ", "lock", "destroys_in_use.c:9" } },
 	{ "local_is_gone", { "local_is_gone.c: use after free: ", "value", "look 1" } },
+	{ "argument_is_gone", { "argument_is_gone.c: use after free: a read of number, which is in a function that has returned, "
+		"at argument_is_gone.c:8", "add 1  argument_is_gone.c:8   reads number" } },
 };
 
 START_TEST(what_is_wrong_is_told)

@@ -121,7 +121,8 @@ struct program {
 	void (*before_step)(enum op_kind kind, uintptr_t pc);
 	void (*after_step)(int event);
 	void (*access)(uintptr_t address, size_t size, enum access kind, uintptr_t pc);
-	void (*function)(uintptr_t pc, uintptr_t frame);        /* begins, with its frame pointer; pc 0: the latest ends */
+	void (*begins)(uintptr_t pc, uintptr_t frame);  /* a function does, whose frame pointer is this */
+	void (*ends)(uintptr_t pc, uintptr_t frame);
 	void (*copy)(uintptr_t to, uintptr_t from, size_t size);
 	void (*race)(uintptr_t address, enum access kind, uintptr_t pc, int other, enum access before);
 	void (*deadlock)(void);

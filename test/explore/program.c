@@ -114,10 +114,29 @@ static void on_access(uintptr_t address, size_t size, enum access kind, uintptr_
 	step(OP_YIELD, NULL, NULL, pc);
 }
 
-static void on_function(uintptr_t pc, uintptr_t frame)
+/* Where the frame pointer points are that of the caller and the return address. */
+static uintptr_t end_of_frame(uintptr_t frame)
 {
+	return frame + 2 * sizeof(uintptr_t);
+}
+
+static void on_begin(uintptr_t pc, uintptr_t frame)
+{
+	if (in_program(pc))
+		stack_alive((uintptr_t)__builtin_frame_address(0));
 	if (telling)
-		tell_function(pc, frame);
+		tell_function(in_program(pc) ? pc : 0, end_of_frame(frame));
+}
+
+/* Its variables are no more. */
+static void on_end(uintptr_t pc, uintptr_t frame)
+{
+	if (in_program(pc)) {
+		stack_dead(threads[self].touched_low, end_of_frame(frame));
+		threads[self].touched_low = end_of_frame(frame);
+	}
+	if (telling)
+		forget_function();
 }
 
 static void on_copy(uintptr_t to, uintptr_t from, size_t size)
@@ -315,7 +334,7 @@ static const char *name_thread(int thread)
 
 static const struct program hooks = {
 	.before_step = before_step, .after_step = after_step, .access = on_access,
-	.function = on_function, .copy = on_copy, .race = race,
+	.begins = on_begin, .ends = on_end, .copy = on_copy, .race = race,
 	.deadlock = deadlock_of_program, .too_long = too_long, .is_over = is_over, .site = site, .holds = in_program,
 	.describe = name, .describe_pc = place, .thread_name = name_thread
 };

@@ -72,7 +72,8 @@ const char *name_on_stack(uintptr_t address, size_t size);
 const char *name_of_local(struct local l, size_t size);
 struct local find_local(uintptr_t address);             /* pc 0: none */
 
-void tell_function(uintptr_t pc, uintptr_t frame);      /* begins; pc 0: the latest ends */
+void tell_function(uintptr_t pc, uintptr_t end);        /* begins, with its frame up to there; pc 0: it is not the program's */
+void forget_function(void);                             /* the latest ends */
 void forget_frames(int thread);
 
 /* File and line of the call that returns to pc; those of many at once are found sooner. */

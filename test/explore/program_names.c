@@ -278,17 +278,19 @@ void forget_frames(int thread)
 	memset(frames[thread], 0, sizeof frames[thread]);
 }
 
-void tell_function(uintptr_t pc, uintptr_t frame)
+void tell_function(uintptr_t pc, uintptr_t end)
 {
-	int *depth = &depths[self];
-	if (pc == 0) {
-		*depth -= *depth > 0;
+	int depth = depths[self]++;
+	if (depth >= MAX_FRAMES)
 		return;
-	}
-	/* Where the frame pointer points are that of the caller and the return address. */
-	if (*depth < MAX_FRAMES)
-		frames[self][*depth] = (struct frame){ pc, in_program(pc) ? frame + 2 * sizeof(uintptr_t) : 0 };
-	++*depth;
+	frames[self][depth] = (struct frame){ pc, pc ? end : 0 };
+	/* Where others were deeper before is room for those that this one calls. */
+	memset(&frames[self][depth + 1], 0, (size_t)(MAX_FRAMES - depth - 1) * sizeof **frames);
+}
+
+void forget_function(void)
+{
+	depths[self] -= depths[self] > 0;
 }
 
 static bool on_stack(int thread, uintptr_t address)
@@ -301,7 +303,7 @@ struct local find_local(uintptr_t address)
 {
 	struct frame found = { 0, UINTPTR_MAX };
 	for (int t = 0; t < thread_count; t++)
-		for (int i = 0; i < MAX_FRAMES && on_stack(t, address) && (i < depths[t] || !found.pc); i++)
+		for (int i = 0; i < MAX_FRAMES && on_stack(t, address); i++)
 			if (frames[t][i].end > address && frames[t][i].end < found.end)
 				found = frames[t][i];
 	return (struct local){ found.pc, (long)(address - found.end) };

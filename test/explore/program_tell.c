@@ -498,6 +498,15 @@ static bool of_a_lock(const struct moment *m)
 	return m->access >= ATOMIC_READ && !is_atomic_step(m->kind);
 }
 
+/* Of what has failed: it may be what was wrong. */
+static bool is_last_access(const struct moment *m)
+{
+	for (const struct moment *x = m + 1; x < moments + moment_count; x++)
+		if (x->what == ACCESS || x->what == STEP)
+			return false;
+	return true;
+}
+
 static void find_shared(void)
 {
 	memset(shares, 0, sizeof shares);
@@ -572,7 +581,7 @@ static bool words_for(const struct moment *m, char out[300])
 	case ACCESS:
 		if (!in_program(m->pc))
 			return false;
-		if (m->access >= ATOMIC_READ ? of_a_lock(m) : !is_shared(m->address))
+		if (m->access >= ATOMIC_READ ? of_a_lock(m) : !is_shared(m->address) && !is_last_access(m))
 			return false;
 		snprintf(out, 300, "%s %s%s", m->access == PLAIN_READ ? "reads" : m->access == PLAIN_WRITE ? "writes"
 			: m->access == ATOMIC_READ ? "loads" : m->kind == OP_STORE ? "stores" : "updates", name, value_of(m, value));

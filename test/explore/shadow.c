@@ -204,6 +204,9 @@ static void retire(uintptr_t low, uintptr_t high, enum cell_state state, const c
 	for (uintptr_t a = low / GRANULE * GRANULE; a < high; a += GRANULE) {
 		struct cell *c = cell_at(a);
 		const struct record *r = racing(c, 0xff, PLAIN_WRITE);
+		if (r && program)
+			fail(USE_AFTER_FREE, "%s %s, but nothing orders %s by %s before that", describe(a), state == FREED
+				? "is freed" : "is gone when its function returns", access_names[r->kind], thread_name(r->thread));
 		if (r)
 			fail(USE_AFTER_FREE, "%s of %s at %s, but nothing orders %s by %s before it", what,
 				describe(a), site(pc), access_names[r->kind], thread_name(r->thread));

@@ -697,14 +697,14 @@ void __tsan_func_entry(void *pc)
 		t->callers[t->calls] = (uintptr_t)pc;
 	t->calls++;
 	if (program)
-		program->function(PC, *(uintptr_t *)__builtin_frame_address(0));
+		program->begins(PC, *(uintptr_t *)__builtin_frame_address(0));
 }
 void __tsan_func_exit(void);
 void __tsan_func_exit(void)
 {
 	threads[self].calls--;
 	if (program)
-		program->function(0, 0);
+		program->ends(PC, *(uintptr_t *)__builtin_frame_address(0));
 }
 void __tsan_read_range(void *p, size_t n);
 void __tsan_read_range(void *p, size_t n) { shadow_access((uintptr_t)p, n, PLAIN_READ, PC); }

@@ -490,7 +490,7 @@ static int search(uint64_t limit)
 		printf("; not all interleavings: stopped after %s executions (LIMIT), then %s random ones\n",
 			with_commas(executions), with_commas(2 * WALKS));
 	if (ends_with_threads > 0)
-		printf("Threads were still running when main returned, in %s executions.\n", with_commas(ends_with_threads));
+		printf("In %s of them main returned while other threads were running.\n", with_commas(ends_with_threads));
 	return 0;
 }
 

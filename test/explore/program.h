@@ -44,7 +44,6 @@ struct call {
 	const char *function;
 	uintptr_t pc;                   /* in the program; 0: none */
 	uintptr_t object;               /* the channel, wait group ... that it is about, or 0 */
-	const char *object_type;
 	const void *values;             /* what is sent, or where to receive */
 	size_t n;                       /* elements, or cases of a select */
 	const void *cases;              /* of a select */
@@ -64,6 +63,7 @@ struct place { uintptr_t pc; char path[200]; int line; };
 
 void *grown(void *array, int n, size_t size);           /* with room for n + 1 elements */
 bool is_thread_local(uintptr_t address);
+bool on_stack(int thread, uintptr_t address);
 
 /* Names of what is accessed in so many bytes there; NULL: there is no such thing. */
 const char *name_of_function(uintptr_t fn);

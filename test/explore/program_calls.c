@@ -59,7 +59,7 @@ static int leave(int result)
 /* ---- Channels -------------------------------------------------------------------- */
 
 #define ENTER(...) enter((struct call){ .function = __func__ + sizeof "program_" - 1, .pc = HERE, __VA_ARGS__ }, FRAME)
-#define ABOUT(what, p) .object = (uintptr_t)(p), .object_type = (what)
+#define ABOUT(p) .object = (uintptr_t)(p)
 
 chan *program_chan_new(size_t elem_size, size_t capacity)
 {
@@ -73,7 +73,7 @@ chan *program_chan_new(size_t elem_size, size_t capacity)
 
 chan *program_chan_ref(chan *c)
 {
-	ENTER(ABOUT("channel", c));
+	ENTER(ABOUT(c));
 	chan_ref(c);
 	leave(0);
 	return c;
@@ -81,14 +81,14 @@ chan *program_chan_ref(chan *c)
 
 void program_chan_free(chan *c)
 {
-	ENTER(ABOUT("channel", c));
+	ENTER(ABOUT(c));
 	chan_free(c);
 	leave(0);
 }
 
 void program_chan_set_name(chan *c, const char *name)
 {
-	ENTER(ABOUT("channel", c));
+	ENTER(ABOUT(c));
 	chan_set_name(c, name);
 	if (telling)
 		tell_name((uintptr_t)c, name);
@@ -104,7 +104,7 @@ void program_chan_dump(FILE *f)
 #define TRANSFER(name, type) \
 	int program_##name(chan *c, type *value) \
 	{ \
-		ENTER(ABOUT("channel", c), .values = value, .n = 1); \
+		ENTER(ABOUT(c), .values = value, .n = 1); \
 		return leave(name(c, value)); \
 	}
 TRANSFER(chan_send, const void)
@@ -115,7 +115,7 @@ TRANSFER(chan_try_recv, void)
 #define TIMED(name, type) \
 	int program_##name(chan *c, type *value, int64_t deadline) \
 	{ \
-		ENTER(ABOUT("channel", c), .values = value, .n = 1); \
+		ENTER(ABOUT(c), .values = value, .n = 1); \
 		return leave(name(c, value, deadline)); \
 	}
 TIMED(chan_send_until, const void)
@@ -124,7 +124,7 @@ TIMED(chan_recv_until, void)
 #define MANY(name, type) \
 	int program_##name(chan *c, type *values, size_t n, size_t *done, int64_t deadline) \
 	{ \
-		ENTER(ABOUT("channel", c), .values = values, .n = n); \
+		ENTER(ABOUT(c), .values = values, .n = n); \
 		return leave(name(c, values, n, done, deadline)); \
 	}
 MANY(chan_send_n, const void)
@@ -132,13 +132,13 @@ MANY(chan_recv_n, void)
 
 int program_chan_close(chan *c)
 {
-	ENTER(ABOUT("channel", c));
+	ENTER(ABOUT(c));
 	return leave(chan_close(c));
 }
 
 size_t program_chan_len(const chan *c)
 {
-	ENTER(ABOUT("channel", c));
+	ENTER(ABOUT(c));
 	return (size_t)leave((int)chan_len(c));
 }
 
@@ -206,54 +206,54 @@ static int start(waitgroup *wg, void (*fn)(void *), const void *arg, size_t size
 
 int program_spawn(void (*fn)(void *), const void *arg, size_t size)
 {
-	ENTER(ABOUT("function", fn));
+	ENTER(ABOUT(fn));
 	return leave(start(NULL, fn, arg, size, HERE));
 }
 
 int program_waitgroup_go(waitgroup *wg, void (*fn)(void *), const void *arg, size_t size)
 {
-	ENTER(ABOUT("function", fn));
+	ENTER(ABOUT(fn));
 	return leave(start(wg, fn, arg, size, HERE));
 }
 
 void program_waitgroup_init(waitgroup *wg)
 {
-	ENTER(ABOUT("wait group", wg));
+	ENTER(ABOUT(wg));
 	waitgroup_init(wg);
 	leave(0);
 }
 
 void program_waitgroup_destroy(waitgroup *wg)
 {
-	ENTER(ABOUT("wait group", wg));
+	ENTER(ABOUT(wg));
 	waitgroup_destroy(wg);
 	leave(0);
 }
 
 void program_waitgroup_add(waitgroup *wg, size_t n)
 {
-	ENTER(ABOUT("wait group", wg));
+	ENTER(ABOUT(wg));
 	waitgroup_add(wg, n);
 	leave(0);
 }
 
 void program_waitgroup_done(waitgroup *wg)
 {
-	ENTER(ABOUT("wait group", wg));
+	ENTER(ABOUT(wg));
 	waitgroup_done(wg);
 	leave(0);
 }
 
 void program_waitgroup_wait(waitgroup *wg)
 {
-	ENTER(ABOUT("wait group", wg));
+	ENTER(ABOUT(wg));
 	waitgroup_wait(wg);
 	leave(0);
 }
 
 int program_waitgroup_wait_until(waitgroup *wg, int64_t deadline)
 {
-	ENTER(ABOUT("wait group", wg));
+	ENTER(ABOUT(wg));
 	return leave(waitgroup_wait_until(wg, deadline));
 }
 
@@ -276,13 +276,13 @@ void sim_pthread_exit(void *result) __attribute__((noreturn));
 
 int program_pthread_mutex_destroy(pthread_mutex_t *m)
 {
-	ENTER(ABOUT("mutex", m));
+	ENTER(ABOUT(m));
 	return leave(sim_pthread_mutex_destroy(m));
 }
 
 int program_pthread_cond_destroy(pthread_cond_t *c)
 {
-	ENTER(ABOUT("condition variable", c));
+	ENTER(ABOUT(c));
 	return leave(sim_pthread_cond_destroy(c));
 }
 
@@ -359,7 +359,7 @@ int program_sem_init(sem_t *s, int shared, unsigned value)
 
 int program_sem_wait(sem_t *s)
 {
-	ENTER(ABOUT("semaphore", s));
+	ENTER(ABOUT(s));
 	lock_it(s);
 	while (*semaphore(s) == 0)
 		wait_for_it(s);
@@ -370,7 +370,7 @@ int program_sem_wait(sem_t *s)
 
 int program_sem_trywait(sem_t *s)
 {
-	ENTER(ABOUT("semaphore", s));
+	ENTER(ABOUT(s));
 	lock_it(s);
 	bool got = *semaphore(s) > 0;
 	*semaphore(s) -= got;
@@ -384,7 +384,7 @@ int program_sem_trywait(sem_t *s)
 
 int program_sem_post(sem_t *s)
 {
-	ENTER(ABOUT("semaphore", s));
+	ENTER(ABOUT(s));
 	lock_it(s);
 	++*semaphore(s);
 	wake_all(s);
@@ -414,7 +414,7 @@ int program_pthread_barrier_init(pthread_barrier_t *p, const pthread_barrierattr
 int program_pthread_barrier_wait(pthread_barrier_t *p)
 {
 	struct barrier *b = (struct barrier *)p;
-	ENTER(ABOUT("barrier", p));
+	ENTER(ABOUT(p));
 	lock_it(p);
 	unsigned round = b->round;
 	bool last = ++b->here == b->size;
@@ -452,7 +452,7 @@ int program_pthread_rwlock_init(pthread_rwlock_t *p, const pthread_rwlockattr_t 
 int program_pthread_rwlock_rdlock(pthread_rwlock_t *p)
 {
 	struct rwlock *l = (struct rwlock *)p;
-	ENTER(ABOUT("lock", p));
+	ENTER(ABOUT(p));
 	lock_it(p);
 	while (l->written)
 		wait_for_it(p);
@@ -464,7 +464,7 @@ int program_pthread_rwlock_rdlock(pthread_rwlock_t *p)
 int program_pthread_rwlock_wrlock(pthread_rwlock_t *p)
 {
 	struct rwlock *l = (struct rwlock *)p;
-	ENTER(ABOUT("lock", p));
+	ENTER(ABOUT(p));
 	lock_it(p);
 	while (l->written || l->readers > 0)
 		wait_for_it(p);
@@ -476,7 +476,7 @@ int program_pthread_rwlock_wrlock(pthread_rwlock_t *p)
 int program_pthread_rwlock_unlock(pthread_rwlock_t *p)
 {
 	struct rwlock *l = (struct rwlock *)p;
-	ENTER(ABOUT("lock", p));
+	ENTER(ABOUT(p));
 	lock_it(p);
 	if (!l->written && l->readers == 0)
 		fail(BAD_UNLOCK, "unlocks %s, which nobody holds, at %s", describe((uintptr_t)p), describe_pc(HERE));
@@ -504,20 +504,20 @@ int program_pthread_spin_init(pthread_spinlock_t *l, int shared)
 
 int program_pthread_spin_lock(pthread_spinlock_t *l)
 {
-	ENTER(ABOUT("lock", l));
+	ENTER(ABOUT(l));
 	lock_it((void *)(uintptr_t)l);
 	return leave(0);
 }
 
 int program_pthread_spin_trylock(pthread_spinlock_t *l)
 {
-	ENTER(ABOUT("lock", l));
+	ENTER(ABOUT(l));
 	return leave(sim_pthread_mutex_trylock(lock_of((void *)(uintptr_t)l)));
 }
 
 int program_pthread_spin_unlock(pthread_spinlock_t *l)
 {
-	ENTER(ABOUT("lock", l));
+	ENTER(ABOUT(l));
 	unlock_it((void *)(uintptr_t)l);
 	return leave(0);
 }
@@ -531,7 +531,7 @@ int program_pthread_spin_destroy(pthread_spinlock_t *l)
 /* Others wait while one runs fn; afterwards it happens before. */
 int program_pthread_once(pthread_once_t *once, void (*fn)(void))
 {
-	ENTER(ABOUT("once", once));
+	ENTER(ABOUT(once));
 	lock_it((void *)once);
 	if (*once == PTHREAD_ONCE_INIT) {
 		*once = 2;
@@ -647,7 +647,7 @@ static void give_back(void *p, uintptr_t pc)
 
 void program_free(void *p)
 {
-	ENTER(ABOUT("block", p));
+	ENTER(ABOUT(p));
 	give_back(p, HERE);
 	leave(0);
 }

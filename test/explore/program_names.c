@@ -293,7 +293,7 @@ void forget_function(void)
 	depths[self] -= depths[self] > 0;
 }
 
-static bool on_stack(int thread, uintptr_t address)
+bool on_stack(int thread, uintptr_t address)
 {
 	return address >= (uintptr_t)threads[thread].stack_low && address < (uintptr_t)threads[thread].stack_high;
 }
@@ -322,7 +322,7 @@ const char *name_of_local(struct local l, size_t size)
 				&& e->place <= l.offset && (!best || e->place > best->place))
 			best = e;
 	}
-	if (!best)
+	if (!best || (unsigned long)(l.offset - best->place) >= size_of(best->type))
 		return NULL;
 	char *out = next_text();
 	snprintf(out, 2 * NAME, "%s", best->name);

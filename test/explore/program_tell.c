@@ -269,12 +269,23 @@ void tell_step(int event)
 	self = before;
 }
 
+/* A loop that looks at nothing else would fill the story. */
+static bool is_repeated(uintptr_t address, enum access kind, uintptr_t pc)
+{
+	const struct moment *m = moment_count > 2 ? &moments[moment_count - 1] : NULL;
+	for (int i = 0; i < 2 && m; i++, m--)
+		if (m->what != ACCESS || m->thread != self || m->pc != pc || m->address != address || m->access != kind
+				|| kind != PLAIN_READ || m->size > sizeof m->value || memcmp(&m->value, (void *)address, m->size) != 0)
+			return false;
+	return m != NULL;
+}
+
 void tell_access(uintptr_t address, size_t size, enum access kind, uintptr_t pc)
 {
 	const struct call *c = current_call(self);
 	/* Of what the library does, only what it does with the program's own variables. */
 	bool own = in_program(pc) || (c && !(in_heap(address) && heap_block(address) && !heap_block(address)->site));
-	if (moment_count >= MAX_MOMENTS || !own)
+	if (moment_count >= MAX_MOMENTS || !own || is_repeated(address, kind, pc))
 		return;
 	struct moment *m = new_moment(ACCESS, pc);
 	m->kind = last_kind[self];
@@ -501,6 +512,8 @@ static bool of_a_lock(const struct moment *m)
 /* Of what has failed: it may be what was wrong. */
 static bool is_last_access(const struct moment *m)
 {
+	if (on_stack(m->thread, m->address))
+		return false;
 	for (const struct moment *x = m + 1; x < moments + moment_count; x++)
 		if (x->what == ACCESS || x->what == STEP)
 			return false;
@@ -567,7 +580,7 @@ static bool words_for(const struct moment *m, char out[300])
 		snprintf(out, 300, "%s", m->text);
 		return true;
 	case TASK_BEGINS:
-		snprintf(out, 300, "begins (a task)");
+		snprintf(out, 300, "begins");
 		return true;
 	case TASK_ENDS:
 		snprintf(out, 300, "ends");
@@ -771,7 +784,7 @@ void print_story(FILE *out)
 		const char *source = l->pc && m->what != OUTPUT && m->what != RETURN ? source_of(l->pc) : "";
 		fprintf(out, "%4d  %-*s  %-*s  ", i + 1, widest, lanes[m->lane].name, widest_place, l->pc ? place_of(l->pc) : "");
 		if (*source)
-			fprintf(out, "%-40s  | %s\n", l->words, source);
+			fprintf(out, "%-40s  | %.100s\n", l->words, source);
 		else
 			fprintf(out, "%s\n", l->words);
 	}
@@ -926,7 +939,7 @@ static void put_call(int number, const char *words)
 
 static int ids;
 
-static void put_flow(const char *cat, const char *name, int from_lane, double from, int to_lane, double to)
+static void put_flow(const char *cat, const char *name, const char *value, int from_lane, double from, int to_lane, double to)
 {
 	if (!in_chart(from) || !in_chart(to))
 		return;
@@ -936,6 +949,8 @@ static void put_flow(const char *cat, const char *name, int from_lane, double fr
 		fprintf(trace, "\"channel\":");
 		put_string(name);
 		fprintf(trace, ",\"elements\":1");
+		if (value)
+			fprintf(trace, ",\"value\":\"%s\"", value);
 	}
 	fprintf(trace, "}}");
 	begin_event("f", cat, name, to_lane);
@@ -961,7 +976,7 @@ static void put_messages(void)
 		size_t size = c ? c->elem_size : 0;
 		for (size_t done = 0; c && size > 0 && done < m->size; done += size) {
 			if (m->from_call >= 0 && m->to_call >= 0) {
-				put_flow("message", c->name, moments[m->from_call].lane, times[i], moments[m->to_call].lane, times[i]);
+				put_flow("message", c->name, moments[m->from_call].text, moments[m->from_call].lane, times[i], moments[m->to_call].lane, times[i]);
 				continue;
 			}
 			uintptr_t place = (m->from_call >= 0 ? m->address : m->from) + done;
@@ -974,8 +989,8 @@ static void put_messages(void)
 				inside[k].moment = i;
 			} else if (m->to_call >= 0 && k < used) {
 				int from = inside[k].moment;
-				put_flow("message", c->name, moments[moments[from].from_call].lane, times[from],
-					moments[m->to_call].lane, times[i]);
+				const struct moment *sender = &moments[moments[from].from_call];
+				put_flow("message", c->name, sender->text, sender->lane, times[from], moments[m->to_call].lane, times[i]);
 			}
 			put_level(c, levels[c - channels] += m->from_call >= 0 ? 1 : -1, times[i]);
 		}
@@ -987,12 +1002,12 @@ static void put_starts(void)
 	for (int i = 0; i < moment_count; i++) {
 		const struct moment *m = &moments[i];
 		if (m->what == TASK_BEGINS && m->other >= 0)
-			put_flow("start", "start", moments[m->other].lane, times[m->other], m->lane, times[i]);
+			put_flow("start", "start", NULL, moments[m->other].lane, times[m->other], m->lane, times[i]);
 		if (m->what != STEP || m->kind != OP_CREATE || m->other < 0 || m->call >= 0)
 			continue;
 		for (int k = i; k < moment_count; k++)
 			if (moments[k].lane == m->other) {
-				put_flow("start", "start", m->lane, times[i], m->other, times[k]);
+				put_flow("start", "start", NULL, m->lane, times[i], m->other, times[k]);
 				break;
 			}
 	}

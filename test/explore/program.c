@@ -55,7 +55,10 @@ static uint64_t all_memory(void)
 	for (size_t i = 0; (b = heap_nth(i)) != NULL; i++)
 		if (b->live)
 			h = mix_bytes(h, b->start, b->size);
-	/* Those on the stacks. */
+	/* The caller's own stack is looked at elsewhere. */
+	for (int i = 0; i < thread_count; i++)
+		if (i != self && threads[i].state == ALIVE)
+			h = mix_bytes(h, threads[i].sp, (size_t)(threads[i].stack_high - (char *)threads[i].sp));
 	return objects_hash(h);
 }
 
@@ -440,16 +443,20 @@ static const char *with_commas(uint64_t n)
 	return out;
 }
 
-/* Each wait of the program ends once for no reason, which POSIX allows. */
+/* Each wait of the program ends once for no reason, which POSIX allows.  False: a run failed. */
 static bool wake_spuriously(struct plan *p, uint64_t limit, uint64_t *executions, bool *complete)
 {
 	int points[MAX_THREADS];
 	for (int t = 0; t < MAX_THREADS; t++)
 		points[t] = outcome.points[t][SPURIOUS_WAKEUP];
-	p->executions = limit < FAULT_EXECUTIONS ? limit : FAULT_EXECUTIONS;
 	for (int t = 0; t < MAX_THREADS; t++)
 		for (int k = 1; k <= points[t]; k++) {
+			if (*executions >= limit) {
+				*complete = false;
+				continue;
+			}
 			p->faults[0] = (struct injection){ SPURIOUS_WAKEUP, t, k };
+			p->executions = limit - *executions < FAULT_EXECUTIONS ? limit - *executions : FAULT_EXECUTIONS;
 			explore(&scenario, p, &outcome);
 			*executions += outcome.executions;
 			*complete &= outcome.complete;
@@ -460,35 +467,39 @@ static bool wake_spuriously(struct plan *p, uint64_t limit, uint64_t *executions
 	return true;
 }
 
+/* Where the search did not come to its end, at random. */
+static bool wander(struct plan *p)
+{
+	p->executions = WALKS;
+	for (p->mode = RANDOM; p->mode <= PCT; p->mode++) {
+		explore(&scenario, p, &outcome);
+		if (outcome.verdict != PASSED)
+			return false;
+	}
+	return true;
+}
+
 static int search(uint64_t limit)
 {
 	struct plan p = { .mode = EXHAUSTIVE, .executions = limit, .depth = 3 };
-	uint64_t executions = 0, further = 0;
-	bool complete = true;
+	uint64_t further = 0;
+	bool further_complete = true;
 
 	explore(&scenario, &p, &outcome);
-	executions = outcome.executions;
-	complete = outcome.complete;
-	if (outcome.verdict != PASSED || !wake_spuriously(&p, limit, &further, &complete))
+	uint64_t executions = outcome.executions;
+	bool complete = outcome.complete;
+	if (outcome.verdict != PASSED || !wake_spuriously(&p, limit, &further, &further_complete)
+			|| (!complete && !wander(&p)))
 		return tell_failure(&p);
-	if (!complete) {
-		p.executions = WALKS;
-		for (p.mode = RANDOM; p.mode <= PCT; p.mode++) {
-			explore(&scenario, &p, &outcome);
-			if (outcome.verdict != PASSED)
-				return tell_failure(&p);
-		}
-	}
-	printf("%s: no failure in %s executions", program_name, with_commas(executions));
-	if (further > 0)
-		printf(" and %s with a spurious wake-up", with_commas(further));
-	if (complete && looked_in_vain)
-		printf(", all interleavings, but for loops that look in vain: they do so twice\n");
-	else if (complete)
-		printf(", all interleavings\n");
+
+	printf("%s: no failure in %s execution%s, ", program_name, with_commas(executions), executions == 1 ? "" : "s");
+	if (complete)
+		printf("all interleavings%s", looked_in_vain ? ", but for loops that look in vain: they do so twice" : "");
 	else
-		printf("; not all interleavings: stopped after %s executions (LIMIT), then %s random ones\n",
-			with_commas(executions), with_commas(2 * WALKS));
+		printf("not all interleavings: stopped there (LIMIT), then %s random ones", with_commas(2 * WALKS));
+	if (further > 0)
+		printf("; nor in %s with a spurious wake-up%s", with_commas(further), further_complete ? "" : ", not all");
+	printf("\n");
 	if (ends_with_threads > 0)
 		printf("In %s of them main returned while other threads were running.\n", with_commas(ends_with_threads));
 	return 0;

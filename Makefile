@@ -6,6 +6,7 @@
 #   make course             the programs of the course, below build/course/
 #   make tsan asan valgrind the tests under ThreadSanitizer (gcc and clang), AddressSanitizer with LeakSanitizer and
 #                           UndefinedBehaviorSanitizer, and valgrind (memcheck and helgrind)
+#   make explore PROGRAM=my.c  all interleavings of a small program: deadlocks, data races, failed assertions
 #   make soak [SECONDS=60]  random programs on the library, its accounts made up after each
 #   make awake [PROGRAMS=..] random programs that do not deadlock, closely watched for one
 #   make bench              this library against Go, Rust, GLib, APR and plain pthreads, as far as they are found:

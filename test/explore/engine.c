@@ -30,7 +30,7 @@
 
 const char *const verdict_names[VERDICTS] = {
 	"passed", "assertion", "deadlock", "livelock", "data race", "use after free", "bad free", "leak",
-	"bad unlock", "destroyed in use", "aborted", "crashed", "confused"
+	"bad unlock", "destroyed in use", "aborted", "crashed", "confused", "exit status"
 };
 
 const char *const fault_names[FAULTS] = {
@@ -45,19 +45,7 @@ static const char *const op_names[OP_KINDS] = {
 
 /* ---- State of a run --------------------------------------------------------- */
 
-enum { NAME_SIZE = 128, PLACE_SIZE = 2 * NAME_SIZE + 2 };
-
-struct event {
-	int thread, node;
-	enum op_kind kind;
-	int uses;
-	struct object *object[MAX_USES];
-	enum use use[MAX_USES];
-	int clock[MAX_THREADS];
-	uint64_t hash;
-	uintptr_t pc, caller;
-	const char *remark;
-};
+enum { CLEAN_STACK = 8192, NAME_SIZE = 128, PLACE_SIZE = 2 * NAME_SIZE + 2 };
 
 /* A choice on the current path: of a thread, or (ways > 0) of one of several ways to go on. */
 struct node {
@@ -65,6 +53,7 @@ struct node {
 	int chosen;
 	int ways;
 	int preemptions;
+	uint64_t used[MAX_THREADS], written[MAX_THREADS];  /* by the block that each thread begins here: see goes_on */
 };
 
 struct thread threads[MAX_THREADS];
@@ -72,6 +61,7 @@ int self, thread_count;
 uint32_t run_number;
 int64_t now;
 bool any_fault;
+const struct program *program;
 
 static const struct scenario *scenario;
 static const struct plan *plan;
@@ -81,7 +71,8 @@ static struct event events[MAX_STEPS];
 static int event_count;
 static struct node nodes[MAX_STEPS];
 static int node_count, depth, first_new;
-static unsigned sleeping;               /* the sleep set where the run is now */
+static unsigned sleeping;               /* the sleep set where the run is now, */
+static uint64_t sleepers_use[MAX_THREADS], sleepers_write[MAX_THREADS];        /* and what these would do */
 static int preemptions;
 static char picks[3 * MAX_STEPS];       /* the run's choices, for the replay line */
 static int pick_count;
@@ -136,7 +127,6 @@ static void *prepare_stack(char *low, size_t size, void (*entry)(void))
 #endif
 
 /* _Thread_local variables of the library stand in this section, one copy for each coroutine. */
-extern char __start_per_thread[] __attribute__((weak)), __stop_per_thread[] __attribute__((weak));
 static char fresh_tls[MAX_TLS];
 
 static size_t tls_size(void)
@@ -155,17 +145,18 @@ static void switch_to(int t)
 	switch_stacks(&from->sp, to->sp);
 }
 
-static void leave_run(void)
+void leave_run(void)
 {
 	void *abandoned;
 	switch_stacks(&abandoned, root_sp);
+	abort();
 }
 
 static void thread_main(void)
 {
 	struct thread *t = &threads[self];
 	if (t->start)
-		t->start(t->arg);
+		t->result = t->start(t->arg);
 	else
 		t->fn(t->arg);
 	thread_ends();
@@ -174,7 +165,10 @@ static void thread_main(void)
 int new_thread(void)
 {
 	int id = 0;
-	while (id < MAX_THREADS && threads[id].state != UNUSED && !(threads[id].state == FINISHED && threads[id].joined))
+	/* A program may have many, one after the other; but new places are taken first, so that orders differ less. */
+	bool reuse = !program || thread_count == MAX_THREADS;
+	while (id < MAX_THREADS && threads[id].state != UNUSED
+			&& !(reuse && threads[id].state == FINISHED && threads[id].joined))
 		id++;
 	if (id == MAX_THREADS)
 		fail(CONFUSED, "more than %d threads", MAX_THREADS);
@@ -183,6 +177,9 @@ int new_thread(void)
 	char *low = stack_memory(id, &size);
 	uint32_t before = t->time[id];
 	memset(t, 0, offsetof(struct thread, tls));
+	/* What a program reads uninitialised is then at least the same in every run. */
+	if (program)
+		memset(low + size - CLEAN_STACK, 0, CLEAN_STACK);
 	memcpy(t->tls, fresh_tls, tls_size());
 	t->state = ALIVE;
 	t->stack_low = low;
@@ -198,7 +195,8 @@ int new_thread(void)
 			if (threads[self].time[i] > t->time[i])
 				t->time[i] = threads[self].time[i];
 		threads[self].time[self]++;
-		t->hash = threads[self].hash * 31 + (uint64_t)id;
+		/* Which place a thread of a program gets depends on who else has been started: that is no difference. */
+		t->hash = threads[self].hash * 31 + (program ? 1000 + threads[self].time[self] : (uint64_t)id);
 	}
 	t->priority = 1 + plan->depth + (int)(random_state >> 33) % 1000;
 	if (id >= thread_count)
@@ -265,7 +263,7 @@ static bool can_leave_wait(const struct thread *t)
 {
 	if (t->signalled)
 		return t->op.object[1]->owner < 0;
-	return t->armed || (t->timed && (t->deadline <= now || (!plan->lazy_time && may_nap(t))));
+	return t->armed || (t->timed && (t->deadline <= now || (!plan->lazy_time && !t->idle && may_nap(t))));
 }
 
 static bool is_enabled(int id)
@@ -396,27 +394,39 @@ static bool before(const struct event *a, int index_a, const int clock[MAX_THREA
 	return clock[a->thread] > index_a;
 }
 
-/* Event `later` could have come before event `earlier`: have that tried, unless it is already. */
+/*
+ * Event `later` could have come before event `earlier`: have that tried, unless it is already.
+ * What belongs to one block is reversed as one.
+ */
 static void reverse(int earlier, int later)
 {
+	earlier = events[earlier].block;
 	const struct event *e = &events[earlier];
 	if (e->node < 0)
 		return;
 	struct node *node = &nodes[e->node];
 	static int without[MAX_STEPS];
-	int count = 0;
+	int count = 0, first_block[MAX_THREADS];
 	unsigned initials = 0, seen = 0;
 	for (int i = earlier + 1; i <= later; i++) {
 		const struct event *x = &events[i];
-		if (i != later && before(e, earlier, x->clock))
+		bool known = seen & 1u << x->thread, goes_on = known && first_block[x->thread] == x->block;
+		if (i != later && before(e, earlier, x->clock)) {
+			if (goes_on)
+				initials &= ~(1u << x->thread);
 			continue;
-		bool initial = !(seen & 1u << x->thread);
+		}
+		bool initial = !known || goes_on;
 		for (int k = 0; k < count && initial; k++)
-			if (before(&events[without[k]], without[k], x->clock))
+			if (events[without[k]].thread != x->thread && before(&events[without[k]], without[k], x->clock))
 				initial = false;
-		seen |= 1u << x->thread;
-		if (initial)
-			initials |= 1u << x->thread;
+		if (!known) {
+			seen |= 1u << x->thread;
+			first_block[x->thread] = x->block;
+			initials |= initial ? 1u << x->thread : 0;
+		} else if (goes_on && !initial) {
+			initials &= ~(1u << x->thread);
+		}
 		without[count++] = i;
 	}
 	if (initials & node->backtrack)
@@ -499,16 +509,61 @@ static void watch(struct thread *t, struct object *o)
 	t->last_watched = i;
 }
 
+/*
+ * In a program's exploration what the library does in one call is one block, up to where it waits: its
+ * insides are explored by the scenarios.  So no other thread goes on in between, and if
+ * blocks race they are exchanged as a whole.  What a block uses is known only when it
+ * has been run, so it is remembered (a bit for each of 64 groups of objects) for the time
+ * in which its thread sleeps.
+ */
+static bool goes_on(void)
+{
+	const struct thread *t = &threads[self];
+	return program && t->state == ALIVE && t->in_block && t->op.kind != OP_WAKE && t->op.kind != OP_YIELD
+		&& !program->holds(t->op.pc) && is_enabled(self);
+}
+
+static void join_block(int id, int index)
+{
+	struct thread *t = &threads[id];
+	if (t->in_block && t->op.kind != OP_WAKE && t->op.kind != OP_YIELD && events[t->block].thread == id
+			&& index > 0 && events[index - 1].thread == id && events[index].node < 0 && !program->holds(t->op.pc))
+		events[index].block = t->block;
+	else
+		t->block = index;
+	t->in_block = !program->holds(t->op.pc);
+}
+
+static void note_uses(const struct event *e, uint64_t *used, uint64_t *written)
+{
+	for (int i = 0; i < e->uses; i++) {
+		uint64_t bit = (uint64_t)1 << (e->object[i]->address * 0x9E3779B97F4A7C15u >> 58);
+		*used |= bit;
+		if (e->use[i] != READS)
+			*written |= bit;
+	}
+	int node = events[e->block].node;
+	if (node >= 0) {
+		nodes[node].used[e->thread] |= *used;
+		nodes[node].written[e->thread] |= *written;
+	}
+}
+
 /* Thread id's announced operation happens now: its place in the partial order. */
 static void commit(int id, int node)
 {
 	struct thread *t = &threads[id];
+	if (event_count == MAX_STEPS && program)
+		program->too_long();
 	if (event_count == MAX_STEPS)
 		fail(LIVELOCK, "no end after %d steps", MAX_STEPS);
 	int index = event_count;
 	struct event *e = &events[index];
 	e->thread = id;
 	e->node = node;
+	e->block = index;
+	if (program)
+		join_block(id, index);
 	e->kind = t->op.kind;
 	e->pc = t->op.pc;
 	e->caller = t->calls > 0 && t->calls <= MAX_CALLS ? t->callers[t->calls - 1] : 0;
@@ -569,11 +624,16 @@ static void commit(int id, int node)
 		watch(t, o);
 	}
 	outcome->steps++;
+	if (program)
+		program->after_step(index);
 	/* Who sleeps wakes when something happens that does not commute with what it would do. */
+	uint64_t used = 0, written = 0;
+	if (program)
+		note_uses(e, &used, &written);
 	unsigned kept = 0;
 	for (unsigned rest = sleeping & ~(1u << id); rest; rest &= rest - 1) {
 		int q = __builtin_ctz(rest);
-		if (commute(e, q))
+		if (commute(e, q) && !(used & sleepers_write[q]) && !(written & sleepers_use[q]))
 			kept |= 1u << q;
 	}
 	sleeping = kept;
@@ -631,7 +691,7 @@ static uint64_t state_hash(void)
 {
 	uint64_t h = 0;
 	for (int i = 0; i < thread_count; i++)
-		h = mix(h, threads[i].hash);
+		h = program ? h + mix(threads[i].hash, 11) : mix(h, threads[i].hash);
 	return h;
 }
 
@@ -675,6 +735,12 @@ static struct node *new_node(unsigned enabled)
 	n->enabled = enabled;
 	n->sleep = sleeping;
 	n->preemptions = preemptions;
+	/* Of those that sleep already it is known; the others' is empty until they have run. */
+	for (int i = 0; i < MAX_THREADS && program; i++)
+		if (sleeping & 1u << i) {
+			n->used[i] = sleepers_use[i];
+			n->written[i] = sleepers_write[i];
+		}
 	unsigned able = enabled;
 	if (plan->mode == BOUNDED || plan->no_pruning) {
 		uint64_t key = state_hash();
@@ -765,8 +831,13 @@ static int choose(unsigned enabled)
 	struct node *n = depth < node_count ? &nodes[depth] : new_node(enabled);
 	if (n->enabled != enabled)
 		fail(CONFUSED, "a run did not repeat: enabled %x, was %x", enabled, n->enabled);
-	if (plan->mode == EXHAUSTIVE && !plan->no_pruning)
+	if (plan->mode == EXHAUSTIVE && !plan->no_pruning) {
 		sleeping = n->sleep | n->done;
+		for (int i = 0; i < MAX_THREADS && program; i++) {
+			sleepers_use[i] = n->used[i];
+			sleepers_write[i] = n->written[i];
+		}
+	}
 	if (can_go_on(enabled) && n->chosen != self)
 		preemptions = n->preemptions + 1;
 	else
@@ -830,9 +901,15 @@ static void schedule(void)
 	int alive = 0;
 	for (int i = 0; i < thread_count; i++)
 		alive += threads[i].state == ALIVE;
-	if (alive == 0)
+	if ((program && program->is_over()) || alive == 0)
 		leave_run();
+	if (goes_on()) {
+		commit(self, -1);
+		return;
+	}
 	unsigned enabled = enabled_threads();
+	if (!enabled && program)
+		program->deadlock();
 	if (!enabled)
 		deadlock();
 	int next = lowest(enabled), node = -1;
@@ -850,6 +927,8 @@ static void schedule(void)
 void step(enum op_kind kind, struct object *a, struct object *b, uintptr_t pc)
 {
 	struct thread *t = &threads[self];
+	if (program && kind != OP_YIELD)
+		program->before_step(kind, pc);
 	t->op.kind = kind;
 	t->op.object[0] = a;
 	t->op.object[1] = b;
@@ -935,11 +1014,44 @@ void name_memory(const void *p, size_t size, const char *name)
 	snprintf(named[named_count++].name, sizeof named->name, "%s", name);
 }
 
+const char *thread_name(int thread)
+{
+	static char text[2][16];
+	static int turn;
+	if (program)
+		return program->thread_name(thread);
+	char *out = text[turn++ % 2];
+	snprintf(out, sizeof *text, "thread %d", thread);
+	return out;
+}
+
+const struct event *event_at(int index)
+{
+	return index < event_count ? &events[index] : NULL;
+}
+
+int steps_so_far(void)
+{
+	return event_count;
+}
+
+uint64_t objects_hash(uint64_t h)
+{
+	for (int i = 0; i < used_count; i++) {
+		uint32_t value;
+		memcpy(&value, (const void *)used_objects[i]->address, sizeof value);
+		h = mix(mix(h, value), (uint64_t)used_objects[i]->owner);
+	}
+	return h;
+}
+
 const char *describe(uintptr_t address)
 {
 	static char text[4][64];
 	static int turn;
 	char *out = text[turn++ % 4];
+	if (program)
+		return program->describe(address);
 	if (clock_object && address == clock_object->address)
 		return "the clock";
 	for (int i = 0; i < named_count; i++)
@@ -962,6 +1074,8 @@ const char *describe_pc(uintptr_t pc)
 {
 	static char text[200];
 	char command[300], function[80] = "?", line[80] = "?";
+	if (program)
+		return program->describe_pc(pc);
 	snprintf(command, sizeof command, "addr2line -s -f -e '%s' %#zx", program_path(), (size_t)(pc - 1));
 	FILE *f = popen(command, "r");
 	if (f) {
@@ -1039,7 +1153,10 @@ void fail(enum verdict v, const char *format, ...)
 		leave_run();
 	} else {
 		outcome->verdict = v;
-		snprintf(outcome->message, sizeof outcome->message, "%s (thread %d)", text, self);
+		if (program && strstr(text, thread_name(self)))
+			snprintf(outcome->message, sizeof outcome->message, "%s", text);
+		else
+			snprintf(outcome->message, sizeof outcome->message, "%s (%s)", text, thread_name(self));
 		write_schedule(outcome->schedule, sizeof outcome->schedule);
 		leave_run();
 	}
@@ -1090,34 +1207,54 @@ static void report_crashes(void)
 
 /* ---- Runs ------------------------------------------------------------------------------ */
 
-/* The library's own variables, as they are when the program starts. */
-extern char __start_library_data[] __attribute__((weak)), __stop_library_data[] __attribute__((weak));
-extern char __start_library_bss[] __attribute__((weak)), __stop_library_bss[] __attribute__((weak));
-static char fresh_data[4096], fresh_bss[4096];
+#define SECTION(name) \
+	extern char __start_##name[] __attribute__((weak)), __stop_##name[] __attribute__((weak));
+SECTION(library_data)
+SECTION(library_bss)
+SECTION(program_data)
+SECTION(program_bss)
+SECTION(scenario_data)
+#undef SECTION
+
+struct variables variables[] = {
+	{ __start_library_data, __stop_library_data, NULL, true, false },
+	{ __start_library_bss, __stop_library_bss, NULL, true, false },
+	{ __start_program_data, __stop_program_data, NULL, true, true },
+	{ __start_program_bss, __stop_program_bss, NULL, true, true },
+	{ __start_scenario_data, __stop_scenario_data, NULL, false, false }
+};
+const int variables_count = sizeof variables / sizeof *variables;
 
 static void keep_fresh(void)
 {
 	static bool kept;
-	size_t data = (size_t)(__stop_library_data - __start_library_data);
-	size_t bss = (size_t)(__stop_library_bss - __start_library_bss);
-	if (data > sizeof fresh_data || bss > sizeof fresh_bss || tls_size() > MAX_TLS)
+	if (tls_size() > MAX_TLS)
 		abort();
-	if (!kept) {
-		memcpy(fresh_data, __start_library_data, data);
-		memcpy(fresh_bss, __start_library_bss, bss);
+	if (!kept)
 		memcpy(fresh_tls, __start_per_thread, tls_size());
-		kept = true;
-	}
-	memcpy(__start_library_data, fresh_data, data);
-	memcpy(__start_library_bss, fresh_bss, bss);
 	memcpy(__start_per_thread, fresh_tls, tls_size());
+	for (int i = 0; i < variables_count; i++) {
+		struct variables *v = &variables[i];
+		size_t size = (size_t)(v->stop - v->start);
+		if (!v->set_back || size == 0)
+			continue;
+		if (!kept) {
+			v->fresh = malloc(size);
+			if (!v->fresh)
+				abort();
+			memcpy(v->fresh, v->start, size);
+		}
+		memcpy(v->start, v->fresh, size);
+	}
+	kept = true;
 }
 
 static void first_thread(void *arg)
 {
 	(void)arg;
 	scenario->run(scenario);
-	sim_end();
+	if (!program)
+		sim_end();
 }
 
 static void run_once(void)
@@ -1204,6 +1341,6 @@ void explore(const struct scenario *s, const struct plan *p, struct outcome *o)
 		}
 		first_new = node_count - 1;
 	}
-	if (p->mode == REPLAY)
+	if (p->mode == REPLAY && !program)
 		print_schedule();
 }

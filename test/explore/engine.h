@@ -10,6 +10,9 @@
  * engine.c   coroutines, the choice of the next thread, the search through all choices
  * shadow.c   who touched which byte when: data races, freed memory, dead stack frames
  * sim.c      the simulated pthreads, atomics, memory and time
+ *
+ * In place of scenarios of the library's (main.c, scenarios.c ...) it can also be a whole
+ * program that is explored: program.h.
  */
 #ifndef ENGINE_H
 #define ENGINE_H
@@ -18,8 +21,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifndef MAX_THREADS
 #define MAX_THREADS 8
+#endif
+#ifndef MAX_STEPS
 #define MAX_STEPS   2000        /* a run longer than this is a livelock */
+#endif
 #define MAX_FAULTS  2
 
 /* ---- What a scenario uses -------------------------------------------------- */
@@ -81,7 +88,7 @@ void expect_abort(const char *text);
 
 enum verdict {
 	PASSED, ASSERTION, DEADLOCK, LIVELOCK, DATA_RACE, USE_AFTER_FREE, BAD_FREE, LEAK,
-	BAD_UNLOCK, DESTROYED_IN_USE, ABORTED, CRASHED, CONFUSED, VERDICTS
+	BAD_UNLOCK, DESTROYED_IN_USE, ABORTED, CRASHED, CONFUSED, BAD_EXIT, VERDICTS
 };
 extern const char *const verdict_names[VERDICTS];
 

@@ -3,12 +3,15 @@
 #   make explore            everything, some minutes on one core
 #   make explore-short      a part, some seconds
 #   make explore-variants   known-bad variants of the library, each of which must fail
+#   make explore PROGRAM=my.c [LIMIT=executions] [DEFINES='-D...']
+#                           instead all interleavings of that program: test/explore/program.h
 #
 # The library is compiled as ever, but for -fsanitize=thread, and then the names of what it calls are changed to those
 # of test/explore/sim.c, and its variables are gathered in sections that can be set back for each run.
 
 EXPLORE = $(BUILD)/explore
-EXPLORE_PARTS = $(patsubst test/explore/%.c,$(EXPLORE)/%.o,$(sort $(wildcard test/explore/*.c)))
+EXPLORE_PARTS = $(patsubst test/explore/%.c,$(EXPLORE)/%.o,$(filter-out $(wildcard test/explore/program*.c), \
+	$(sort $(wildcard test/explore/*.c))))
 # Not clang, whose ThreadSanitizer does not see an atomic_init.
 EXPLORE_CC = gcc -std=c11 $(WARNINGS) -pthread
 EXPLORE_TSAN = -O1 -g -w -fno-builtin-fprintf -fsanitize=thread -DCHAN_SPIN=0 '-D_Thread_local=__attribute__((section("per_thread")))'
@@ -16,6 +19,16 @@ EXPLORE_RENAME = objcopy --redefine-syms=test/explore/symbols.txt --rename-secti
 	--rename-section .bss=library_bss --set-section-flags .bss=alloc,load,contents,data
 # One address for the thread-local variables, because a select's choice depends on it.
 EXPLORE_LINK = gcc -no-pie -Wl,--section-start=per_thread=0x10000000
+
+# A program: more of everything than a scenario needs, and stacks that can be walked.
+PROGRAM_PARTS = $(patsubst %,$(EXPLORE)/program-%.o,engine shadow sim program program_calls program_names program_tell chan spawn)
+PROGRAM_SIZES = -DMAX_THREADS=16 -DMAX_STEPS=10000 -DMAX_WATCHED=64 -DMAX_TLS=4096 -DHEAP_SIZE=4194304 -DMAX_BLOCKS=1000
+PROGRAM_TSAN = -O0 -g -fno-omit-frame-pointer -fno-builtin -fno-pie -fno-stack-protector -U_FORTIFY_SOURCE -fsanitize=thread \
+	'-D_Thread_local=__attribute__((section("per_thread")))' '-D__thread=__attribute__((section("per_thread")))'
+PROGRAM_RENAME = --rename-section .text=program_text --rename-section .data=program_data \
+	--rename-section .bss=program_bss --set-section-flags .bss=alloc,load,contents,data
+# All that a select may pick is tried, and nobody yields before it sleeps.
+PROGRAM_PICK = sed 's/YIELDS = 8,/YIELDS = 0,/;/^static uint64_t pick(uint64_t n)$$/s/.*/uint64_t sim_pick(uint64_t n);\n\#define pick sim_pick\nstatic uint64_t unused(uint64_t n)/'
 
 .PHONY: explore explore-short explore-variants explore-baseline explore-if-possible
 
@@ -25,11 +38,17 @@ explore-if-possible:
 		then $(MAKE) --no-print-directory explore-short; \
 		else echo 'Not explored, because this is not gcc on Linux on x86-64: interleavings'; [ -z "$$TEST_EVERY_COMPILER" ]; fi
 
+ifdef PROGRAM
+explore: $(PROGRAM_PARTS)
+	@CC='gcc -std=gnu11 -Wall -pthread' TSAN='$(subst ','\'',$(PROGRAM_TSAN))' RENAME='$(PROGRAM_RENAME)' LINK='$(EXPLORE_LINK)' \
+		BUILD='$(EXPLORE)' PARTS='$(PROGRAM_PARTS)' PROGRAM='$(PROGRAM)' sh test/explore/program.sh
+else
 explore: $(EXPLORE)/explore $(EXPLORE)/explore-naps $(EXPLORE)/explore-spin
 	$(EXPLORE)/explore --baseline test/explore/baseline.txt
 	$(EXPLORE)/explore-naps --naps --baseline test/explore/baseline.txt
 	$(EXPLORE)/explore-spin --only random
 	$(EXPLORE)/explore-spin --only pct
+endif
 
 explore-short: $(EXPLORE)/explore $(EXPLORE)/explore-naps
 	$(EXPLORE)/explore --short --baseline test/explore/baseline-short.txt
@@ -75,3 +94,15 @@ $(EXPLORE)/explore-naps: $(EXPLORE_PARTS) $(EXPLORE)/naps-chan.o $(EXPLORE)/lib-
 
 $(EXPLORE)/explore-spin: $(EXPLORE_PARTS) $(EXPLORE)/spin-chan.o $(EXPLORE)/lib-spawn.o
 	$(EXPLORE_LINK) -o $@ $^
+
+$(EXPLORE)/program-%.o: test/explore/%.c $(wildcard test/explore/*.h) chan.h spawn.h test/explore/explore.mk | $(EXPLORE)
+	@$(EXPLORE_CC) -O2 -fno-omit-frame-pointer $(PROGRAM_SIZES) -c -o $@ $<
+
+$(EXPLORE)/program-spawn.o: spawn.c chan.h spawn.h test/explore/symbols.txt | $(EXPLORE)
+	@$(EXPLORE_CC) $(EXPLORE_TSAN) -DCHAN_NAP=CHAN_FOREVER -c -o $@.raw $<
+	@$(EXPLORE_RENAME) $@.raw $@
+
+$(EXPLORE)/program-chan.o: chan.c chan.h test/explore/symbols.txt test/explore/explore.mk | $(EXPLORE)
+	@$(PROGRAM_PICK) chan.c >$(EXPLORE)/program-chan.c && grep -q sim_pick $(EXPLORE)/program-chan.c
+	@$(EXPLORE_CC) $(EXPLORE_TSAN) -fno-builtin-memcpy -I. -DCHAN_NAP=CHAN_FOREVER -c -o $@.raw $(EXPLORE)/program-chan.c
+	@$(EXPLORE_RENAME) $@.raw $@

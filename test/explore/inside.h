@@ -16,6 +16,8 @@ enum op_kind {
  */
 enum use { READS, WRITES, ACQUIRES, RELEASES };
 
+enum access { PLAIN_READ, PLAIN_WRITE, ATOMIC_READ, ATOMIC_WRITE };
+
 #define MAX_USES 2
 
 struct object {
@@ -51,8 +53,15 @@ struct op {
 
 enum thread_state { UNUSED, ALIVE, FINISHED };
 
+#ifndef MAX_WATCHED
 #define MAX_WATCHED 8
+#endif
+#ifndef MAX_BLOCKS
+#define MAX_BLOCKS  256
+#endif
+#ifndef MAX_TLS
 #define MAX_TLS     512
+#endif
 #define MAX_CALLS   32
 
 struct thread {
@@ -62,8 +71,12 @@ struct thread {
 	uintptr_t touched_low;                  /* lowest byte of its stack used since the last call returned */
 	void (*fn)(void *);
 	void *(*start)(void *);                 /* instead of fn, by pthread_create */
-	void *arg;
+	void *arg, *result;
 	bool joined, by_scenario;
+	bool in_block;                          /* has begun something that others cannot see half done: goes_on */
+	int block;                              /* its first event */
+	bool in_task, named;                    /* see program.c, program_tell.c */
+	bool idle;                              /* of the pool, without a task: its deadline comes only when nothing else can */
 	struct op op;
 	bool signalled, timed, armed, early;
 	int64_t deadline;
@@ -88,6 +101,40 @@ struct thread {
 	int calls;
 	char tls[MAX_TLS];
 };
+
+/* What happened: an operation of a thread, in the order of the run. */
+struct event {
+	int thread, node;
+	int block;                      /* the event with which this one began, see goes_on */
+	enum op_kind kind;
+	int uses;
+	struct object *object[MAX_USES];
+	enum use use[MAX_USES];
+	int clock[MAX_THREADS];
+	uint64_t hash;
+	uintptr_t pc, caller;
+	const char *remark;
+};
+
+/* What the exploration of a whole program (program.c) adds; NULL with scenarios. */
+struct program {
+	void (*before_step)(enum op_kind kind, uintptr_t pc);
+	void (*after_step)(int event);
+	void (*access)(uintptr_t address, size_t size, enum access kind, uintptr_t pc);
+	void (*begins)(uintptr_t pc, uintptr_t frame);  /* a function does, whose frame pointer is this */
+	void (*ends)(uintptr_t pc, uintptr_t frame);
+	void (*copy)(uintptr_t to, uintptr_t from, size_t size);
+	void (*race)(uintptr_t address, enum access kind, uintptr_t pc, int other, enum access before);
+	void (*deadlock)(void);
+	void (*too_long)(void);
+	bool (*is_over)(void);
+	uintptr_t (*site)(uintptr_t pc);        /* where the program allocates this block; 0: it is the library's own */
+	bool (*holds)(uintptr_t pc);            /* this code is the program's, not the library's */
+	const char *(*describe)(uintptr_t address);
+	const char *(*describe_pc)(uintptr_t pc);
+	const char *(*thread_name)(int thread);
+};
+extern const struct program *program;
 
 extern struct thread threads[MAX_THREADS];
 extern int self;                        /* the thread that runs */
@@ -117,6 +164,20 @@ const char *describe(uintptr_t address);
 const char *describe_pc(uintptr_t pc);
 bool searching_all(void);               /* the search is exhaustive or bounded */
 
+const char *thread_name(int thread);
+void leave_run(void) __attribute__((noreturn));
+const struct event *event_at(int index);        /* NULL behind the last */
+int steps_so_far(void);
+uint64_t objects_hash(uint64_t h);              /* of what mutexes and atomics hold */
+
+/* Variables of what is explored: they are watched, and most begin every run as they were at the start. */
+struct variables { char *start, *stop, *fresh; bool set_back, programs; };
+extern struct variables variables[];
+extern const int variables_count;
+
+/* _Thread_local variables of what is explored, those of the thread that runs. */
+extern char __start_per_thread[] __attribute__((weak)), __stop_per_thread[] __attribute__((weak));
+
 /* sim.c */
 void sim_reset(void);
 void sim_end(void);                     /* nothing may be left */
@@ -124,7 +185,6 @@ bool holds_objects(uintptr_t low, uintptr_t high, const char **what);
 void thread_exit_hooks(void);
 
 /* shadow.c */
-enum access { PLAIN_READ, PLAIN_WRITE, ATOMIC_READ, ATOMIC_WRITE };
 extern uintptr_t last_access;           /* the place in the library of the latest one */
 void shadow_init(void);
 void shadow_access(uintptr_t address, size_t size, enum access kind, uintptr_t pc);
@@ -133,6 +193,15 @@ void shadow_destroy(uintptr_t address, size_t size, uintptr_t pc);
 void *heap_allocate(size_t size, uintptr_t pc);
 bool heap_free(void *p, uintptr_t pc);  /* false: no such block */
 void heap_reset(void);
+struct block {
+	char *start;
+	size_t size;
+	uintptr_t site;                 /* where the program allocated it; 0: the library's own */
+	bool live;
+};
+const struct block *heap_block(uintptr_t address);      /* that contains it; NULL: none */
+const struct block *heap_nth(size_t n);                 /* NULL behind the last */
+bool in_heap(uintptr_t address);
 size_t heap_blocks(const void **first);
 void stack_dead(uintptr_t low, uintptr_t high);
 /* The thread uses its stack down to here: so all above is part of functions that have not returned. */

@@ -10,15 +10,19 @@
  * nothing orders before it even in a run where it came first.  Memory is never
  * used again within a run.
  */
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "inside.h"
 
+#ifndef HEAP_SIZE
 #define HEAP_SIZE  (512 * 1024)
+#endif
 #define STACK_SIZE (128 * 1024)
+#define PAGE       4096
 #define GRANULE    8
 #define RECORDS    6
-#define MAX_BLOCKS 256
 #define GAP        16
 
 struct record {
@@ -34,26 +38,26 @@ struct cell {
 	struct record record[RECORDS];
 };
 
-static _Alignas(64) char arena[HEAP_SIZE + MAX_THREADS * STACK_SIZE];
+static _Alignas(PAGE) char arena[HEAP_SIZE + MAX_THREADS * STACK_SIZE];
 static struct cell arena_cells[sizeof arena / GRANULE];
 
-extern char __start_library_data[] __attribute__((weak)), __stop_library_data[] __attribute__((weak));
-extern char __start_library_bss[] __attribute__((weak)), __stop_library_bss[] __attribute__((weak));
-extern char __start_scenario_data[] __attribute__((weak)), __stop_scenario_data[] __attribute__((weak));
-
-static struct {
-	uintptr_t low, high;
-	struct cell cells[1024];
-} globals[3];
+enum { MAX_VARIABLES = 8 };
+static struct cell *variable_cells[MAX_VARIABLES];      /* not there before main */
 
 void shadow_init(void)
 {
-	globals[0].low = (uintptr_t)__start_library_data;
-	globals[0].high = (uintptr_t)__stop_library_data;
-	globals[1].low = (uintptr_t)__start_library_bss;
-	globals[1].high = (uintptr_t)__stop_library_bss;
-	globals[2].low = (uintptr_t)__start_scenario_data;
-	globals[2].high = (uintptr_t)__stop_scenario_data;
+	if (variables_count > MAX_VARIABLES)
+		abort();
+	for (int i = 0; i < variables_count; i++) {
+		const struct variables *v = &variables[i];
+		size_t granules = ((uintptr_t)v->stop + GRANULE - 1) / GRANULE - (uintptr_t)v->start / GRANULE;
+		if (granules > 0 && !variable_cells[i] && !(variable_cells[i] = calloc(granules, sizeof(struct cell))))
+			abort();
+	}
+	/* Who needs more stack than there is should crash, and not write to another thread's. */
+	if (program)
+		for (int i = 0; i < MAX_THREADS; i++)
+			mprotect(arena + HEAP_SIZE + i * STACK_SIZE, PAGE, PROT_NONE);
 }
 
 char *stack_memory(int thread, size_t *size)
@@ -62,7 +66,7 @@ char *stack_memory(int thread, size_t *size)
 	return arena + HEAP_SIZE + (size_t)thread * STACK_SIZE;
 }
 
-static bool in_heap(uintptr_t address)
+bool in_heap(uintptr_t address)
 {
 	return address - (uintptr_t)arena < HEAP_SIZE;
 }
@@ -73,10 +77,9 @@ static struct cell *cell_at(uintptr_t address)
 	if (address - (uintptr_t)arena < sizeof arena) {
 		c = &arena_cells[(address - (uintptr_t)arena) / GRANULE];
 	} else {
-		for (int i = 0; i < 3 && !c; i++)
-			if (address >= globals[i].low && address < globals[i].high
-					&& (address - globals[i].low) / GRANULE < 1024)
-				c = &globals[i].cells[(address - globals[i].low) / GRANULE];
+		for (int i = 0; i < variables_count && !c; i++)
+			if (variable_cells[i] && address >= (uintptr_t)variables[i].start && address < (uintptr_t)variables[i].stop)
+				c = &variable_cells[i][address / GRANULE - (uintptr_t)variables[i].start / GRANULE];
 		if (!c)
 			return NULL;
 	}
@@ -157,6 +160,8 @@ uintptr_t last_access;
 void shadow_access(uintptr_t address, size_t size, enum access kind, uintptr_t pc)
 {
 	last_access = pc;
+	if (program)
+		program->access(address, size, kind, pc);
 	if (address >= (uintptr_t)threads[self].stack_low && address < threads[self].touched_low)
 		stack_alive(address);
 	for (uintptr_t a = address, end = address + size; a < end; a = (a / GRANULE + 1) * GRANULE) {
@@ -171,6 +176,8 @@ void shadow_access(uintptr_t address, size_t size, enum access kind, uintptr_t p
 				: "outside of any block", site(pc));
 		}
 		const struct record *r = racing(c, bytes, kind);
+		if (r && program)
+			program->race(a, kind, pc, r->thread, (enum access)r->kind);
 		if (r)
 			fail(DATA_RACE, "%s of %s at %s races with %s by thread %d", access_names[kind], describe(a),
 				site(pc), access_names[r->kind], r->thread);
@@ -184,8 +191,8 @@ void shadow_destroy(uintptr_t address, size_t size, uintptr_t pc)
 		struct cell *c = cell_at(a);
 		const struct record *r = c ? racing(c, 0xff, PLAIN_WRITE) : NULL;
 		if (r)
-			fail(DESTROYED_IN_USE, "destroys %s at %s, but nothing orders %s by thread %d before it",
-				describe(address), site(pc), access_names[r->kind], r->thread);
+			fail(DESTROYED_IN_USE, "destroys %s at %s, but nothing orders %s by %s before it",
+				describe(address), site(pc), access_names[r->kind], thread_name(r->thread));
 	}
 	shadow_access(address, size, PLAIN_WRITE, pc);
 }
@@ -197,12 +204,16 @@ static void retire(uintptr_t low, uintptr_t high, enum cell_state state, const c
 	for (uintptr_t a = low / GRANULE * GRANULE; a < high; a += GRANULE) {
 		struct cell *c = cell_at(a);
 		const struct record *r = racing(c, 0xff, PLAIN_WRITE);
+		if (r && program)
+			fail(USE_AFTER_FREE, "%s %s, but nothing orders %s by %s before that", describe(a), state == FREED
+				? "is freed" : "is gone when its function returns", access_names[r->kind], thread_name(r->thread));
 		if (r)
-			fail(USE_AFTER_FREE, "%s of %s at %s, but nothing orders %s by thread %d before it", what,
-				describe(a), site(pc), access_names[r->kind], r->thread);
+			fail(USE_AFTER_FREE, "%s of %s at %s, but nothing orders %s by %s before it", what,
+				describe(a), site(pc), access_names[r->kind], thread_name(r->thread));
 		c->state = (uint8_t)state;
 	}
-	if (holds_objects(low, high, &object))
+	/* Programs may leave them, and many do. */
+	if (!program && holds_objects(low, high, &object))
 		fail(LEAK, "%s of memory with a %s that was not destroyed, at %s", what, object, site(pc));
 }
 
@@ -214,7 +225,7 @@ void stack_dead(uintptr_t low, uintptr_t high)
 
 /* ---- The heap --------------------------------------------------------------------- */
 
-static struct block { char *start; size_t size; bool live; } blocks[MAX_BLOCKS];
+static struct block blocks[MAX_BLOCKS];
 static size_t block_count;
 static char *heap_next;
 
@@ -226,13 +237,12 @@ void heap_reset(void)
 
 void *heap_allocate(size_t size, uintptr_t pc)
 {
-	(void)pc;
 	if (size > (size_t)(arena + HEAP_SIZE - heap_next) - 2 * GAP)
 		return NULL;
 	if (block_count == MAX_BLOCKS)
 		fail(CONFUSED, "more than %d allocations", MAX_BLOCKS);
 	struct block *b = &blocks[block_count++];
-	*b = (struct block){ heap_next, size, true };
+	*b = (struct block){ heap_next, size, program ? program->site(pc) : 0, true };
 	for (size_t i = 0; i < size; i += GRANULE)
 		cell_at((uintptr_t)b->start + i)->state = FINE;
 	heap_next += (size + GAP - 1) / GAP * GAP + GAP;
@@ -250,6 +260,19 @@ bool heap_free(void *p, uintptr_t pc)
 		return true;
 	}
 	return false;
+}
+
+const struct block *heap_block(uintptr_t address)
+{
+	for (size_t i = 0; i < block_count; i++)
+		if (address - (uintptr_t)blocks[i].start < blocks[i].size + (blocks[i].size == 0))
+			return &blocks[i];
+	return NULL;
+}
+
+const struct block *heap_nth(size_t n)
+{
+	return n < block_count ? &blocks[n] : NULL;
 }
 
 size_t heap_blocks(const void **first)

@@ -56,12 +56,35 @@ static void release_to(struct object *o)
 
 /* ---- Mutexes --------------------------------------------------------------------- */
 
-/* The object at p, which must not have been freed or destroyed. */
-static void touch(const struct object *o, const char *what, uintptr_t pc)
+/* A program may make an object anew by assigning an initializer to it: then what its destruction left is gone. */
+enum { DESTROYED = 0xdd };
+
+static void leave_destroyed(struct object *o, void *p, size_t size)
 {
-	shadow_access(o->address, sizeof(int), ATOMIC_WRITE, pc);
-	if (o->destroyed)
+	o->destroyed = true;
+	o->initialised = NULL;
+	if (program)
+		memset(p, DESTROYED, size);
+}
+
+static bool made_anew(struct object *o)
+{
+	if (!program || *(unsigned char *)o->address == DESTROYED)
+		return false;
+	o->destroyed = o->monotonic = false;
+	return true;
+}
+
+/* The object at p, which must not have been freed or destroyed. */
+static void touch(struct object *o, const char *what, uintptr_t pc)
+{
+	bool own = program && program->holds(pc);
+	if (!own)
+		shadow_access(o->address, sizeof(int), ATOMIC_WRITE, pc);
+	if (o->destroyed && !made_anew(o))
 		fail(DESTROYED_IN_USE, "%s %s after it was destroyed, at %s", what, describe(o->address), describe_pc(pc));
+	if (own)
+		shadow_access(o->address, sizeof(int), ATOMIC_WRITE, pc);
 }
 
 static void taken(struct object *m, uintptr_t pc)
@@ -91,11 +114,10 @@ int sim_pthread_mutex_destroy(pthread_mutex_t *m)
 	struct object *o = object_at((uintptr_t)m);
 	touch(o, "destroys", PC);
 	if (o->owner >= 0)
-		fail(DESTROYED_IN_USE, "destroys %s, which thread %d holds, at %s", describe(o->address), o->owner,
+		fail(DESTROYED_IN_USE, "destroys %s, which %s holds, at %s", describe(o->address), thread_name(o->owner),
 			describe_pc(PC));
 	shadow_destroy((uintptr_t)m, sizeof *m, PC);
-	o->destroyed = true;
-	o->initialised = NULL;
+	leave_destroyed(o, m, sizeof *m);
 	return 0;
 }
 
@@ -167,8 +189,7 @@ int sim_pthread_cond_destroy(pthread_cond_t *c)
 	if (o->waiters)
 		fail(DESTROYED_IN_USE, "destroys %s, which a thread waits on, at %s", describe(o->address), describe_pc(PC));
 	shadow_destroy((uintptr_t)c, sizeof *c, PC);
-	o->destroyed = true;
-	o->initialised = NULL;
+	leave_destroyed(o, c, sizeof *c);
 	return 0;
 }
 
@@ -182,7 +203,8 @@ static int wait_on(struct object *c, struct object *m, bool timed, int64_t deadl
 	t->signalled = false;
 	t->timed = timed;
 	t->deadline = deadline;
-	t->armed = injected(SPURIOUS_WAKEUP);
+	/* In a program the library's own waits are known to stand it. */
+	t->armed = (!program || program->holds(pc)) && injected(SPURIOUS_WAKEUP);
 	t->early = timed && injected(EARLY_TIMEOUT);
 	bool stolen = timed && injected(STOLEN_SIGNAL);
 	step(OP_WAKE, c, m, pc);
@@ -243,7 +265,7 @@ int sim_pthread_cond_signal(pthread_cond_t *c)
 	static const char *const whom[MAX_THREADS] = {
 		"thread 0", "thread 1", "thread 2", "thread 3", "thread 4", "thread 5", "thread 6", "thread 7"
 	};
-	remark(whom[woken]);
+	remark(program ? thread_name(woken) : whom[woken]);
 	wake(woken);
 	o->waiters &= ~(1u << woken);
 	return 0;
@@ -274,6 +296,7 @@ int sim_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*fn)(vo
 	int t = new_thread();
 	threads[t].start = fn;
 	threads[t].arg = arg;
+	threads[t].idle = program && !program->holds(PC);
 	*id = (pthread_t)t + 1;
 	shadow_access((uintptr_t)id, sizeof *id, PLAIN_WRITE, PC);
 	return 0;
@@ -283,12 +306,15 @@ int sim_pthread_join(pthread_t id, void **result);
 int sim_pthread_join(pthread_t id, void **result)
 {
 	int t = (int)id - 1;
-	(void)result;
 	check(t >= 0 && t < thread_count && !threads[t].joined, "joins thread %d, which is none", t);
 	threads[self].op.thread = t;
 	step(OP_JOIN, NULL, NULL, PC);
 	join_time(threads[self].time, threads[t].time);
 	threads[t].joined = true;
+	if (result) {
+		*result = threads[t].result;
+		shadow_access((uintptr_t)result, sizeof *result, PLAIN_WRITE, PC);
+	}
 	return 0;
 }
 
@@ -379,7 +405,7 @@ void sim_unregister_cancel(__pthread_unwind_buf_t *b)
 void sim_pthread_exit(void *result) __attribute__((noreturn));
 void sim_pthread_exit(void *result)
 {
-	(void)result;
+	threads[self].result = result;
 	__pthread_unwind_buf_t *b = threads[self].cleanup;
 	threads[self].cancel_disabled = true;
 	if (!b)
@@ -402,7 +428,7 @@ void sim_unwind_next(__pthread_unwind_buf_t *b) __attribute__((noreturn));
 void sim_unwind_next(__pthread_unwind_buf_t *b)
 {
 	(void)b;
-	sim_pthread_exit(NULL);
+	sim_pthread_exit(threads[self].result);
 }
 
 void sim_pthread_testcancel(void);
@@ -558,6 +584,8 @@ void *sim_memcpy(void *to, const void *from, size_t n)
 {
 	shadow_access((uintptr_t)from, n, PLAIN_READ, PC);
 	shadow_access((uintptr_t)to, n, PLAIN_WRITE, PC);
+	if (program)
+		program->copy((uintptr_t)to, (uintptr_t)from, n);
 	return memcpy(to, from, n);
 }
 
@@ -566,6 +594,8 @@ void *sim_memmove(void *to, const void *from, size_t n)
 {
 	shadow_access((uintptr_t)from, n, PLAIN_READ, PC);
 	shadow_access((uintptr_t)to, n, PLAIN_WRITE, PC);
+	if (program)
+		program->copy((uintptr_t)to, (uintptr_t)from, n);
 	return memmove(to, from, n);
 }
 
@@ -666,9 +696,16 @@ void __tsan_func_entry(void *pc)
 	if (t->calls < MAX_CALLS)
 		t->callers[t->calls] = (uintptr_t)pc;
 	t->calls++;
+	if (program)
+		program->begins(PC, *(uintptr_t *)__builtin_frame_address(0));
 }
 void __tsan_func_exit(void);
-void __tsan_func_exit(void) { threads[self].calls--; }
+void __tsan_func_exit(void)
+{
+	threads[self].calls--;
+	if (program)
+		program->ends(PC, *(uintptr_t *)__builtin_frame_address(0));
+}
 void __tsan_read_range(void *p, size_t n);
 void __tsan_read_range(void *p, size_t n) { shadow_access((uintptr_t)p, n, PLAIN_READ, PC); }
 void __tsan_write_range(void *p, size_t n);

@@ -1,0 +1,34 @@
+#!/bin/sh
+# Compiles a program, explores it, and draws what failed: make explore PROGRAM=my.c
+# From the environment (explore.mk): CC TSAN RENAME LINK BUILD PARTS PROGRAM, and what may be given: LIMIT DEFINES.
+set -u
+here=test/explore
+name=$(basename "$PROGRAM" .c)
+work=$BUILD/$name.program
+mkdir -p "$BUILD" || exit 2
+
+eval "$CC $TSAN -I. ${DEFINES-} -c -o '$work.raw' '$PROGRAM'" || exit 2
+
+# What it calls must be something that is simulated, or known to do no harm.
+sed 's/ .*//' $here/program-symbols.txt >"$work.known" || exit 2
+unknown=$(nm -u "$work.raw" | sed 's/^ *[Uw] //' | grep -v '^__tsan_' | grep -vxF -f "$work.known" -f $here/program-known.txt)
+if [ -n "$unknown" ]; then
+	echo "$PROGRAM: calls what the explorer does not know:" $unknown >&2
+	exit 2
+fi
+if ! nm "$work.raw" | grep -q ' T main$'; then
+	echo "$PROGRAM: has no main" >&2
+	exit 2
+fi
+objcopy --redefine-syms=$here/program-symbols.txt "$work.raw" "$work.renamed" &&
+	objcopy --keep-global-symbol=program_main $RENAME "$work.renamed" "$work.o" &&
+	$LINK -o "$work" $PARTS "$work.o" -lm || exit 2
+
+rm -f "$BUILD/$name.json" "$BUILD/$name.svg"
+"$work" --name "$PROGRAM" --trace "$BUILD/$name.json" --limit "${LIMIT:-200000}"
+status=$?
+if [ -f "$BUILD/$name.json" ] && [ -f trace/sequence.py ] && command -v python3 >/dev/null &&
+		python3 trace/sequence.py "$BUILD/$name.json" -o "$BUILD/$name.svg"; then
+	echo "Chart: $BUILD/$name.svg"
+fi
+exit $status

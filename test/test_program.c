@@ -1,0 +1,180 @@
+/* make explore PROGRAM=my.c: what is wrong with a program is found, and told with its own names and lines. */
+#define _POSIX_C_SOURCE 200809L
+#include "command.h"
+#include "test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+Suite *program_suite(void);
+
+/* Not the options of the make that runs the tests. */
+#define EXPLORE "unset MAKEFLAGS MAKELEVEL; make -s explore BUILD=\"${BUILD:-build}\""
+
+enum { TEXT = 20000 };
+
+static bool can_explore(void)
+{
+	return has_program("[ \"$(uname -sm)\" = 'Linux x86_64' ] && gcc --version && objcopy --version");
+}
+
+/* Fails unless each of the texts, up to a NULL, is in what was said, one after the other. */
+static void expect(const char *said, const char *const texts[])
+{
+	const char *from = said;
+
+	for (int i = 0; texts[i] != NULL; i++) {
+		const char *at = strstr(from, texts[i]);
+		ck_assert_msg(at != NULL, "no \"%s\" in:\n%s", texts[i], said);
+		from = at + strlen(texts[i]);
+	}
+}
+
+/* ---- Programs that are wrong ---------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *name;
+	const char *tells[10];
+} wrong[] = {
+	{ "racy_counter", { "racy_counter.c: data race: counter: ", "add 1 writes it at racy_counter.c:10, add 2 reads it at racy_counter.c:10",
+		"main   racy_counter.c:18  starts add 1", "add 1  racy_counter.c:10  reads counter = 0", "writes counter = 1",
+		"counter = counter + 1;", "add 2  racy_counter.c:10  reads counter", "--replay '" } },
+	{ "lost_wakeup", { "lost_wakeup.c: deadlock: main waits on changed at lost_wakeup.c:20\n",
+		"tell 1  lost_wakeup.c:10  signals changed, but nobody waits" } },
+	{ "if_for_while", { "if_for_while.c: assertion failed: items > 0 at if_for_while.c:15 in consume",
+		"waits on filled", "signals filled, which wakes consume 1", "has been woken, and locks lock", "reads items = 0" } },
+	{ "spurious", { "spurious.c: assertion failed: items == 1 at spurious.c:27 in main",
+		"leaves its wait on filled: a spurious wake-up", "--fault spurious:0:1" } },
+	{ "opposite_locks", { "opposite_locks.c: deadlock: main waits for fork_2, which eat 1 has locked, at opposite_locks.c:23; "
+		"eat 1 waits for fork_1, which main has locked, at opposite_locks.c:11\n" } },
+	{ "philosophers", { "philosophers.c: deadlock: main waits for the end of dine 1 at philosophers.c:41; "
+		"dine 1 waits for table.forks[1], which dine 2 has locked, at philosophers.c:22", "dine 3  philosophers.c:21  locks table.forks[2]" } },
+	{ "nobody_receives", { "nobody_receives.c: deadlock: main waits in chan_send(jobs) at nobody_receives.c:9\n",
+		"chan_send(jobs, 7) waits" } },
+	{ "freed_too_early", { "freed_too_early.c: use after free: ", "results, which is freed, at freed_too_early.c:13 (in chan_try_send)",
+		"chan_free(results)", "chan_try_send(results, 1)" } },
+	{ "one_interleaving", { "one_interleaving.c: assertion failed: !(first == 1 && second == 2) at one_interleaving.c:22",
+		"stores x = 1", "loads x = 1", "stores x = 2", "loads x = 2" } },
+	{ "returns_one", { "returns_one.c: exit status: main returned 1\n", "chan_try_send(c, 1) = EAGAIN" } },
+	{ "never_freed", { "never_freed.c: leak: c is never freed" } },
+	{ "spins_for_ever", { "spins_for_ever.c: livelock: no end after 10000 steps", "loads ready = 0", "looks in vain" } },
+	{ "runs_for_ever", { "runs_for_ever.c: livelock: main runs on and on" } },
+	{ "unlocks_twice", { "unlocks_twice.c: bad unlock: unlocks lock, which it does not hold, at unlocks_twice.c:10" } },
+	{ "destroys_in_use", { "destroys_in_use.c: destroyed in use: ", "lock", "destroys_in_use.c:9" } },
+	{ "local_is_gone", { "local_is_gone.c: use after free: ", "value", "look 1" } },
+	{ "argument_is_gone", { "argument_is_gone.c: use after free: a read of number, which is in a function that has returned, "
+		"at argument_is_gone.c:8", "add 1  argument_is_gone.c:8   reads number" } },
+};
+
+START_TEST(what_is_wrong_is_told)
+{
+	char said[TEXT];
+
+	if (!can_explore())
+		return;
+	ck_assert_int_ne(command(said, sizeof said, EXPLORE " PROGRAM=test/programs/%s.c", wrong[_i].name), 0);
+	expect(said, wrong[_i].tells);
+}
+END_TEST
+
+/* The line that a failure prints to be repeated repeats it, and the trace is what a chart is made from. */
+START_TEST(a_failure_can_be_repeated_and_has_a_trace)
+{
+	char said[TEXT], again[TEXT];
+
+	if (!can_explore())
+		return;
+	command(said, sizeof said, EXPLORE " PROGRAM=test/programs/opposite_locks.c");
+	char *line = strstr(said, "Again: ");
+	ck_assert_ptr_nonnull(line);
+	line += strlen("Again: ");
+	ck_assert_int_eq(command(again, sizeof again, "%.*s", (int)strcspn(line, "\n"), line), 1);
+	expect(again, (const char *const[]){ ": deadlock: main waits for fork_2, which eat 1 has locked", NULL });
+
+	char *trace = strstr(said, "Trace: ");
+	ck_assert_ptr_nonnull(trace);
+	trace += strlen("Trace: ");
+	must("grep -q '\"cat\":\"verdict\",\"name\":\"deadlock: main waits for fork_2' '%.*s'", (int)strcspn(trace, "\n"), trace);
+	must("grep -q '\"cat\":\"step\",\"name\":\"locks fork_1 (opposite_locks.c:22)\"' '%.*s'", (int)strcspn(trace, "\n"), trace);
+}
+END_TEST
+
+START_TEST(a_function_that_is_not_simulated_is_named)
+{
+	char said[TEXT];
+
+	if (!can_explore())
+		return;
+	ck_assert_int_ne(command(said, sizeof said, EXPLORE " PROGRAM=test/programs/unknown_call.c"), 0);
+	expect(said, (const char *const[]){ "unknown_call.c: calls what the explorer does not know: fork\n", NULL });
+}
+END_TEST
+
+/* ---- Programs that are right --------------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *name, *tells[4];
+} right[] = {
+	{ "right", { "right.c: no failure in ", " executions, all interleavings\n" } },
+	{ "locked_counter", { "locked_counter.c: no failure in ", " executions, all interleavings\n" } },
+	{ "spinning", { "spinning.c: no failure in ", " executions, all interleavings, but for loops that look in vain" } },
+	{ "everything", { "everything.c: no failure in ", " executions, all interleavings; nor in ", " with a spurious wake-up\n" } },
+};
+
+START_TEST(nothing_is_wrong_in_all_interleavings)
+{
+	char said[TEXT];
+
+	if (!can_explore())
+		return;
+	int status = command(said, sizeof said, EXPLORE " PROGRAM=test/programs/%s.c", right[_i].name);
+	ck_assert_msg(status == 0, "%s", said);
+	expect(said, right[_i].tells);
+}
+END_TEST
+
+START_TEST(a_search_that_was_cut_short_says_so)
+{
+	char said[TEXT];
+
+	if (!can_explore())
+		return;
+	int status = command(said, sizeof said, EXPLORE " PROGRAM=test/programs/right.c LIMIT=20");
+	ck_assert_msg(status == 0, "%s", said);
+	expect(said, (const char *const[]){ "right.c: no failure in 20 executions, not all interleavings: stopped there (LIMIT), then 10,000 random ones\n", NULL });
+}
+END_TEST
+
+/* What the pruned search leaves out is equivalent to what it does: calls that are one step included. */
+START_TEST(pruning_leaves_nothing_out)
+{
+	static const char *const programs[] = { "right", "locked_counter", "choices" };
+	char said[TEXT];
+
+	if (!can_explore())
+		return;
+	command(said, sizeof said, EXPLORE " PROGRAM=test/programs/%s.c", programs[_i]);
+	int status = command(said, sizeof said, "\"${BUILD:-build}/explore/%s.program\" --compare", programs[_i]);
+	ck_assert_msg(status == 0 && strstr(said, "not all") == NULL, "%s", said);
+}
+END_TEST
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
+
+Suite *program_suite(void)
+{
+	Suite *s = suite_create("program");
+	TCase *tc = tcase_create("exploring");
+
+	tcase_set_tags(tc, "process");
+	tcase_set_timeout(tc, 120);
+	tcase_add_loop_test(tc, what_is_wrong_is_told, 0, COUNT(wrong));
+	tcase_add_test(tc, a_failure_can_be_repeated_and_has_a_trace);
+	tcase_add_test(tc, a_function_that_is_not_simulated_is_named);
+	tcase_add_loop_test(tc, nothing_is_wrong_in_all_interleavings, 0, COUNT(right));
+	tcase_add_test(tc, a_search_that_was_cut_short_says_so);
+	tcase_add_loop_test(tc, pruning_leaves_nothing_out, 0, 3);
+	suite_add_tcase(s, tc);
+	return s;
+}

@@ -2,6 +2,7 @@
 #
 #   make explore            everything, some minutes on one core
 #   make explore-short      a part, some seconds
+#   make explore-course     the programs of the course, each of which says what is to be found
 #   make explore-variants   known-bad variants of the library, each of which must fail
 #   make explore PROGRAM=my.c [LIMIT=executions] [DEFINES='-D...']
 #                           instead all interleavings of that program: test/explore/program.h
@@ -30,7 +31,7 @@ PROGRAM_RENAME = --rename-section .text=program_text --rename-section .data=prog
 # All that a select may pick is tried, and nobody yields before it sleeps.
 PROGRAM_PICK = sed 's/YIELDS = 8,/YIELDS = 0,/;/^static uint64_t pick(uint64_t n)$$/s/.*/uint64_t sim_pick(uint64_t n);\n\#define pick sim_pick\nstatic uint64_t unused(uint64_t n)/'
 
-.PHONY: explore explore-short explore-variants explore-baseline explore-if-possible
+.PHONY: explore explore-short explore-variants explore-baseline explore-if-possible explore-course
 
 # In make test: a part, where it is known to work.
 explore-if-possible:
@@ -53,6 +54,10 @@ endif
 explore-short: $(EXPLORE)/explore $(EXPLORE)/explore-naps
 	$(EXPLORE)/explore --short --baseline test/explore/baseline-short.txt
 	$(EXPLORE)/explore-naps --naps --short --baseline test/explore/baseline-short.txt
+
+# The programs of the course, each of which says at its top what is to be found.
+explore-course: $(PROGRAM_PARTS)
+	@sh test/explore/course.sh && echo 'The programs of the course: found what each says'
 
 # After a change of the library that moves the counts, and a look at why it does.
 explore-baseline: $(EXPLORE)/explore $(EXPLORE)/explore-naps

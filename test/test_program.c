@@ -57,6 +57,7 @@ static const struct {
 	{ "one_interleaving", { "one_interleaving.c: assertion failed: !(first == 1 && second == 2) at one_interleaving.c:22",
 		"stores x = 1", "loads x = 1", "stores x = 2", "loads x = 2" } },
 	{ "returns_one", { "returns_one.c: exit status: main returned 1\n", "chan_try_send(c, 1) = EAGAIN" } },
+	{ "lost_block", { "lost_block.c: leak: block 2 (allocated at lost_block.c:6) is never freed" } },
 	{ "never_freed", { "never_freed.c: leak: c is never freed" } },
 	{ "spins_for_ever", { "spins_for_ever.c: livelock: no end after 10000 steps", "loads ready = 0", "looks in vain" } },
 	{ "runs_for_ever", { "runs_for_ever.c: livelock: main runs on and on" } },

@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include <inttypes.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

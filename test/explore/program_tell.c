@@ -8,7 +8,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +129,15 @@ static void find_channel_name(struct channel *c)
 		snprintf(c->name, sizeof c->name, "channel %d", (int)(c - channels) + 1);
 }
 
+/* Those of the program have numbers of their own. */
+static int block_number(const struct block *b)
+{
+	int n = 0;
+	for (size_t i = 0; heap_nth(i) <= b && heap_nth(i); i++)
+		n += !heap_nth(i)->site == !b->site;
+	return n;
+}
+
 static const char *name_of_part(uintptr_t address, size_t size)
 {
 	static char text[4][160];
@@ -146,8 +154,8 @@ static const char *name_of_part(uintptr_t address, size_t size)
 		return c->name;
 	if (b) {
 		if (address > (uintptr_t)b->start)
-			snprintf(offset, sizeof offset, "byte %zu of ", (size_t)(address - (uintptr_t)b->start));
-		snprintf(out, sizeof *text, "%sthe %zu bytes%s%s", offset, b->size, b->site ? " allocated at " : "",
+			snprintf(offset, sizeof offset, "+%zu", (size_t)(address - (uintptr_t)b->start));
+		snprintf(out, sizeof *text, "block %d%s (%s%s)", block_number(b), offset, b->site ? "allocated at " : "of the library",
 			b->site ? place_of(b->site) : "");
 		return out;
 	}
@@ -422,32 +430,42 @@ void tell_output(const char *text, size_t size)
 	m->text[old + size] = '\0';
 }
 
-const char *what_it_waits_for(int thread)
+/* Appends where, if told to. */
+static const char *waits_for(int thread, bool with_place)
 {
-	static char text[200];
+	static char text[300];
 	const struct thread *t = &threads[thread];
 	const struct call *c = current_call(thread);
 	const struct object *o = t->op.object[0];
-	char place[PLACE];
+	const char *comma = "";
 	if (!c && !in_program(t->op.pc))
 		return "of the pool has nothing to do";
+	if (c) {
+		snprintf(text, sizeof text, "waits in %s(%s)", c->function, c->object ? name_of(c->object) : "");
+	} else if (t->op.kind == OP_JOIN) {
+		snprintf(text, sizeof text, "waits for the end of %s", name_of_thread(t->op.thread));
+	} else if (t->op.kind == OP_LOCK) {
+		snprintf(text, sizeof text, "waits for %s, which %s", name_of(o->address), o->owner == thread
+			? "it has locked itself" : name_of_thread(o->owner));
+		if (o->owner != thread)
+			snprintf(text + strlen(text), sizeof text - strlen(text), " has locked");
+		comma = ",";
+	} else if (t->op.kind == OP_WAKE) {
+		snprintf(text, sizeof text, "waits on %s", name_of(o->address));
+	} else {
+		snprintf(text, sizeof text, "waits");
+	}
 	int before = self;
 	self = thread;
-	snprintf(place, sizeof place, "%s", place_of(c ? c->pc : t->op.pc));
+	if (with_place)
+		snprintf(text + strlen(text), sizeof text - strlen(text), "%s at %s", comma, place_of(c ? c->pc : t->op.pc));
 	self = before;
-	if (c)
-		snprintf(text, sizeof text, "waits in %s(%s) at %s", c->function, c->object ? name_of(c->object) : "", place);
-	else if (t->op.kind == OP_JOIN)
-		snprintf(text, sizeof text, "waits for the end of %s at %s", name_of_thread(t->op.thread), place);
-	else if (t->op.kind == OP_LOCK && o->owner == thread)
-		snprintf(text, sizeof text, "waits for %s, which it has locked itself, at %s", name_of(o->address), place);
-	else if (t->op.kind == OP_LOCK)
-		snprintf(text, sizeof text, "waits for %s, which %s has locked, at %s", name_of(o->address), name_of_thread(o->owner), place);
-	else if (t->op.kind == OP_WAKE)
-		snprintf(text, sizeof text, "waits on %s at %s", name_of(o->address), place);
-	else
-		snprintf(text, sizeof text, "waits at %s", place);
 	return text;
+}
+
+const char *what_it_waits_for(int thread)
+{
+	return waits_for(thread, true);
 }
 
 void tell_waits(void)
@@ -457,11 +475,8 @@ void tell_waits(void)
 		const struct call *c = current_call(self);
 		if (threads[self].state == ALIVE && (c || in_program(threads[self].op.pc))) {
 			struct moment *m = new_moment(WAITS, c ? c->pc : threads[self].op.pc);
-			const char *words = what_it_waits_for(self);
-			m->text = grown(NULL, (int)strlen(words) + 20, 1);
-			size_t n = (size_t)(strstr(words, " at ") - words);
-			n -= words[n - 1] == ',';
-			sprintf(m->text, "%.*s, for ever", (int)n, words);
+			if (asprintf(&m->text, "%s, for ever", waits_for(self, false)) < 0)
+				abort();
 		}
 	}
 	self = before;
@@ -554,7 +569,8 @@ static const char *value_of(const struct moment *m, char text[40])
 {
 	text[0] = '\0';
 	if (m->valued && m->size == sizeof(uintptr_t) && (channel_at(m->value) || in_heap(m->value))) {
-		snprintf(text, 40, ": a pointer to %.20s", name_of(m->value));
+		const char *name = name_of(m->value);
+		snprintf(text, 40, ": it points to %.*s", (int)strcspn(name, "("), name);
 	} else if (m->valued) {
 		int64_t v = m->size == 1 ? (int8_t)m->value : m->size == 2 ? (int16_t)m->value
 			: m->size == 4 ? (int32_t)m->value : (int64_t)m->value;

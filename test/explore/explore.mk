@@ -54,6 +54,7 @@ endif
 explore-short: $(EXPLORE)/explore $(EXPLORE)/explore-naps
 	$(EXPLORE)/explore --short --baseline test/explore/baseline-short.txt
 	$(EXPLORE)/explore-naps --naps --short --baseline test/explore/baseline-short.txt
+	@BUILD='$(EXPLORE)' sh test/explore/variants.sh --stale
 
 # The programs of the course, each of which says at its top what is to be found.
 explore-course: $(PROGRAM_PARTS)

@@ -248,6 +248,84 @@ START_TEST(the_child_of_a_fork_has_nobody_who_waits)
 }
 END_TEST
 
+static chan *parents[2];
+
+static void serve_a_thread_of_the_parent(int arg)
+{
+	(void)arg;
+	chan_send(parents[0], &(int){ 1 });
+	chan_dump(NULL);
+	_exit(0);
+}
+
+/* It is still in the queue of its channel, but in no list of those who are watched. */
+START_TEST(the_child_of_a_fork_can_serve_one_who_waited_in_the_parent)
+{
+	struct call k[2];
+	char text[1000];
+	int out[2];
+
+	for (int i = 0; i < 2; i++) {
+		parents[i] = named(i == 0 ? "first" : "second", 0);
+		begin_recv(&k[i], PLAIN, parents[i], &out[i]);
+		await_dumped(i == 0 ? "receive from first" : "receive from second");
+	}
+	ck_assert_int_eq(run_in_child(serve_a_thread_of_the_parent, 0, text, sizeof text), 0);
+	ck_assert_str_eq(text, nobody);
+	for (int i = 0; i < 2; i++) {
+		chan_close(parents[i]);
+		finish(&k[i]);
+		chan_free(parents[i]);
+	}
+}
+END_TEST
+
+enum { FILES = 64 };
+
+static bool open_files[FILES];          /* before the parent's chan_dump_on */
+
+static void look_for_open_files(bool found[FILES])
+{
+	for (int file = 0; file < FILES; file++)
+		found[file] = fcntl(file, F_GETFD) >= 0;
+}
+
+/* Exits with 0 if nothing is left of the parent's pipe, a signal writes to no file, and a new chan_dump_on serves. */
+static void dump_on_in_a_child(int arg)
+{
+	bool now[FILES];
+	int ends[2];
+	char byte;
+
+	(void)arg;
+	look_for_open_files(now);
+	for (int file = 3; file < FILES; file++)
+		if (now[file] && !open_files[file])
+			_exit(1);
+	if (pipe(ends) != 0 || dup2(ends[1], 0) != 0)
+		_exit(2);
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	raise(SIGUSR1);
+	if (read(ends[0], &byte, 1) > 0)
+		_exit(3);
+	fcntl(ends[0], F_SETFL, 0);
+	if (dup2(ends[1], STDERR_FILENO) != STDERR_FILENO || chan_dump_on(SIGUSR1) != 0)
+		_exit(4);
+	raise(SIGUSR1);
+	_exit(read(ends[0], &byte, 1) == 1 && byte == 'T' ? 0 : 5);
+}
+
+START_TEST(the_child_of_a_fork_keeps_nothing_of_the_pipe_for_dumps_and_can_have_its_own)
+{
+	char text[1000];
+
+	look_for_open_files(open_files);
+	ck_assert_int_eq(chan_dump_on(SIGUSR1), 0);
+	ck_assert_int_eq(run_in_child(dump_on_in_a_child, 0, text, sizeof text), 0);
+	ck_assert_str_eq(text, "");
+}
+END_TEST
+
 /* Who is woken leaves the list with it: each of many short waits, while others dump. */
 START_TEST(dumps_beside_traffic_disturb_nothing)
 {
@@ -623,6 +701,8 @@ Suite *dump_suite(void)
 	tcase_set_tags(tc, "process");
 	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, the_child_of_a_fork_has_nobody_who_waits);
+	tcase_add_test(tc, the_child_of_a_fork_can_serve_one_who_waited_in_the_parent);
+	tcase_add_test(tc, the_child_of_a_fork_keeps_nothing_of_the_pipe_for_dumps_and_can_have_its_own);
 	tcase_add_test(tc, a_signal_makes_a_thread_of_the_library_dump);
 #if defined __linux__ && !defined CHAN_PORTABLE
 	tcase_add_loop_test(tc, when_all_threads_are_asleep_it_is_told_and_the_program_aborted_if_it_wishes,

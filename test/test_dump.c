@@ -253,7 +253,7 @@ static chan *parents[2];
 static void serve_a_thread_of_the_parent(int arg)
 {
 	(void)arg;
-	chan_send(parents[0], &(int){ 1 });
+	chan_send(parents[1], &(int){ 1 });
 	chan_dump(NULL);
 	_exit(0);
 }

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -487,6 +488,13 @@ static void with_a_dumper(void)
 	chan_recv(never, NULL);
 }
 
+/* The next file that is opened has number 0. */
+static void without_input(void)
+{
+	close(STDIN_FILENO);
+	chan_recv(never, NULL);
+}
+
 static const struct {
 	void (*fall_asleep)(void);
 	const char *waits;
@@ -498,6 +506,7 @@ static const struct {
 	{ last_after_another_has_ended, ": receive from never (0 of 0), for " },
 	{ without_main, ": receive from never (0 of 0), for " },
 	{ with_a_dumper, ": receive from never (0 of 0), for " },
+	{ without_input, "): receive from never (0 of 0), for " },
 };
 
 static void asleep(int arg)
@@ -524,8 +533,10 @@ END_TEST
 
 static const struct {
 	const char *wish;
-	bool reports;
-} wishes[] = { { "report", true }, { "off", false }, { "", true }, { NULL, true } };
+	bool reports, no_files;         /* which are needed to see how many threads there are */
+} wishes[] = {
+	{ "report", true, false }, { "off", false, false }, { "", true, false }, { NULL, true, false }, { "report", false, true }
+};
 
 /* Reads until the report is complete, then for a while, in which another one would come. */
 static void read_reports(int from, bool one, char text[TEXT])
@@ -558,6 +569,8 @@ START_TEST(a_deadlock_is_told_once_and_the_process_goes_on_waiting)
 	if (child == 0) {
 		dup2(ends[1], STDERR_FILENO);
 		never = named("never", 0);
+		if (wishes[_i].no_files)
+			setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 0, 0 });
 		chan_recv(never, NULL);
 		_exit(0);
 	}
@@ -570,6 +583,44 @@ START_TEST(a_deadlock_is_told_once_and_the_process_goes_on_waiting)
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
 	close(ends[0]);
 	close(ends[1]);
+}
+END_TEST
+
+START_TEST(looks_for_a_deadlock_leave_no_file_open)
+{
+	bool before[FILES], after[FILES];
+	chan *c = named("c", 0);
+	struct call k;
+	int out;
+
+	begin_recv(&k, PLAIN, c, &out);
+	await_dumped("receive from c");
+	look_for_open_files(before);
+	pause_for(350 * CHAN_MS);       /* three looks */
+	look_for_open_files(after);
+	ck_assert_mem_eq(after, before, sizeof before);
+	chan_close(c);
+	finish(&k);
+	chan_free(c);
+}
+END_TEST
+
+/* Who looks opens files, which would be a cancellation point. */
+START_TEST(who_looks_for_a_deadlock_is_not_cancelled_meanwhile)
+{
+	chan *c = named("c", 0);
+	struct call k;
+	int out;
+
+	begin_recv(&k, PLAIN, c, &out);
+	pthread_cancel(k.thread);
+	await_dumped("receive from c");
+	pause_for(250 * CHAN_MS);       /* two looks */
+	await_dumped("receive from c");
+	ck_assert_int_eq(chan_send(c, &(int){ 5 }), 0);
+	ck_assert_int_eq(finish(&k), 0);
+	ck_assert_int_eq(out, 5);
+	chan_free(c);
 }
 END_TEST
 
@@ -708,6 +759,8 @@ Suite *dump_suite(void)
 	tcase_add_loop_test(tc, when_all_threads_are_asleep_it_is_told_and_the_program_aborted_if_it_wishes,
 		0, sizeof deadlocks / sizeof *deadlocks);
 	tcase_add_loop_test(tc, a_deadlock_is_told_once_and_the_process_goes_on_waiting, 0, sizeof wishes / sizeof *wishes);
+	tcase_add_test(tc, looks_for_a_deadlock_leave_no_file_open);
+	tcase_add_test(tc, who_looks_for_a_deadlock_is_not_cancelled_meanwhile);
 #endif
 	tcase_add_loop_test(tc, nothing_is_told_while_one_thread_is_not_asleep_for_ever,
 		0, sizeof not_asleep / sizeof *not_asleep);

@@ -14,6 +14,7 @@
 #define CHAN_WATCH 20000
 #include "../chan.c"
 
+#include "draw.h"
 #include "spawn.h"
 
 enum { MOST_TASKS = 3, MOST_ELEMENTS = 3 };
@@ -23,14 +24,6 @@ struct stage {
 	size_t n;
 	uint64_t state;                 /* of its random choices */
 };
-
-static uint64_t draw(uint64_t *state, uint64_t below)
-{
-	uint64_t x = *state += 0x9e3779b97f4a7c15u;
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-	return (x ^ x >> 31) % below;
-}
 
 static void require(bool holds, const char *what)
 {

@@ -25,20 +25,14 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "draw.h"
+
 /* 0: no signals, for an emulator that cannot bring them to the right thread. */
 #ifndef SIGNALS
 #define SIGNALS 1
 #endif
 
 static atomic_uint_fast64_t wake_ups, signals_sent, refusals;
-
-static uint64_t draw(uint64_t *state, uint64_t below)
-{
-	uint64_t x = *state += 0x9e3779b97f4a7c15u;
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-	return (x ^ x >> 31) % below;
-}
 
 /* The generator of a thread to which one thing in twenty is refused; others have none. */
 static _Thread_local uint64_t *moods;

@@ -19,7 +19,7 @@ for file in test/test_*.c; do
 done
 printf 'SUITE(%s)\n' $suites >"$directory/suites.h"
 for file in test/*.c; do
-	case $file in test/test_*.c | test/soak.c) ;; *) sources="$sources $file" ;; esac
+	case $file in test/test_*.c | test/soak.c | test/awake.c) ;; *) sources="$sources $file" ;; esac
 done
 [ -e test/inside_spawn.c ] || sources="$sources spawn.c"
 

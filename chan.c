@@ -1864,10 +1864,12 @@ void chan_dump(FILE *out)
 	lock_watch();
 	tell_all(memory != NULL ? memory : out);
 	unlock_watch();
+	flockfile(out);
 	if (memory != NULL && fclose(memory) == 0)
 		fwrite(text, 1, size, out);
-	free(text);
 	fflush(out);
+	funlockfile(out);
+	free(text);
 	pthread_setcancelstate(cancel, &cancel);
 	errno = saved;
 }

@@ -437,7 +437,13 @@ static void end_task(struct worker *self, bool goes_on)
 	join(before);
 }
 
-/* Cleanup handler: the task ends by pthread_exit or pthread_cancel, and its thread with it. */
+/*
+ * Cleanup handler: the task ends by pthread_exit or pthread_cancel, and its thread with it.  musl calls it wherever
+ * the stack of an asynchronously cancelled thread ended, though compilers count on an aligned one.
+ */
+#if defined __GNUC__ && (defined __x86_64__ || defined __i386__)
+__attribute__((force_align_arg_pointer))
+#endif
 static void end_with_thread(void *worker)
 {
 	end_task(worker, false);

@@ -410,6 +410,8 @@ static void ask_by_signal(int arg)
 		_exit(5);
 	ask();
 	ask();
+	flockfile(stderr);      /* until the thread that dumps has left it: musl would leave it locked in the child */
+	funlockfile(stderr);
 	pid_t child = fork();
 	if (child == 0) {
 		raise(SIGQUIT);

@@ -102,7 +102,11 @@ START_TEST(each_way_to_wait_is_told_with_its_channels)
 	snprintf(group, sizeof group, ": wait group %p, for ", (void *)&wg);
 	await_dumped(group);
 	dumped(text);
-	ck_assert_ptr_nonnull(strstr(text, " s, at most 35"));
+	double waited = -1, rest = -1;
+	ck_assert_int_eq(sscanf(strstr(text, ", for "), ", for %lf s", &waited), 1);
+	ck_assert(waited >= 0 && waited < 60);
+	ck_assert_int_eq(sscanf(strstr(text, " s, at most "), " s, at most %lf s more", &rest), 1);
+	ck_assert(rest > 3500 && rest < 3600);
 	ck_assert_int_eq(occurrences(text, ", called at 0x"), 5);
 #if defined __GLIBC__ && !defined CHAN_PORTABLE
 	ck_assert_int_eq(occurrences(text, "+0x"), 5);
@@ -126,6 +130,26 @@ START_TEST(each_way_to_wait_is_told_with_its_channels)
 	chan_free(full);
 	chan_free(empty);
 	chan_free(meeting);
+}
+END_TEST
+
+START_TEST(each_channel_of_a_select_is_told_also_one_to_send_to_and_receive_from)
+{
+	chan *twice = named("twice", 0), *other = named("other", 0);
+	struct call k;
+	char text[TEXT];
+	int v = 1, out;
+	chan_case cases[] = { chan_on_send(twice, &v), chan_on_recv(twice, &out), chan_on_recv(other, &out) };
+
+	begin_select(&k, cases, 3, CHAN_FOREVER);
+	await_dumped("select of 3: send to twice (0 of 0), receive from twice (0 of 0), receive from other (0 of 0), for ");
+	dumped(text);
+	ck_assert_int_eq(occurrences(text, "\n  twice (0 of 0): 1 to send, 1 to receive\n"), 1);
+	ck_assert_int_eq(occurrences(text, "\n  other (0 of 0): 0 to send, 1 to receive\n"), 1);
+	chan_close(other);
+	finish(&k);
+	chan_free(twice);
+	chan_free(other);
 }
 END_TEST
 
@@ -217,6 +241,7 @@ START_TEST(who_is_dumped_can_be_woken_though_nobody_reads_the_dump)
 		;
 	fcntl(ends[1], F_SETFL, 0);
 	FILE *full = fdopen(ends[1], "w");
+	setvbuf(full, NULL, _IONBF, 0);
 	begin_recv(&k, PLAIN, c, &out);
 	await_dumped("receive from c");
 	pthread_t dumper = start(dump_to, full);
@@ -262,6 +287,51 @@ START_TEST(the_child_of_a_fork_has_nobody_who_waits)
 }
 END_TEST
 
+enum { FILES = 64 };
+
+static void look_for_open_files(bool found[FILES])
+{
+	for (int file = 0; file < FILES; file++)
+		found[file] = fcntl(file, F_GETFD) >= 0;
+}
+
+static FILE *dump_file;
+
+static void *dump_and_be_cancelled(void *reached)
+{
+	pthread_cancel(pthread_self());
+	chan_dump(dump_file);
+	*(bool *)reached = true;
+	pthread_testcancel();
+	return NULL;
+}
+
+START_TEST(a_dump_leaves_no_file_open_and_cancels_nobody_before_its_end)
+{
+	bool before[FILES], after[FILES], reached = false;
+	chan *c = named("c", 0);
+	char text[TEXT] = "";
+	struct call k;
+	void *result;
+	int out;
+
+	dump_file = fmemopen(text, sizeof text, "w");
+
+	begin_recv(&k, PLAIN, c, &out);
+	await_dumped("receive from c");
+	look_for_open_files(before);
+	ck_assert_int_eq(pthread_join(start(dump_and_be_cancelled, &reached), &result), 0);
+	ck_assert(reached && result == PTHREAD_CANCELED);
+	fclose(dump_file);
+	ck_assert_ptr_nonnull(strstr(text, "receive from c"));
+	look_for_open_files(after);
+	ck_assert_mem_eq(after, before, sizeof before);
+	chan_close(c);
+	finish(&k);
+	chan_free(c);
+}
+END_TEST
+
 static chan *parents[2];
 
 static void serve_a_thread_of_the_parent(int arg)
@@ -294,15 +364,7 @@ START_TEST(the_child_of_a_fork_can_serve_one_who_waited_in_the_parent)
 }
 END_TEST
 
-enum { FILES = 64 };
-
 static bool open_files[FILES];          /* before the parent's chan_dump_on */
-
-static void look_for_open_files(bool found[FILES])
-{
-	for (int file = 0; file < FILES; file++)
-		found[file] = fcntl(file, F_GETFD) >= 0;
-}
 
 /* Exits with 0 if nothing is left of the parent's pipe, a signal writes to no file, and a new chan_dump_on serves. */
 static void dump_on_in_a_child(int arg)
@@ -429,6 +491,76 @@ START_TEST(a_signal_makes_a_thread_of_the_library_dump)
 	char text[100];
 
 	ck_assert_int_eq(run_in_child(ask_by_signal, 0, text, sizeof text), 0);
+}
+END_TEST
+
+/* Its pipe: closed at exec, and no signal handler waits to write. */
+START_TEST(a_pipe_for_dumps_is_made_once_and_hidden_from_other_programs)
+{
+	bool before[FILES], after[FILES], later[FILES];
+	int file[2], n = 0;
+
+	look_for_open_files(before);
+	ck_assert_int_eq(chan_dump_on(SIGUSR1), 0);
+	look_for_open_files(after);
+	for (int i = 0; i < FILES; i++)
+		if (after[i] && !before[i] && n < 2)
+			file[n++] = i;
+	ck_assert_int_eq(n, 2);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(fcntl(file[i], F_GETFD), FD_CLOEXEC);
+	ck_assert_int_eq(fcntl(file[0], F_GETFL) & O_NONBLOCK, 0);
+	ck_assert_int_ne(fcntl(file[1], F_GETFL) & O_NONBLOCK, 0);
+	ck_assert_int_eq(chan_dump_on(SIGUSR2), 0);
+	look_for_open_files(later);
+	ck_assert_mem_eq(later, after, sizeof after);
+}
+END_TEST
+
+static const struct {
+	enum fault fault;
+	bool no_files;
+	int err;
+} refusals[] = { { FAIL_THREAD, false, EAGAIN }, { FAIL_ATFORK, false, ENOMEM }, { 0, true, EMFILE } };
+
+START_TEST(a_dump_on_that_is_refused_has_changed_nothing)
+{
+	struct sigaction before, after;
+	bool open_before[FILES], open_after[FILES];
+	struct rlimit limit, none;
+
+	look_for_open_files(open_before);
+	sigaction(SIGUSR1, NULL, &before);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	none = (struct rlimit){ 0, limit.rlim_max };
+	if (refusals[_i].no_files)
+		setrlimit(RLIMIT_NOFILE, &none);
+	else
+		fail_call(refusals[_i].fault, 1);
+	ck_assert_int_eq(chan_dump_on(SIGUSR1), refusals[_i].err);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	fail_call(FAIL_ANY, 0);
+	look_for_open_files(open_after);
+	ck_assert_mem_eq(open_after, open_before, sizeof open_before);
+	sigaction(SIGUSR1, NULL, &after);
+	ck_assert(after.sa_handler == before.sa_handler);
+	ck_assert_int_eq(chan_dump_on(SIGUSR1), 0);
+}
+END_TEST
+
+/* It would take them from the program's own threads. */
+START_TEST(the_thread_that_dumps_takes_no_signals)
+{
+	sigset_t usr2, pending;
+
+	sigemptyset(&usr2);
+	sigaddset(&usr2, SIGUSR2);
+	ck_assert_int_eq(chan_dump_on(SIGUSR1), 0);
+	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &usr2, NULL), 0);
+	ck_assert_int_eq(kill(getpid(), SIGUSR2), 0);
+	ck_assert_int_eq(sigpending(&pending), 0);
+	ck_assert_int_eq(sigismember(&pending, SIGUSR2), 1);
+	ck_assert_int_eq(sigwait(&usr2, &(int){ 0 }), 0);
 }
 END_TEST
 
@@ -746,6 +878,47 @@ START_TEST(a_program_made_for_it_tells_lines_and_what_it_leaves_at_the_end)
 }
 END_TEST
 
+/* Frees first a channel between others, then the oldest; nobody waits for long. */
+static const char leaver[] =
+	"#include \"chan.h\"\n"
+	"int main(void) { chan *c[4]; for (int i = 0; i < 4; i++) c[i] = chan_new(1, (size_t)i + 1);\n"
+	"	chan_free(c[1]); chan_free(c[0]); chan_free(c[2]); return 0; }\n";
+
+START_TEST(channels_never_freed_are_told_also_where_nobody_has_waited)
+{
+	char scratch[64], text[TEXT];
+
+	make_scratch(scratch);
+	write_file(scratch, "leaver.c", leaver);
+	must("here=$PWD && cd '%s' && ${CC:-cc} -std=c11 -DCHAN_DEBUG -pthread -I$here leaver.c $here/chan.c -o leaver", scratch);
+	command(text, sizeof text, "CHAN_LEAKS=report '%s/leaver' 2>&1 | sed -E 's/0x[0-9a-f]+/P/g'", scratch);
+	ck_assert_str_eq(text, "Channels never freed:\n  channel P (0 of 4), made at leaver.c:2\n");
+	remove_scratch(scratch);
+}
+END_TEST
+
+/* The line of a call is that of this call: one without the macro has none. */
+static const char mixed[] =
+	"#include \"spawn.h\"\n"
+	"#include <string.h>\n"
+	"static chan *a;\n"
+	"static void work(void *arg) { (void)arg; chan_recv_until(a, NULL, 0); (chan_recv)(a, NULL); }\n"
+	"int main(void) { char text[999] = \"\"; a = chan_new(4, 1);\n"
+	"	if (spawn(work, NULL, 0) != 0) return 1;\n"
+	"	while (strstr(text, \"called at\") == NULL) { FILE *out = fmemopen(text, sizeof text, \"w\"); chan_dump(out); fclose(out); }\n"
+	"	return strstr(text, \"called at 0x\") == NULL; }\n";
+
+START_TEST(a_call_without_the_macro_is_not_told_with_the_line_of_the_one_before)
+{
+	char scratch[64];
+
+	make_scratch(scratch);
+	write_file(scratch, "mixed.c", mixed);
+	must("here=$PWD && cd '%s' && ${CC:-cc} -std=c11 -DCHAN_DEBUG -D_POSIX_C_SOURCE=200809L -pthread -I$here mixed.c $here/chan.c $here/spawn.c -o mixed && ./mixed", scratch);
+	remove_scratch(scratch);
+}
+END_TEST
+
 Suite *dump_suite(void)
 {
 	Suite *s = suite_create("dump");
@@ -753,11 +926,13 @@ Suite *dump_suite(void)
 
 	tcase_set_timeout(tc, 20);
 	tcase_add_loop_test(tc, each_way_to_wait_is_told_with_its_channels, 0, WAITING_WAYS);
+	tcase_add_test(tc, each_channel_of_a_select_is_told_also_one_to_send_to_and_receive_from);
 	tcase_add_test(tc, a_select_of_many_cases_is_told_in_part);
 	tcase_add_test(tc, an_idle_thread_of_the_pool_is_told_as_such);
 	tcase_add_test(tc, a_name_is_copied_and_stays_where_there_is_no_memory_for_another);
 	tcase_add_test(tc, who_is_dumped_can_be_woken_though_nobody_reads_the_dump);
 	tcase_add_test(tc, dumps_beside_traffic_disturb_nothing);
+	tcase_add_test(tc, a_dump_leaves_no_file_open_and_cancels_nobody_before_its_end);
 	tcase_add_loop_test(tc, what_is_no_signal_is_refused, 0, sizeof no_signals / sizeof *no_signals);
 	suite_add_tcase(s, tc);
 
@@ -768,6 +943,9 @@ Suite *dump_suite(void)
 	tcase_add_test(tc, the_child_of_a_fork_can_serve_one_who_waited_in_the_parent);
 	tcase_add_test(tc, the_child_of_a_fork_keeps_nothing_of_the_pipe_for_dumps_and_can_have_its_own);
 	tcase_add_test(tc, a_signal_makes_a_thread_of_the_library_dump);
+	tcase_add_test(tc, a_pipe_for_dumps_is_made_once_and_hidden_from_other_programs);
+	tcase_add_loop_test(tc, a_dump_on_that_is_refused_has_changed_nothing, 0, sizeof refusals / sizeof *refusals);
+	tcase_add_test(tc, the_thread_that_dumps_takes_no_signals);
 #if defined __linux__ && !defined CHAN_PORTABLE
 	tcase_add_loop_test(tc, when_all_threads_are_asleep_it_is_told_and_the_program_aborted_if_it_wishes,
 		0, sizeof deadlocks / sizeof *deadlocks);
@@ -778,6 +956,8 @@ Suite *dump_suite(void)
 	tcase_add_loop_test(tc, nothing_is_told_while_one_thread_is_not_asleep_for_ever,
 		0, sizeof not_asleep / sizeof *not_asleep);
 	tcase_add_test(tc, a_program_made_for_it_tells_lines_and_what_it_leaves_at_the_end);
+	tcase_add_test(tc, channels_never_freed_are_told_also_where_nobody_has_waited);
+	tcase_add_test(tc, a_call_without_the_macro_is_not_told_with_the_line_of_the_one_before);
 	suite_add_tcase(s, tc);
 	return s;
 }

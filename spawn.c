@@ -162,16 +162,14 @@ static int wait_released(waitgroup *wg, int64_t deadline, const void *caller)
 
 static int wait_until(waitgroup *wg, int64_t deadline, const void *caller)
 {
-	int cancel, err = 0;
 	volatile int saved = errno;
+	int err = 0;
 
 	require("waitgroup_wait", wg);
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	pthread_mutex_lock(&wg->lock);
 	if (wg->count > 0)
 		err = wait_released(wg, deadline, caller);
 	pthread_mutex_unlock(&wg->lock);
-	pthread_setcancelstate(cancel, &cancel);
 	errno = saved;
 	return err;
 }

@@ -244,7 +244,7 @@ KILLERS = {
     ],
     "spawn.c": [
         *(explore(name, 30) for name in ("pool", "faults-pool")),
-        *(suite(name) for name in ("waitgroup", "tasks", "faults", "pool")),
+        *(suite(name) for name in ("waitgroup", "tasks", "faults", "pool", "dump")),
     ],
 }
 # What only the suite about it can see.

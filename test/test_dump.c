@@ -68,6 +68,7 @@ static chan *named(const char *name, size_t capacity)
 static void wait_in_group(struct call *k)
 {
 	waitgroup_wait(k->to_fill);
+	k->result = 0;          /* so that the call is no jump, and this the caller */
 }
 
 static void *call_it(void *call)
@@ -108,6 +109,9 @@ START_TEST(each_way_to_wait_is_told_with_its_channels)
 	ck_assert_int_eq(sscanf(strstr(text, " s, at most "), " s, at most %lf s more", &rest), 1);
 	ck_assert(rest > 3500 && rest < 3600);
 	ck_assert_int_eq(occurrences(text, ", called at 0x"), 5);
+	void *caller = NULL;
+	ck_assert_int_eq(sscanf(strstr(strstr(text, group), "called at "), "called at %p", &caller), 1);
+	ck_assert((uintptr_t)caller > (uintptr_t)wait_in_group && (uintptr_t)caller < (uintptr_t)wait_in_group + 500);
 #if defined __GLIBC__ && !defined CHAN_PORTABLE
 	ck_assert_int_eq(occurrences(text, "+0x"), 5);
 #endif
@@ -705,6 +709,11 @@ static void read_reports(int from, bool one, char text[TEXT])
 		text[n += (size_t)more] = '\0';
 }
 
+static void end_at_once(int signo)
+{
+	_exit(signo);
+}
+
 START_TEST(a_deadlock_is_told_once_and_the_process_goes_on_waiting)
 {
 	char text[TEXT];
@@ -718,6 +727,7 @@ START_TEST(a_deadlock_is_told_once_and_the_process_goes_on_waiting)
 	pid_t child = fork();
 	if (child == 0) {
 		dup2(ends[1], STDERR_FILENO);
+		signal(SIGTERM, end_at_once);
 		never = named("never", 0);
 		if (wishes[_i].no_files)
 			setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 0, 0 });
@@ -727,7 +737,7 @@ START_TEST(a_deadlock_is_told_once_and_the_process_goes_on_waiting)
 	read_reports(ends[0], wishes[_i].reports, text);
 	ck_assert_int_eq(occurrences(text, "All threads are asleep"), wishes[_i].reports);
 	ck_assert_int_eq(waitpid(child, &status, WNOHANG), 0);
-	kill(child, SIGKILL);
+	kill(child, SIGTERM);
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
 	close(ends[0]);
 	close(ends[1]);
@@ -922,6 +932,119 @@ START_TEST(a_call_without_the_macro_is_not_told_with_the_line_of_the_one_before)
 }
 END_TEST
 
+static void *wait_at_a_line(void *c)
+{
+	chan_at("program.c", 12);
+	return chan_left(chan_recv(c, NULL)) == EPIPE ? c : NULL;
+}
+
+START_TEST(the_line_of_a_call_is_told_if_the_program_tells_it)
+{
+	chan *c = named("c", 0);
+	void *result;
+
+	pthread_t thread = start(wait_at_a_line, c);
+	await_dumped("receive from c");
+	await_dumped(", called at program.c:12\n");
+	chan_close(c);
+	pthread_join(thread, &result);
+	ck_assert_ptr_eq(result, c);
+	chan_free(c);
+}
+END_TEST
+
+static void *wait_for_an_hour(void *c)
+{
+	chan_recv_until(c, NULL, chan_now() + 3600 * CHAN_SECOND);
+	return NULL;
+}
+
+/* Or none: they are freed from the middle of the list, from its end and from its beginning. */
+static void leave_channels(int number)
+{
+	chan *c[6];
+
+	errno = SENTINEL;
+	for (int i = 0; i < 6; i++)
+		c[i] = chan_made(chan_new(1, (size_t)i), "program.c", i);
+	if (chan_made(NULL, "program.c", 6) != NULL || errno != SENTINEL)
+		_exit(1);
+	chan_free(c[3]);
+	chan_free(c[2]);
+	chan_free(c[0]);
+	chan_free(c[5]);
+	if (number == 0) {
+		chan_free(c[1]);
+		chan_free(c[4]);
+		exit(0);
+	}
+	chan_close(c[4]);
+	start(wait_for_an_hour, c[1]);
+	await_dumped("receive from channel");
+	exit(0);
+}
+
+START_TEST(what_is_left_at_the_end_is_told_if_it_is_wished_for)
+{
+	char text[TEXT];
+
+	setenv("CHAN_LEAKS", "report", 1);
+	ck_assert_int_eq(run_in_child(leave_channels, 0, text, sizeof text), 0);
+	ck_assert_str_eq(text, "");
+	ck_assert_int_eq(run_in_child(leave_channels, 2, text, sizeof text), 0);
+	ck_assert_int_eq(strncmp(text, "Left at the end:\nThreads that wait:\n  thread ", 45), 0);
+	ck_assert_ptr_nonnull(strstr(text, "Channels never freed:\n  channel "));
+	ck_assert_ptr_nonnull(strstr(text, " (0 of 4, closed), made at program.c:4\n"));
+	ck_assert_ptr_nonnull(strstr(text, " (0 of 1), made at program.c:1\n"));
+	ck_assert_int_eq(occurrences(text, "made at"), 2);
+}
+END_TEST
+
+START_TEST(without_files_threads_are_told_without_their_names)
+{
+	struct rlimit limit, none;
+	chan *c = named("c", 0);
+	struct call k;
+	char text[TEXT];
+	int out;
+
+	begin_recv(&k, PLAIN, c, &out);
+	await_dumped("): receive from c");
+	getrlimit(RLIMIT_NOFILE, &limit);
+	none = (struct rlimit){ 0, limit.rlim_max };
+	setrlimit(RLIMIT_NOFILE, &none);
+	dumped(text);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	ck_assert_int_eq(occurrences(text, "): receive from c"), 0);
+	ck_assert_int_eq(occurrences(text, ": receive from c"), 1);
+	chan_close(c);
+	finish(&k);
+	chan_free(c);
+}
+END_TEST
+
+/* A system that refuses pthread_atfork: then nobody is watched. */
+START_TEST(who_cannot_be_watched_waits_all_the_same)
+{
+	chan *c = named("c", 0);
+	struct call k;
+	char text[TEXT];
+	int64_t since = 0;
+	int out;
+
+	fail_calls_from(FAIL_ATFORK, 1);
+	begin_recv(&k, PLAIN, c, &out);
+	while (failed_calls() == 0)
+		look_again(&since);
+	ck_assert_str_eq(dumped(text), nobody);
+	ck_assert_int_eq(chan_send(c, &(int){ 5 }), 0);
+	ck_assert_int_eq(finish(&k), 0);
+	ck_assert_int_eq(out, 5);
+	fail_call(FAIL_ATFORK, 0);
+	chan_free(c);
+}
+END_TEST
+
 Suite *dump_suite(void)
 {
 	Suite *s = suite_create("dump");
@@ -936,6 +1059,8 @@ Suite *dump_suite(void)
 	tcase_add_test(tc, who_is_dumped_can_be_woken_though_nobody_reads_the_dump);
 	tcase_add_test(tc, dumps_beside_traffic_disturb_nothing);
 	tcase_add_test(tc, a_dump_leaves_no_file_open_and_cancels_nobody_before_its_end);
+	tcase_add_test(tc, the_line_of_a_call_is_told_if_the_program_tells_it);
+	tcase_add_test(tc, who_cannot_be_watched_waits_all_the_same);
 	tcase_add_loop_test(tc, what_is_no_signal_is_refused, 0, sizeof no_signals / sizeof *no_signals);
 	suite_add_tcase(s, tc);
 
@@ -949,6 +1074,8 @@ Suite *dump_suite(void)
 	tcase_add_test(tc, a_pipe_for_dumps_is_made_once_and_hidden_from_other_programs);
 	tcase_add_loop_test(tc, a_dump_on_that_is_refused_has_changed_nothing, 0, sizeof refusals / sizeof *refusals);
 	tcase_add_test(tc, the_thread_that_dumps_takes_no_signals);
+	tcase_add_test(tc, what_is_left_at_the_end_is_told_if_it_is_wished_for);
+	tcase_add_test(tc, without_files_threads_are_told_without_their_names);
 #if defined __linux__ && !defined CHAN_PORTABLE
 	tcase_add_loop_test(tc, when_all_threads_are_asleep_it_is_told_and_the_program_aborted_if_it_wishes,
 		0, sizeof deadlocks / sizeof *deadlocks);

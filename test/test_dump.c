@@ -11,6 +11,9 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#if defined __GLIBC__ && !defined CHAN_PORTABLE
+#include <dlfcn.h>
+#endif
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,6 +116,12 @@ START_TEST(each_way_to_wait_is_told_with_its_channels)
 	ck_assert_int_eq(sscanf(strstr(strstr(text, group), "called at "), "called at %p", &caller), 1);
 	ck_assert((uintptr_t)caller > (uintptr_t)wait_in_group && (uintptr_t)caller < (uintptr_t)wait_in_group + 500);
 #if defined __GLIBC__ && !defined CHAN_PORTABLE
+	char place[200];
+	Dl_info at;
+	ck_assert_int_ne(dladdr(caller, &at), 0);
+	const char *slash = strrchr(at.dli_fname, '/');
+	snprintf(place, sizeof place, " (%s+%#tx)\n", slash != NULL ? slash + 1 : at.dli_fname, (char *)caller - (char *)at.dli_fbase);
+	ck_assert_int_eq(strncmp(strstr(strstr(strstr(text, group), "called at "), " ("), place, strlen(place)), 0);
 	ck_assert_int_eq(occurrences(text, "+0x"), 5);
 #endif
 	ck_assert_ptr_nonnull(strstr(text, "\n  full (2 of 2): 2 to send, 0 to receive\n"));
@@ -252,6 +261,7 @@ START_TEST(who_is_dumped_can_be_woken_though_nobody_reads_the_dump)
 	begin_recv(&k, PLAIN, c, &out);
 	await_dumped("receive from c");
 	pthread_t dumper = start(dump_to, full);
+	pause_for(50 * CHAN_MS);        /* it may be about to begin */
 	ck_assert_int_eq(chan_send(c, &(int){ 5 }), 0);
 	ck_assert_int_eq(finish(&k), 0);
 	ck_assert_int_eq(out, 5);
@@ -329,8 +339,8 @@ START_TEST(a_dump_leaves_no_file_open_and_cancels_nobody_before_its_end)
 	look_for_open_files(before);
 	ck_assert_int_eq(pthread_join(start(dump_and_be_cancelled, &reached), &result), 0);
 	ck_assert(reached && result == PTHREAD_CANCELED);
-	fclose(dump_file);
 	ck_assert_ptr_nonnull(strstr(text, "receive from c"));
+	fclose(dump_file);
 	look_for_open_files(after);
 	ck_assert_mem_eq(after, before, sizeof before);
 	chan_close(c);
@@ -980,7 +990,9 @@ static void leave_channels(int number)
 	}
 	chan_close(c[4]);
 	start(wait_for_an_hour, c[1]);
-	await_dumped("receive from channel");
+	start(wait_at_a_line, c[1]);
+	await_dumped(" s, at most ");
+	await_dumped(", called at program.c:12\n");
 	exit(0);
 }
 

@@ -62,6 +62,11 @@ START_TEST(the_manual_has_a_page_for_each_function)
 	        "	$1 == \".Nm\" { names[FILENAME, $2] }"
 	        "	END { while (++i < ARGC) { page = name = ARGV[i]; sub(/\\.3/, \"\", name); if (page in link) page = link[page];"
 	        "		if ((page, name) in names) print name } }' * | LC_ALL=C sort", scratch);
+	/* That of traces is in no library that is installed. */
+	static const char traced[] = "chan_set_printer\n";
+	char *at = strstr(pages, traced);
+	ck_assert_ptr_nonnull(at);
+	memmove(at, at + strlen(traced), strlen(at + strlen(traced)) + 1);
 	ck_assert_str_eq(strstr(pages, "\n") + 1, public_functions);
 	ck_assert_int_eq(strncmp(pages, "chan\n", 5), 0);
 }

@@ -13,7 +13,7 @@ caught=0 missed=0 stale=
 # Variants whose names begin with watch- are explored in the build in which threads are watched.
 try() {
 	name=$1 file=$2 verdicts=$3 script=$4 nap=-DCHAN_NAP=CHAN_FOREVER
-	set -- --short '--only triples' '--only faults-pairs' '--only fours'
+	set -- --short '--only pool-random' '--only triples' '--only faults-pairs' '--only fours'
 	case $name in
 	watch-*) nap='' && set -- '--naps --short' ;;
 	esac

@@ -1012,6 +1012,7 @@ START_TEST(what_is_left_at_the_end_is_told_if_it_is_wished_for)
 }
 END_TEST
 
+#if defined __linux__ && !defined CHAN_PORTABLE
 START_TEST(without_files_threads_are_told_without_their_names)
 {
 	struct rlimit limit, none;
@@ -1034,6 +1035,7 @@ START_TEST(without_files_threads_are_told_without_their_names)
 	chan_free(c);
 }
 END_TEST
+#endif
 
 /* A system that refuses pthread_atfork: then nobody is watched. */
 START_TEST(who_cannot_be_watched_waits_all_the_same)
@@ -1087,8 +1089,8 @@ Suite *dump_suite(void)
 	tcase_add_loop_test(tc, a_dump_on_that_is_refused_has_changed_nothing, 0, sizeof refusals / sizeof *refusals);
 	tcase_add_test(tc, the_thread_that_dumps_takes_no_signals);
 	tcase_add_test(tc, what_is_left_at_the_end_is_told_if_it_is_wished_for);
-	tcase_add_test(tc, without_files_threads_are_told_without_their_names);
 #if defined __linux__ && !defined CHAN_PORTABLE
+	tcase_add_test(tc, without_files_threads_are_told_without_their_names);
 	tcase_add_loop_test(tc, when_all_threads_are_asleep_it_is_told_and_the_program_aborted_if_it_wishes,
 		0, sizeof deadlocks / sizeof *deadlocks);
 	tcase_add_loop_test(tc, a_deadlock_is_told_once_and_the_process_goes_on_waiting, 0, sizeof wishes / sizeof *wishes);

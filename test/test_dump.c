@@ -116,13 +116,14 @@ START_TEST(each_way_to_wait_is_told_with_its_channels)
 	ck_assert_int_eq(sscanf(strstr(strstr(text, group), "called at "), "called at %p", &caller), 1);
 	ck_assert((uintptr_t)caller > (uintptr_t)wait_in_group && (uintptr_t)caller < (uintptr_t)wait_in_group + 500);
 #if defined __GLIBC__ && !defined CHAN_PORTABLE
-	char place[200];
 	Dl_info at;
-	ck_assert_int_ne(dladdr(caller, &at), 0);
-	const char *slash = strrchr(at.dli_fname, '/');
-	snprintf(place, sizeof place, " (%s+%#tx)\n", slash != NULL ? slash + 1 : at.dli_fname, (char *)caller - (char *)at.dli_fbase);
-	ck_assert_int_eq(strncmp(strstr(strstr(strstr(text, group), "called at "), " ("), place, strlen(place)), 0);
-	ck_assert_int_eq(occurrences(text, "+0x"), 5);
+	if (dladdr(caller, &at) != 0) { /* not in a program that is linked statically */
+		char place[200];
+		const char *slash = strrchr(at.dli_fname, '/');
+		snprintf(place, sizeof place, " (%s+%#tx)\n", slash != NULL ? slash + 1 : at.dli_fname, (char *)caller - (char *)at.dli_fbase);
+		ck_assert_int_eq(strncmp(strstr(strstr(strstr(text, group), "called at "), " ("), place, strlen(place)), 0);
+		ck_assert_int_eq(occurrences(text, "+0x"), 5);
+	}
 #endif
 	ck_assert_ptr_nonnull(strstr(text, "\n  full (2 of 2): 2 to send, 0 to receive\n"));
 	ck_assert_ptr_nonnull(strstr(text, "\n  empty (0 of 3): 0 to send, 1 to receive\n"));

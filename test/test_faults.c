@@ -481,11 +481,26 @@ START_TEST(a_wall_clock_that_jumps_moves_no_deadline)
 }
 END_TEST
 
+/* 32 or 64 bits, as the fifth byte of the file says. */
+static int elf_class(const char *path)
+{
+	char start[5] = "";
+	FILE *file = fopen(path, "r");
+
+	if (file != NULL) {
+		if (fread(start, sizeof start, 1, file) != 1)
+			start[4] = 0;
+		fclose(file);
+	}
+	return start[4];
+}
+
 static bool find_faketime(char path[PATH_MAX])
 {
 	glob_t found;
-	bool any = glob("/usr/lib/*/faketime/libfaketimeMT.so.1", 0, NULL, &found) == 0
-		|| glob("/usr/lib*/faketime/libfaketimeMT.so.1", 0, NULL, &found) == 0;
+	bool any = (glob("/usr/lib/*/faketime/libfaketimeMT.so.1", 0, NULL, &found) == 0
+		|| glob("/usr/lib*/faketime/libfaketimeMT.so.1", 0, NULL, &found) == 0)
+		&& elf_class(found.gl_pathv[0]) == elf_class("/proc/self/exe");
 
 	if (any)
 		snprintf(path, PATH_MAX, "%s", found.gl_pathv[0]);

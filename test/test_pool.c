@@ -286,7 +286,7 @@ END_TEST
 
 START_TEST(a_stack_larger_than_the_memory_is_eagain)
 {
-	static const size_t sizes[] = { SIZE_MAX, SIZE_MAX - 4096, SIZE_MAX / 2 + 1, SIZE_MAX / 4 * 3 };
+	static const size_t sizes[] = { SIZE_MAX, SIZE_MAX - 4096, SIZE_MAX / 8 * 7, SIZE_MAX / 16 * 15 };
 
 	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
 		configure(sizes[i], 0, 0);

@@ -666,7 +666,6 @@ static bool find_free(void)
 static void chan_trace_name(struct task *task)
 {
 	task->name = next_name != NULL ? next_name : "task";
-	next_name = NULL;
 }
 #endif
 
@@ -730,13 +729,17 @@ int waitgroup_go(waitgroup *wg, void (*fn)(void *arg), const void *arg, size_t s
 int spawn_as(const char *name, void (*fn)(void *arg), const void *arg, size_t size)
 {
 	next_name = name;
-	return spawn(fn, arg, size);
+	int err = spawn(fn, arg, size);
+	next_name = NULL;               /* also if there was no task to take it */
+	return err;
 }
 
 int waitgroup_go_as(waitgroup *wg, const char *name, void (*fn)(void *arg), const void *arg, size_t size)
 {
 	next_name = name;
-	return waitgroup_go(wg, fn, arg, size);
+	int err = waitgroup_go(wg, fn, arg, size);
+	next_name = NULL;
+	return err;
 }
 #endif
 

@@ -236,24 +236,22 @@ static void begin_event(unsigned kind, struct traced_chan *t, size_t cases)
 		current = (struct event){ .kind = kind, .begin = chan_now(), .traced = t, .cases = cases };
 }
 
-/* Whether there is nothing to note; of the threads of the pool that wait for a task nothing is. */
-static bool skips(const chan *c)
+/* Whether there is nothing to note.  What spawn.c does with channels of its own is not the program's, but for a wait. */
+static bool skips(bool is_inner)
 {
-	bool idle = c != NULL && c->use == INBOX;
-
-	current.kind = full && !idle ? UNNOTED : 0;
+	current.kind = full && !is_inner ? UNNOTED : 0;
 	current.waited = 0;
 	noted = NULL;
-	return full || idle || traces.file == NULL;
+	return full || is_inner || traces.file == NULL;
 }
 
 static void trace_begin(unsigned kind, chan *c)
 {
-	if (skips(c))
+	if (skips(c->use == INBOX || (c->use == WAITGROUP && kind != CHAN_OP_RECV)))
 		return;
 	if (c->use == USERS)
 		begin_event(kind, traced(c), 0);
-	else if (kind == CHAN_OP_RECV)
+	else
 		begin_event(WAIT_GROUP, NULL, 0);
 }
 
@@ -261,7 +259,7 @@ static void trace_begin_select(struct waiter *w, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		w[i].traced = traced(w[i].ch);
-	if (!skips(n == 1 ? w[0].ch : NULL))
+	if (!skips(n == 1 && w[0].ch->use == INBOX))
 		begin_event(SELECT, NULL, n);
 }
 

@@ -26,7 +26,7 @@
  *
  * Every function may be called from any thread, none from a signal handler.
  * Results are 0 or an errno number, as with pthreads; errno itself is set only
- * by chan_new.  EINTR does not occur, and no call is a cancellation point (a thread in
+ * by what makes a channel or a descriptor.  EINTR does not occur, and no call is a cancellation point (a thread in
  * a call must not be cancelled asynchronously).
  * EINVAL (a NULL channel, a NULL value to send) comes before every other error.
  */
@@ -34,6 +34,7 @@
 #define CHAN_H
 
 #include <errno.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -170,6 +171,73 @@ int64_t chan_now(void);
 #define CHAN_MS      ((int64_t)1000000)
 #define CHAN_SECOND  ((int64_t)1000000000)
 
+/* ---- Timers ------------------------------------------------------------------
+ *
+ * Channels of int64_t to which only the clock sends: an element is the time, of chan_now(), at
+ * which it was due.  There is no thread behind them: whoever waits, in whatever call, sleeps
+ * no longer than to the time of the timers that it waits for; of several threads one gets the element.  To
+ * send to them or close them is EINVAL.  To be freed at any time, like every channel.
+ */
+
+/* One element, from the deadline on, and then nothing more.  NULL with errno ENOMEM. */
+chan *chan_after(int64_t deadline);
+
+/*
+ * An element each period (nanoseconds), the first one period from now.  They are due at multiples
+ * of the period, however late the last one was received; who comes so late that more than one
+ * is due gets the first of them, and the others are left out, as Go does it.
+ * NULL with errno ENOMEM, or EINVAL for a period that is not above 0.
+ */
+chan *chan_tick(int64_t period);
+
+/* ---- Cancellation, as Go's context ---------------------------------------------
+ *
+ * A channel that is closed by chan_close, when its parent is closed (by whatever means),
+ * or when its deadline comes: whichever is first.  A case for it in every select
+ * is how a task learns that it is to end; one close, or the deadline, reaches all the channels
+ * made below.  parent may be any channel but a timer, or NULL; CHAN_FOREVER is no
+ * deadline.  Its elements have size 0, and to send to it is EINVAL.  There is no thread behind it.
+ *
+ * Parent and child may be freed in any order.  What has lost its parent is closed by its deadline,
+ * which never is later than its parent's, or by chan_close.  NULL with errno ENOMEM or EINVAL.
+ */
+chan *chan_done_after(chan *parent, int64_t deadline);
+
+/* ---- Beside sockets: a file descriptor -------------------------------------------
+ *
+ * A descriptor that poll, select and epoll report readable while a receive from c would not
+ * wait: an element is there, a sender or a select waits at capacity 0, the channel is closed, or
+ * its time has come.  Level triggered.  When it is readable use chan_try_recv: another thread may have been
+ * quicker, then that gives EAGAIN, and poll sleeps again.  The first call makes it, the others return the same.
+ *
+ * It belongs to the channel, is closed with it (and on exec), and is for polling only: do not read, write or
+ * close it.  A child of fork shares it, so there the channel must not be used.  With it a system call is made
+ * whenever the channel becomes ready for a receive, or no longer is.  -1 with errno EINVAL for NULL, EMFILE, ENFILE or
+ * ENOMEM as the system has it, or ENOTSUP: what has a deadline has a descriptor only on Linux.
+ */
+int chan_fd(chan *c);
+
+/* ---- Signals -----------------------------------------------------------------
+ *
+ * From now on each of these signals that the process gets is sent to c, a channel of int, without
+ * waiting: if there is no room it is dropped, as Go does, so give c a capacity; chan_notify_dropped says how many were.
+ * The signals are blocked in this thread and in those that it starts later, and a thread of the library waits for
+ * them: call it in main, before there are other threads.  A signal goes to one channel, the last
+ * one given; the library is an owner of c meanwhile.
+ *
+ * With c NULL the signals are given back: when it returns no more are sent, and they are unblocked in this
+ * thread, where what is pending is delivered.
+ *
+ * Only signals to the process count: kill, not raise or pthread_kill.  A program that is started inherits
+ * what is blocked: unblock it between fork and exec (posix_spawnattr_setsigmask).  A child of fork is notified of nothing.
+ *
+ * 0, or EINVAL (SIGKILL, SIGSTOP, no set, elements of another size), EAGAIN or ENOMEM: then nothing has changed.
+ */
+#ifdef SIG_BLOCK                /* strict C without POSIX has no sigset_t */
+int chan_notify(chan *c, const sigset_t *signals);
+#endif
+size_t chan_notify_dropped(const chan *c);
+
 /* ---- Who waits where -------------------------------------------------------- */
 
 /*
@@ -202,6 +270,9 @@ chan *chan_made(chan *c, const char *file, int line);
 #if defined CHAN_DEBUG && !defined CHAN_LIBRARY
 #define CHAN_HERE(call)                          (chan_at(__FILE__, __LINE__), chan_left(call))
 #define chan_new(elem_size, capacity)            chan_made(chan_new(elem_size, capacity), __FILE__, __LINE__)
+#define chan_after(deadline)                     chan_made(chan_after(deadline), __FILE__, __LINE__)
+#define chan_tick(period)                        chan_made(chan_tick(period), __FILE__, __LINE__)
+#define chan_done_after(parent, deadline)        chan_made(chan_done_after(parent, deadline), __FILE__, __LINE__)
 #define chan_send(c, value)                      CHAN_HERE(chan_send(c, value))
 #define chan_recv(c, value)                      CHAN_HERE(chan_recv(c, value))
 #define chan_send_until(c, value, deadline)      CHAN_HERE(chan_send_until(c, value, deadline))

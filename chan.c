@@ -1391,7 +1391,7 @@ static bool may_send(void *ch)
 static bool may_recv(void *ch)
 {
 	chan *c = ch;
-	return count(c) > 0 || closed(c) || c->use == TIMER;    /* to look at the clock takes the lock */
+	return count(c) > 0 || closed(c);
 }
 
 /*
@@ -1448,8 +1448,8 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 			err = ETIMEDOUT;
 		if (err != 0)
 			break;
-		int64_t due = c->due;
 		if (c->capacity == 0 || (nap_ends > 0 && passed(nap_ends))) {
+			int64_t due = c->due;
 			struct until next = { earlier(until.deadline, due), until.caller };
 			err = meet(c, op, element(values, *moved, elem_size), next, &up);
 			*moved += err == 0;
@@ -1464,7 +1464,7 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 		} else {
 			if (nap_ends == 0)
 				nap_ends = time_in(CHAN_NAP);
-			wait_plain(c, side_of(c, op), earlier(earlier(until.deadline, due), nap_ends));
+			wait_plain(c, side_of(c, op), earlier(until.deadline, nap_ends));
 		}
 	}
 	unlock_and_wake(c, &up);
@@ -1636,7 +1636,7 @@ static bool is_ready(const struct waiter *w)
 		return true;
 	if (w->op == CHAN_OP_SEND)
 		return c->capacity > 0 ? count(c) < c->capacity : oldest(&c->receivers) != NULL;
-	return c->capacity > 0 ? count(c) > 0 || is_due(c) : oldest(&c->senders) != NULL;
+	return c->capacity > 0 ? count(c) > 0 : is_due(c) || oldest(&c->senders) != NULL;
 }
 
 static void end_closed(struct waiter *w)
@@ -1934,7 +1934,7 @@ size_t chan_len(const chan *c)
 
 size_t chan_cap(const chan *c)
 {
-	return c == NULL ? 0 : c->capacity;
+	return c == NULL ? 0 : c->use == TIMER ? 1 : c->capacity;
 }
 
 int64_t chan_now(void)
@@ -1991,7 +1991,10 @@ static void tell_channel(FILE *out, chan *c)
 		fprintf(out, "%s", c->name);
 	else
 		fprintf(out, "channel %p", (void *)c);
-	fprintf(out, " (%zu of %zu%s)", count(c), c->capacity, is_over(c) ? ", closed" : "");
+	if (c->use == TIMER)
+		fprintf(out, " (timer)");
+	else
+		fprintf(out, " (%zu of %zu%s)", count(c), c->capacity, is_over(c) ? ", closed" : "");
 }
 
 static void tell_case(FILE *out, const struct waiter *w)
@@ -2359,8 +2362,6 @@ static int start_notifying(void)
 {
 	if (notified.runs)
 		return 0;
-	if (!expect_fork())
-		return ENOMEM;
 	int err = start_detached(wait_for_signals, NULL, &notified.thread);
 	if (err == 0) {
 		notified.runs = true;
@@ -2396,7 +2397,9 @@ int chan_notify(chan *c, const sigset_t *signals)
 	if (signals == NULL || sigismember(signals, SIGKILL) == 1 || sigismember(signals, SIGSTOP) == 1 ||
 			(c != NULL && (c->elem_size != sizeof(int) || c->use != USERS)))
 		return EINVAL;
-	pthread_sigmask(c != NULL ? SIG_BLOCK : SIG_UNBLOCK, c != NULL ? signals : NULL, &before);
+	if (!expect_fork())
+		return ENOMEM;
+	pthread_sigmask(SIG_BLOCK, c != NULL ? signals : NULL, &before);
 	pthread_mutex_lock(&notified.lock);
 	if (c != NULL)
 		err = start_notifying();
@@ -2599,7 +2602,7 @@ chan *chan_new(size_t elem_size, size_t capacity)
 
 static chan *new_timer(int64_t due, int64_t period)
 {
-	chan *c = chan_new(sizeof(int64_t), 1);
+	chan *c = chan_new(sizeof(int64_t), 0);
 
 	if (c != NULL) {
 		c->use = TIMER;

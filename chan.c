@@ -2548,15 +2548,20 @@ int chan_close(chan *c)
 	return err;
 }
 
-/* The last owner frees it. */
+/* The last owner frees it.  Its parent, if it has one, adopts the children. */
 static void leave_family(chan *c)
 {
 	if (c->use != CONTEXT && !c->is_parent)
 		return;
 	pthread_mutex_lock(&family);
+	chan *parent = c->parent;
 	leave_parent(c);
-	while (c->children != NULL)
-		leave_parent(c->children);
+	while (c->children != NULL) {
+		chan *child = c->children;
+		leave_parent(child);
+		if (parent != NULL)
+			join_parent(child, parent);
+	}
 	pthread_mutex_unlock(&family);
 }
 

@@ -201,8 +201,8 @@ chan *chan_tick(int64_t period);
  * The parent may be any channel but a timer, or NULL for none; below one that is closed the new one is
  * closed, too.  Its elements have size 0, and to send to it is EINVAL.  chan_close gives EPIPE if it is
  * over by any of the three.  It is owned once; parent and child may be freed in any order.  To free is not
- * to close: what has lost its parent is closed by its deadline, which never is later than the parent's, or
- * by its own chan_close, and by nothing further above.  NULL with errno ENOMEM, or EINVAL if parent is a timer.
+ * to close: the children of one that is freed become those of its parent, if it has one, and keep their
+ * deadlines, which never are later than its own.  NULL with errno ENOMEM, or EINVAL if parent is a timer.
  */
 chan *chan_done_after(chan *parent, int64_t deadline);
 

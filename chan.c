@@ -1176,6 +1176,7 @@ static void tell_descriptor(chan *c)
 
 static void close_descriptor(chan *c)
 {
+	volatile int saved = errno;
 	int cancel;
 
 	if (!c->polled)
@@ -1185,6 +1186,7 @@ static void close_descriptor(chan *c)
 	if (c->fd_in != c->fd)
 		close(c->fd_in);
 	pthread_setcancelstate(cancel, &cancel);
+	errno = saved;
 }
 
 /* What is to be done before the lock is given up, in whatever way. */

@@ -1471,7 +1471,7 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 			struct until next = { earlier(until.deadline, due), until.caller };
 			err = meet(c, op, element(values, *moved, elem_size), next, &up);
 			*moved += err == 0;
-			if (err == ETIMEDOUT && due < until.deadline)
+			if (err == ETIMEDOUT && due <= until.deadline)
 				err = 0;
 			if (err != 0 || *moved == n)
 				return err;
@@ -1697,12 +1697,14 @@ static struct waiter *do_ready(struct waiter *w, size_t n, struct wakeups *up)
 	}
 }
 
-/* The deadline, or the time before it at which a case becomes ready by itself.  Caller holds all locks. */
-static int64_t first_due(const struct waiter *w, size_t n, int64_t deadline)
+/* The time at which a case becomes ready by itself.  Caller holds all locks. */
+static int64_t first_due(const struct waiter *w, size_t n)
 {
+	int64_t due = CHAN_FOREVER;
+
 	for (size_t i = 0; i < n; i++)
-		deadline = earlier(deadline, w[i].ch->due);
-	return deadline;
+		due = earlier(due, w[i].ch->due);
+	return due;
 }
 
 /*
@@ -1716,7 +1718,7 @@ static struct waiter *select_one(struct waiter *w, size_t n, struct until until)
 	struct wakeups up = { 0 };
 	struct sleeper s;
 	struct waiter *done;
-	struct until next = until;
+	int64_t due;
 
 	sort(w, n);
 	do {
@@ -1726,15 +1728,15 @@ static struct waiter *select_one(struct waiter *w, size_t n, struct until until)
 			unlock_all(w, n, done != NULL ? done->ch : NULL, &up);
 			return done;
 		}
-		next.deadline = first_due(w, n, until.deadline);
+		due = first_due(w, n);
 		begin(&s, w, n);
 		unlock_all(w, n, NULL, &up);
-		if (wait_for_claim(&s, next, false)) {
+		if (wait_for_claim(&s, (struct until){ earlier(until.deadline, due), until.caller }, false)) {
 			done = s.winner;
 			TRACE(was_served(done));
 		}
 		leave(w, n, done != NULL ? done->ch : NULL);
-	} while (done == NULL && next.deadline < until.deadline);
+	} while (done == NULL && due <= until.deadline);
 	return done;
 }
 

@@ -2072,7 +2072,7 @@ static void tell_sleeper(FILE *out, const struct sleeper *s, int64_t now)
 /* Once for each channel. */
 static void tell_waits_of(FILE *out, chan *c)
 {
-	if (c->use != USERS || c->seen_sending + c->seen_receiving == 0)
+	if (c->use == INBOX || c->use == WAITGROUP || c->seen_sending + c->seen_receiving == 0)
 		return;
 	fprintf(out, "  ");
 	tell_channel(out, c);

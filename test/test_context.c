@@ -669,11 +669,12 @@ static void *make_and_free(void *arg)
 
 static void close_in_a_child(int arg)
 {
-	chan *c = chan_done_after(root, CHAN_FOREVER);
+	chan *parent = chan_done_after(NULL, CHAN_FOREVER), *c = chan_done_after(parent, CHAN_FOREVER);
 
 	(void)arg;
-	if (c == NULL || chan_close(root) != 0 || chan_try_recv(c, NULL) != EPIPE)
+	if (c == NULL || chan_close(parent) != 0 || chan_try_recv(c, NULL) != EPIPE)
 		_exit(1);
+	chan_free(parent);
 	chan_free(c);
 	_exit(0);
 }

@@ -486,16 +486,18 @@ static void unlock_watch(void)
 static pthread_mutex_t family = PTHREAD_MUTEX_INITIALIZER;
 
 #ifdef NSIG
-enum { SIGNALS = NSIG, STARTED = -1 };
+enum { SIGNALS = NSIG };
 #else
-enum { SIGNALS = 65, STARTED = -1 };
+enum { SIGNALS = 65 };
 #endif
 
 static struct {
 	pthread_mutex_t lock;
-	bool runs;                      /* there is a thread that waits for signals */
-	int asked;                      /* it has been sent this one to look which they are, or STARTED; 0: it has */
+	bool runs;                      /* there is a thread that waits for signals, */
 	pthread_t thread;
+	int one;                        /* for this one among others; 0 before it has looked which they are */
+	int asked;                      /* it has been sent this one to look again; 0: it has */
+	unsigned long changes, seen;    /* of the table: all, and those that this thread has seen */
 	chan *to[SIGNALS];
 } notified = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -526,7 +528,7 @@ static void watch_nobody(void)
 	watch.first = watch.last = watch.guard = NULL;
 	watch.forever = watch.idle = watch.timed = watch.helpers = 0;
 	notified.runs = false;
-	notified.asked = 0;
+	notified.asked = notified.one = 0;
 	memset(notified.to, 0, sizeof notified.to);
 	let_fork();
 }
@@ -2315,19 +2317,19 @@ int chan_dump_on(int signo)
  * DOC: notify
  */
 
-/* What has a channel; how many they are. */
-static int notified_signals(sigset_t *set)
+/* Caller holds notified.lock, as of all but the last.  Looks what has a channel; whether anything has. */
+static bool look_at_table(sigset_t *set)
 {
-	int n = 0;
-
+	notified.seen = notified.changes;
+	notified.one = 0;
 	sigemptyset(set);
 	for (int signo = 1; signo < SIGNALS; signo++)
 		if (notified.to[signo] != NULL && sigaddset(set, signo) == 0)
-			n++;
-	return n;
+			notified.one = signo;
+	return notified.one != 0;
 }
 
-/* Caller holds notified.lock.  A signal that has been given back goes to the process again. */
+/* A signal that has been given back goes to the process again. */
 static void deliver(int signo)
 {
 	chan *c = notified.to[signo];
@@ -2360,8 +2362,7 @@ static void *wait_for_signals(void *unused)
 
 	(void)unused;
 	pthread_mutex_lock(&notified.lock);
-	notified.asked = 0;
-	while (notified_signals(&set) > 0) {
+	while (look_at_table(&set)) {
 		do {
 			pthread_mutex_unlock(&notified.lock);
 			while (sigwait(&set, &signo) != 0)
@@ -2377,34 +2378,42 @@ static void *wait_for_signals(void *unused)
 	return NULL;
 }
 
-/* Caller holds notified.lock.  Until it has looked at the table for the first time nobody needs to ask it. */
 static int start_notifying(void)
 {
 	if (notified.runs)
 		return 0;
 	int err = start_detached(wait_for_signals, NULL, &notified.thread);
-	if (err == 0) {
-		notified.runs = true;
-		notified.asked = STARTED;
-	}
+	notified.runs = err == 0;
 	return err;
 }
 
 /* Puts c, or nothing, into the table for each of the signals; what was there before is left in old. */
 static void change_table(chan *c, const sigset_t *signals, chan *old[SIGNALS])
 {
-	int waits_for = 0;
-
+	notified.changes++;
 	for (int signo = 1; signo < SIGNALS; signo++) {
-		if (notified.to[signo] != NULL)
-			waits_for = signo;
 		if (sigismember(signals, signo) == 1) {
 			old[signo] = notified.to[signo];
 			notified.to[signo] = chan_ref(c);
 		}
 	}
-	if (notified.runs && notified.asked == 0 && pthread_kill(notified.thread, waits_for) == 0)
-		notified.asked = waits_for;
+}
+
+/*
+ * Until the thread has seen the table as it is now.  The system may refuse to send a signal, for too many are pending:
+ * then it is asked again, when that thread has had the time to take some.
+ */
+static void await_look(void)
+{
+	unsigned long now = notified.changes;
+
+	for (unsigned i = 0; notified.runs && notified.seen < now; i++) {
+		if (notified.asked == 0 && notified.one != 0 && pthread_kill(notified.thread, notified.one) == 0)
+			notified.asked = notified.one;
+		pthread_mutex_unlock(&notified.lock);
+		give_way(i);
+		pthread_mutex_lock(&notified.lock);
+	}
 }
 
 int chan_notify(chan *c, const sigset_t *signals)
@@ -2417,18 +2426,17 @@ int chan_notify(chan *c, const sigset_t *signals)
 	if (signals == NULL || sigismember(signals, SIGKILL) == 1 || sigismember(signals, SIGSTOP) == 1 ||
 			(c != NULL && (c->elem_size != sizeof(int) || c->use != USERS)))
 		return EINVAL;
-	if (!expect_fork())
+	if (!expect_fork()) {
+		errno = saved;
 		return ENOMEM;
+	}
 	pthread_sigmask(SIG_BLOCK, c != NULL ? signals : NULL, &before);
 	pthread_mutex_lock(&notified.lock);
 	if (c != NULL)
 		err = start_notifying();
-	if (err == 0)
+	if (err == 0) {
 		change_table(c, signals, old);
-	for (unsigned i = 0; notified.asked != 0; i++) {
-		pthread_mutex_unlock(&notified.lock);
-		give_way(i);
-		pthread_mutex_lock(&notified.lock);
+		await_look();
 	}
 	pthread_mutex_unlock(&notified.lock);
 	for (int signo = 1; signo < SIGNALS; signo++)

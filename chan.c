@@ -2340,18 +2340,29 @@ static void deliver(int signo)
 		atomic_fetch_add_explicit(&c->dropped, 1, memory_order_relaxed);
 }
 
+/* One that is pending, if there is any; another thread may take it first. */
+static bool take_pending(int signo)
+{
+	sigset_t one;
+
+	sigemptyset(&one);
+	sigaddset(&one, signo);
+#if defined __linux__ && !defined CHAN_PORTABLE
+	return sigtimedwait(&one, NULL, &(struct timespec){ 0, 0 }) == signo;
+#else
+	sigset_t pending;
+	return sigpending(&pending) == 0 && sigismember(&pending, signo) == 1 && sigwait(&one, &signo) == 0;
+#endif
+}
+
 /*
  * The signal that it was asked with has come.  If it is waited for no longer, one that the process got at the same
  * time may be the one that is left.
  */
 static void answer(int signo)
 {
-	sigset_t pending, one;
-
 	notified.asked = 0;
-	sigemptyset(&one);
-	sigaddset(&one, signo);
-	if (notified.to[signo] == NULL && sigpending(&pending) == 0 && sigismember(&pending, signo) == 1 && sigwait(&one, &signo) == 0)
+	if (notified.to[signo] == NULL && take_pending(signo))
 		deliver(signo);
 }
 

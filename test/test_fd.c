@@ -712,6 +712,250 @@ START_TEST(who_polls_is_not_asleep_for_ever)
 }
 END_TEST
 
+/* ---- What comes by itself -------------------------------------------------------------------------------------- */
+
+#if defined __linux__ && !defined CHAN_PORTABLE
+static const int64_t past[] = { CHAN_NOWAIT, 1, -1, INT64_MIN };
+
+START_TEST(what_has_come_before_the_first_call_is_readable_at_once)
+{
+	chan *c = chan_after(past[_i]), *context = chan_done_after(NULL, past[_i]), *now = chan_after(chan_now());
+
+	ck_assert(readable(chan_fd(c)) && readable(chan_fd(context)) && readable(chan_fd(now)));
+	ck_assert_int_eq(chan_try_recv(c, NULL), 0);
+	ck_assert(!readable(chan_fd(c)));
+	ck_assert_int_eq(chan_try_recv(c, NULL), EAGAIN);
+	ck_assert(!readable(chan_fd(c)));
+	ck_assert_int_eq(chan_try_recv(context, NULL), EPIPE);
+	ck_assert(readable(chan_fd(context)));
+	chan_free(c);
+	chan_free(context);
+	chan_free(now);
+}
+END_TEST
+
+START_TEST(what_never_comes_is_never_readable)
+{
+	const int64_t late[] = { CHAN_FOREVER, CHAN_FOREVER - 1, INT32_MAX * CHAN_SECOND, INT32_MAX * CHAN_SECOND + 1,
+		chan_now() + 200 * 365 * (86400 * CHAN_SECOND) };
+
+	for (int i = 0; i < 5; i++) {
+		chan *c = chan_after(late[i]), *tick = chan_tick(late[i]), *context = chan_done_after(NULL, late[i]);
+
+		ck_assert(!readable(chan_fd(c)) && !readable(chan_fd(tick)) && !readable(chan_fd(context)));
+		ck_assert_int_eq(chan_try_recv(c, NULL), EAGAIN);
+		ck_assert(!polled(chan_fd(c), 20));
+		chan_free(c);
+		chan_free(tick);
+		chan_free(context);
+	}
+}
+END_TEST
+
+START_TEST(a_timer_becomes_readable_at_its_time)
+{
+	for (int late = 0; late < 2; late++) {
+		int64_t due = chan_now() + 30 * CHAN_MS, at;
+		chan *c = chan_after(due);
+
+		while (late && chan_now() < due)
+			pause_for(CHAN_MS);
+		int fd = chan_fd(c);
+		bool early = polled(fd, 0);
+		ck_assert(!early || chan_now() >= due);
+		ck_assert(polled(fd, LONG));
+		ck_assert_int_ge(chan_now(), due);
+		ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
+		ck_assert_int_eq(chan_fd(c), fd);
+		ck_assert(readable(fd));
+		ck_assert_int_eq(chan_try_recv(c, &at), 0);
+		ck_assert_int_eq(at, due);
+		ck_assert(!readable(fd));
+		chan_free(c);
+		ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+	}
+}
+END_TEST
+
+/* One thread: what poll says is there is there, whenever it comes to it. */
+START_TEST(a_tick_is_there_when_its_descriptor_says_so)
+{
+	chan *c = chan_tick(_i == 0 ? CHAN_MS : 50 * CHAN_US);
+	int fd = chan_fd(c);
+	int64_t at = 0, last = 0;
+
+	for (size_t i = 0; i < rounds(300); i++) {
+		ck_assert(polled(fd, LONG));
+		ck_assert_int_eq(i % 2 ? chan_try_recv(c, &at) : chan_recv(c, &at), 0);
+		ck_assert_int_gt(at, last);
+		last = at;
+		if (i % 8 == 0)
+			pause_for(2 * CHAN_MS);
+	}
+	chan_free(c);
+}
+END_TEST
+
+static atomic_size_t ticks;
+static atomic_bool enough;
+
+static void *poll_for_ticks(void *c)
+{
+	int64_t at, last = 0;
+
+	while (!atomic_load(&enough)) {
+		struct pollfd p = { .fd = chan_fd(c), .events = POLLIN };
+
+		if (poll(&p, 1, LONG) != 1)
+			return NULL;
+		if (chan_try_recv(c, &at) == 0) {
+			if (at <= last)
+				return NULL;
+			last = at;
+			atomic_fetch_add(&ticks, 1);
+		}
+	}
+	return c;
+}
+
+START_TEST(threads_that_poll_a_timer_are_all_woken_again_and_again)
+{
+	chan *c = chan_tick(200 * CHAN_US);
+	pthread_t threads[SOME];
+	int64_t since = 0, deadline = chan_now() + LONG * CHAN_MS;
+	void *result;
+
+	for (int i = 0; i < SOME; i++)
+		threads[i] = start(poll_for_ticks, c);
+	while (atomic_load(&ticks) < rounds(500) && chan_now() < deadline)
+		look_again(&since);
+	ck_assert_int_lt(chan_now(), deadline);
+	atomic_store(&enough, true);
+	for (int i = 0; i < SOME; i++) {
+		pthread_join(threads[i], &result);
+		ck_assert_ptr_eq(result, c);
+	}
+	chan_free(c);
+}
+END_TEST
+
+START_TEST(a_context_becomes_readable_by_each_of_its_causes)
+{
+	int64_t due = chan_now() + 30 * CHAN_MS;
+	chan *parent = chan_done_after(NULL, _i == 1 ? due : CHAN_FOREVER), *c = chan_done_after(parent, _i == 0 ? due : CHAN_FOREVER);
+	int fd = chan_fd(c), parents_fd = chan_fd(parent);
+	bool early = readable(fd);
+
+	ck_assert(!early || chan_now() >= due);
+	if (_i >= 2)
+		ck_assert_int_eq(chan_close(_i == 2 ? c : parent), 0);
+	ck_assert(_i < 2 || readable(fd));
+	ck_assert(polled(fd, LONG));
+	ck_assert(_i >= 2 || chan_now() >= due);
+	ck_assert_int_eq(chan_try_recv(c, NULL), EPIPE);
+	ck_assert(readable(fd));
+	ck_assert(_i == 1 ? polled(parents_fd, LONG) : readable(parents_fd) == (_i == 3));
+	chan_free(parent);
+	ck_assert(readable(fd));
+	chan_free(c);
+}
+END_TEST
+
+/* It is set anew where another time is to come, and not where nothing has changed. */
+START_TEST(only_another_time_sets_a_timer)
+{
+	chan *c = chan_after(CHAN_NOWAIT);
+
+	fail_call(FAIL_SET_TIMER | FAIL_READ | FAIL_WRITE, INT_MAX);
+	int fd = chan_fd(c);
+	ck_assert_int_eq(calls_made(), 1);
+	ck_assert_uint_eq(chan_len(c), 1);
+	ck_assert_int_eq(calls_made(), 1);
+	ck_assert_int_eq(chan_recv(c, NULL), 0);
+	ck_assert_int_eq(calls_made(), 2);
+	for (int i = 0; i < 100; i++)
+		ck_assert_int_eq(chan_try_recv(c, NULL), EAGAIN);
+	ck_assert_int_eq(calls_made(), 2);
+	ck_assert(!readable(fd));
+	chan_free(c);
+}
+END_TEST
+
+START_TEST(a_timer_that_the_system_does_not_set_is_set_later)
+{
+	chan *c = chan_after(CHAN_NOWAIT);
+
+	fail_call(FAIL_SET_TIMER, 1);
+	errno = SENTINEL;
+	int fd = chan_fd(c), error = errno;
+	ck_assert_int_eq(error, SENTINEL);
+	ck_assert_int_eq(failed_calls(), 1);
+	ck_assert(!readable(fd));
+	ck_assert_uint_eq(chan_len(c), 1);
+	ck_assert(readable(fd));
+	chan_free(c);
+}
+END_TEST
+
+static void *poll_and_be_cancelled(void *reached)
+{
+	pthread_cancel(pthread_self());
+	chan *c = chan_after(CHAN_NOWAIT);
+	int fd = chan_fd(c);
+	*(bool *)reached = fd >= 0 && chan_try_recv(c, NULL) == 0;
+	chan_free(c);
+	pthread_testcancel();
+	return NULL;
+}
+
+START_TEST(a_thread_that_asks_for_a_timers_descriptor_is_not_cancelled_there)
+{
+	bool reached = false;
+	void *result;
+
+	ck_assert_int_eq(pthread_join(start(poll_and_be_cancelled, &reached), &result), 0);
+	ck_assert(reached && result == PTHREAD_CANCELED);
+}
+END_TEST
+#else
+START_TEST(what_has_a_deadline_has_no_descriptor_here)
+{
+	chan *c[] = { chan_after(CHAN_NOWAIT), chan_after(CHAN_FOREVER), chan_tick(CHAN_SECOND), chan_done_after(NULL, chan_now() + CHAN_SECOND) };
+	chan *child = chan_done_after(c[3], CHAN_FOREVER);
+	long held = held_by_library();
+
+	for (int i = 0; i < 5; i++) {
+		errno = SENTINEL;
+		ck_assert_int_eq(chan_fd(i < 4 ? c[i] : child), -1);
+		ck_assert_int_eq(errno, ENOTSUP);
+	}
+	ck_assert_int_eq(held_by_library(), held);
+	for (int i = 0; i < 4; i++)
+		chan_free(c[i]);
+	chan_free(child);
+}
+END_TEST
+#endif
+
+START_TEST(a_context_without_a_deadline_has_one_everywhere)
+{
+	chan *parent = chan_done_after(NULL, CHAN_FOREVER), *c = chan_done_after(parent, CHAN_FOREVER);
+	int fd = chan_fd(c);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert(!readable(fd));
+	ck_assert_int_eq(chan_try_recv(c, NULL), EAGAIN);
+	ck_assert(!readable(fd));
+	ck_assert_int_eq(chan_close(_i == 0 ? c : parent), 0);
+	ck_assert(readable(fd));
+	ck_assert_int_eq(chan_try_recv(c, NULL), EPIPE);
+	ck_assert(readable(fd));
+	chan_free(parent);
+	chan_free(c);
+	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+}
+END_TEST
+
 /* ---- Anything, in any order ------------------------------------------------------------------------------------ */
 
 /* What one thread does to a channel, with at most one other that waits to send; the model says what is there. */
@@ -877,6 +1121,20 @@ Suite *fd_suite(void)
 	tcase_add_test(tc, a_change_that_the_system_refuses_is_made_later);
 	tcase_add_test(tc, a_thread_that_changes_it_is_not_cancelled_there);
 	tcase_add_loop_test(tc, whatever_is_done_it_agrees_with_a_receive, 0, 4);
+#if defined __linux__ && !defined CHAN_PORTABLE
+	tcase_add_loop_test(tc, what_has_come_before_the_first_call_is_readable_at_once, 0, sizeof past / sizeof *past);
+	tcase_add_test(tc, what_never_comes_is_never_readable);
+	tcase_add_test(tc, a_timer_becomes_readable_at_its_time);
+	tcase_add_loop_test(tc, a_tick_is_there_when_its_descriptor_says_so, 0, 2);
+	tcase_add_test(tc, threads_that_poll_a_timer_are_all_woken_again_and_again);
+	tcase_add_loop_test(tc, a_context_becomes_readable_by_each_of_its_causes, 0, 4);
+	tcase_add_test(tc, only_another_time_sets_a_timer);
+	tcase_add_test(tc, a_timer_that_the_system_does_not_set_is_set_later);
+	tcase_add_test(tc, a_thread_that_asks_for_a_timers_descriptor_is_not_cancelled_there);
+#else
+	tcase_add_test(tc, what_has_a_deadline_has_no_descriptor_here);
+#endif
+	tcase_add_loop_test(tc, a_context_without_a_deadline_has_one_everywhere, 0, 2);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("stress");

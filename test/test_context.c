@@ -757,7 +757,6 @@ Suite *context_suite(void)
 	tcase_add_test(tc, they_are_freed_in_any_order);
 	tcase_add_loop_test(tc, a_close_reaches_all_below_however_many, 0, 9);
 	tcase_add_test(tc, it_takes_no_thread_and_leaves_errno_alone);
-	tcase_add_test(tc, it_cancels_no_thread_in_the_other_sense);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("stress");
@@ -767,6 +766,12 @@ Suite *context_suite(void)
 	tcase_add_loop_test(tc, a_close_misses_no_child_that_is_made_meanwhile, 0, 2);
 	tcase_add_test(tc, who_finds_it_closed_may_free_it_at_once);
 	tcase_add_test(tc, threads_make_close_and_free_them_at_random);
+	suite_add_tcase(s, tc);
+
+	tc = tcase_create("cancelled");
+	tcase_set_tags(tc, "cancelled");
+	tcase_set_timeout(tc, 30);
+	tcase_add_test(tc, it_cancels_no_thread_in_the_other_sense);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("processes");

@@ -1119,7 +1119,6 @@ Suite *fd_suite(void)
 	tcase_add_test(tc, no_channel_has_no_descriptor);
 	tcase_add_test(tc, errno_is_set_only_where_none_is_made);
 	tcase_add_test(tc, a_change_that_the_system_refuses_is_made_later);
-	tcase_add_test(tc, a_thread_that_changes_it_is_not_cancelled_there);
 	tcase_add_loop_test(tc, whatever_is_done_it_agrees_with_a_receive, 0, 4);
 #if defined __linux__ && !defined CHAN_PORTABLE
 	tcase_add_loop_test(tc, what_has_come_before_the_first_call_is_readable_at_once, 0, sizeof past / sizeof *past);
@@ -1130,7 +1129,6 @@ Suite *fd_suite(void)
 	tcase_add_loop_test(tc, a_context_becomes_readable_by_each_of_its_causes, 0, 4);
 	tcase_add_test(tc, only_another_time_sets_a_timer);
 	tcase_add_test(tc, a_timer_that_the_system_does_not_set_is_set_later);
-	tcase_add_test(tc, a_thread_that_asks_for_a_timers_descriptor_is_not_cancelled_there);
 #else
 	tcase_add_test(tc, what_has_a_deadline_has_no_descriptor_here);
 #endif
@@ -1141,6 +1139,15 @@ Suite *fd_suite(void)
 	tcase_set_tags(tc, "stress");
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, several_threads_that_poll_and_try_get_each_element_once, 0, 6);
+	suite_add_tcase(s, tc);
+
+	tc = tcase_create("cancelled");
+	tcase_set_tags(tc, "cancelled");
+	tcase_set_timeout(tc, 30);
+	tcase_add_test(tc, a_thread_that_changes_it_is_not_cancelled_there);
+#if defined __linux__ && !defined CHAN_PORTABLE
+	tcase_add_test(tc, a_thread_that_asks_for_a_timers_descriptor_is_not_cancelled_there);
+#endif
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("processes");

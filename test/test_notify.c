@@ -824,7 +824,6 @@ Suite *notify_suite(void)
 	tcase_add_test(tc, no_signals_are_no_error_and_leave_no_thread);
 	tcase_add_test(tc, errno_stays_as_it_is_also_with_signals);
 	tcase_add_test(tc, the_thread_that_waits_for_signals_takes_no_others);
-	tcase_add_test(tc, who_asks_for_signals_is_not_cancelled_there);
 	tcase_add_test(tc, a_pool_beside_it_works_on_until_a_signal_ends_it);
 	tcase_add_test(tc, several_threads_ask_and_give_back_at_the_same_time);
 	suite_add_tcase(s, tc);
@@ -843,6 +842,12 @@ Suite *notify_suite(void)
 	tcase_add_test(tc, no_signal_is_lost_when_they_are_given_back_under_way);
 	suite_add_tcase(s, tc);
 #endif
+
+	tc = tcase_create("cancelled");
+	tcase_set_tags(tc, "cancelled");
+	tcase_set_timeout(tc, 30);
+	tcase_add_test(tc, who_asks_for_signals_is_not_cancelled_there);
+	suite_add_tcase(s, tc);
 
 	tc = tcase_create("processes");
 	tcase_set_tags(tc, "process");

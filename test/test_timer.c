@@ -789,7 +789,6 @@ Suite *timer_suite(void)
 #ifndef CHAN_PORTABLE
 	tcase_add_test(tc, a_wall_clock_that_jumps_moves_no_timer);
 #endif
-	tcase_add_test(tc, who_waits_for_a_timer_is_not_cancelled_there);
 	tcase_add_test(tc, a_dump_says_who_waits_for_a_timer_and_how_long_at_most);
 	suite_add_tcase(s, tc);
 
@@ -797,6 +796,12 @@ Suite *timer_suite(void)
 	tcase_set_tags(tc, "timing");
 	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, who_waits_for_a_timer_uses_no_cpu);
+	suite_add_tcase(s, tc);
+
+	tc = tcase_create("cancelled");
+	tcase_set_tags(tc, "cancelled");
+	tcase_set_timeout(tc, 30);
+	tcase_add_test(tc, who_waits_for_a_timer_is_not_cancelled_there);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("processes");

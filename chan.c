@@ -486,9 +486,9 @@ static void unlock_watch(void)
 static pthread_mutex_t family = PTHREAD_MUTEX_INITIALIZER;
 
 #ifdef NSIG
-enum { SIGNALS = NSIG };
+enum { SIGNAL_NUMBERS = NSIG };
 #else
-enum { SIGNALS = 65 };
+enum { SIGNAL_NUMBERS = 65 };
 #endif
 
 static struct {
@@ -498,7 +498,7 @@ static struct {
 	int one;                        /* for this one among others; 0 before it has looked which they are */
 	int asked;                      /* it has been sent this one to look again; 0: it has */
 	unsigned long changes, seen;    /* of the table: all, and those that this thread has seen */
-	chan *to[SIGNALS];
+	chan *to[SIGNAL_NUMBERS];
 } notified = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* Whoever forks has all locks of the process, so that the child finds them free. */
@@ -2323,7 +2323,7 @@ static bool look_at_table(sigset_t *set)
 	notified.seen = notified.changes;
 	notified.one = 0;
 	sigemptyset(set);
-	for (int signo = 1; signo < SIGNALS; signo++)
+	for (int signo = 1; signo < SIGNAL_NUMBERS; signo++)
 		if (notified.to[signo] != NULL && sigaddset(set, signo) == 0)
 			notified.one = signo;
 	return notified.one != 0;
@@ -2399,10 +2399,10 @@ static int start_notifying(void)
 }
 
 /* Puts c, or nothing, into the table for each of the signals; what was there before is left in old. */
-static void change_table(chan *c, const sigset_t *signals, chan *old[SIGNALS])
+static void change_table(chan *c, const sigset_t *signals, chan *old[SIGNAL_NUMBERS])
 {
 	notified.changes++;
-	for (int signo = 1; signo < SIGNALS; signo++) {
+	for (int signo = 1; signo < SIGNAL_NUMBERS; signo++) {
 		if (sigismember(signals, signo) == 1) {
 			old[signo] = notified.to[signo];
 			notified.to[signo] = chan_ref(c);
@@ -2429,7 +2429,7 @@ static void await_look(void)
 
 int chan_notify(chan *c, const sigset_t *signals)
 {
-	chan *old[SIGNALS] = { NULL };
+	chan *old[SIGNAL_NUMBERS] = { NULL };
 	volatile int saved = errno;
 	sigset_t before;
 	int err = 0;
@@ -2450,7 +2450,7 @@ int chan_notify(chan *c, const sigset_t *signals)
 		await_look();
 	}
 	pthread_mutex_unlock(&notified.lock);
-	for (int signo = 1; signo < SIGNALS; signo++)
+	for (int signo = 1; signo < SIGNAL_NUMBERS; signo++)
 		chan_free(old[signo]);
 	if (err != 0)
 		pthread_sigmask(SIG_SETMASK, &before, NULL);

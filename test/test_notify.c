@@ -84,7 +84,7 @@ static void install(int signo)
 /* ---- Signals arrive -------------------------------------------------------------------------------------------- */
 
 static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGPIPE, SIGCHLD };
-enum { SIGNALS = sizeof signals / sizeof *signals };
+enum { ALL_SIGNALS = sizeof signals / sizeof *signals };
 
 START_TEST(each_signal_arrives_as_its_number)
 {
@@ -805,7 +805,7 @@ Suite *notify_suite(void)
 	TCase *tc = tcase_create("notify");
 
 	tcase_set_timeout(tc, 30);
-	tcase_add_loop_test(tc, each_signal_arrives_as_its_number, 0, SIGNALS);
+	tcase_add_loop_test(tc, each_signal_arrives_as_its_number, 0, ALL_SIGNALS);
 	tcase_add_test(tc, all_signals_can_be_asked_for_but_those_that_cannot_be_caught);
 	tcase_add_test(tc, they_are_blocked_here_and_in_threads_started_later_and_others_are_not);
 #ifdef SIGRTMIN

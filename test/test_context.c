@@ -78,6 +78,7 @@ static void free_line(const struct line *l)
 	chan_free(l->grandparent);
 }
 
+/* Rule 39. */
 START_TEST(it_is_open_until_its_cause_comes_and_closed_from_then_on)
 {
 	enum cause cause = (enum cause)_i;
@@ -99,7 +100,7 @@ START_TEST(it_is_open_until_its_cause_comes_and_closed_from_then_on)
 }
 END_TEST
 
-/* Before a nap and after it. */
+/* Rule 39.  Before a nap and after it. */
 START_TEST(whoever_waits_is_woken_by_each_cause)
 {
 	enum cause cause = (enum cause)(_i / WAITING_WAYS);
@@ -126,6 +127,7 @@ START_TEST(whoever_waits_is_woken_by_each_cause)
 }
 END_TEST
 
+/* Rule 39. */
 START_TEST(a_select_waits_for_it_among_others)
 {
 	enum { MANY = 20 };
@@ -159,6 +161,7 @@ END_TEST
 
 static const int64_t past[] = { CHAN_NOWAIT, 1, -1, INT64_MIN };
 
+/* Rule 39. */
 START_TEST(a_deadline_that_has_passed_closes_it_at_once)
 {
 	chan *c = chan_done_after(NULL, past[_i]), *child = under(c), *late = chan_done_after(c, in(CHAN_SECOND));
@@ -172,6 +175,7 @@ START_TEST(a_deadline_that_has_passed_closes_it_at_once)
 }
 END_TEST
 
+/* Rule 5. */
 START_TEST(who_waits_until_the_very_deadline_finds_it_closed)
 {
 	for (int64_t wait = 0; wait <= 40 * CHAN_MS; wait += 20 * CHAN_MS) {
@@ -191,6 +195,7 @@ START_TEST(who_waits_until_the_very_deadline_finds_it_closed)
 }
 END_TEST
 
+/* Rule 5. */
 START_TEST(before_it_is_closed_others_deadlines_come)
 {
 	chan *c = chan_done_after(NULL, in(3600 * CHAN_SECOND));
@@ -205,6 +210,7 @@ START_TEST(before_it_is_closed_others_deadlines_come)
 }
 END_TEST
 
+/* Rule 41. */
 START_TEST(only_a_close_can_be_told_to_it)
 {
 	chan *c = under(NULL);
@@ -230,6 +236,7 @@ END_TEST
 
 /* ---- Parents --------------------------------------------------------------------------------------------------- */
 
+/* Rule 39. */
 START_TEST(any_channel_can_be_the_parent)
 {
 	chan *parent = chan_new(sizeof(int), (size_t)_i), *c = under(parent), *grandchild = under(c);
@@ -257,7 +264,7 @@ START_TEST(any_channel_can_be_the_parent)
 }
 END_TEST
 
-/* It wakes those who wait in the parent too, and its senders keep their values. */
+/* Rule 40.  It wakes those who wait in the parent too, and its senders keep their values. */
 START_TEST(a_parent_is_closed_as_any_channel)
 {
 	chan *parent = chan_new(sizeof(int), (size_t)_i / WAITING_WAYS), *c = under(parent);
@@ -281,6 +288,7 @@ START_TEST(a_parent_is_closed_as_any_channel)
 }
 END_TEST
 
+/* Rule 41. */
 START_TEST(a_timer_is_no_parent)
 {
 	chan *timer = _i == 0 ? chan_after(CHAN_NOWAIT) : chan_tick(CHAN_SECOND);
@@ -294,6 +302,7 @@ START_TEST(a_timer_is_no_parent)
 }
 END_TEST
 
+/* Rule 40. */
 START_TEST(closing_one_is_nothing_to_its_siblings_and_parent)
 {
 	chan *parent = under(NULL), *c[5], *below = NULL;
@@ -323,6 +332,7 @@ START_TEST(closing_one_is_nothing_to_its_siblings_and_parent)
 }
 END_TEST
 
+/* Rule 39. */
 START_TEST(what_has_lost_its_parent_closes_by_its_own_and_its_parents_deadline)
 {
 	int64_t due = in(25 * CHAN_MS);
@@ -343,7 +353,34 @@ START_TEST(what_has_lost_its_parent_closes_by_its_own_and_its_parents_deadline)
 }
 END_TEST
 
-/* Only the last owner's free ends it for its children. */
+/* Rule 42.  A family of four generations in the middle of which the parents are freed, so that the oldest adopts. */
+START_TEST(what_is_above_a_parent_that_is_freed_still_reaches_its_children)
+{
+	int64_t due = _i == 2 ? in(30 * CHAN_MS) : CHAN_FOREVER;
+	chan *oldest = _i == 0 ? chan_new(sizeof(int), 1) : chan_done_after(NULL, due), *parent = under(oldest), *c[3], *below = NULL;
+	struct call k;
+
+	for (int i = 0; i < 3; i++)
+		c[i] = under(parent);
+	below = under(c[1]);
+	begin_recv(&k, SELECT, below, NULL);
+	chan_free(parent);
+	chan_free(c[1]);
+	chan_free(c[2]);
+	if (_i < 2) {
+		ck_assert(is_open(c[0]) && is_open(below));
+		ck_assert_int_eq(chan_close(oldest), 0);
+		ck_assert(!is_open(c[0]) && !is_open(below));
+	}
+	ck_assert_int_eq(finish(&k), EPIPE);
+	ck_assert_int_ge(chan_now(), due == CHAN_FOREVER ? 0 : due);
+	chan_free(oldest);
+	chan_free(below);
+	chan_free(c[0]);
+}
+END_TEST
+
+/* Rule 40.  Only the last owner's free ends it for its children. */
 START_TEST(a_parent_with_another_owner_is_still_the_parent)
 {
 	chan *parent = under(NULL), *c = under(parent);
@@ -357,7 +394,7 @@ START_TEST(a_parent_with_another_owner_is_still_the_parent)
 }
 END_TEST
 
-/* A parent with two children, one of which has two: freed in each order, closed before one of the frees or not at all. */
+/* Rule 42.  A parent with two children, one of which has two: freed in each order, closed before one of the frees or not at all. */
 START_TEST(they_are_freed_in_any_order)
 {
 	enum { N = 5 };
@@ -383,9 +420,12 @@ START_TEST(they_are_freed_in_any_order)
 		for (int i = 0; i < N; i++) {
 			if (i == number % (N + 1)) {
 				ck_assert_int_eq(chan_close(c[order[i]]), 0);
-				for (int k = 0; k < N; k++)
-					if (left[k] && (k == order[i] || parents[k] == order[i]))
-						ck_assert(!is_open(c[k]));
+				for (int k = 0; k < N; k++) {
+					bool below = k == order[i];
+					for (int up = parents[k]; up >= 0; up = parents[up])
+						below = below || up == order[i];
+					ck_assert(!left[k] || is_open(c[k]) != below);
+				}
 			}
 			chan_free(c[order[i]]);
 			left[order[i]] = false;
@@ -399,6 +439,7 @@ END_TEST
 
 enum shape { DEEP, WIDE, RANDOM };
 
+/* Rule 40. */
 START_TEST(a_close_reaches_all_below_however_many)
 {
 	enum shape shape = (enum shape)(_i / 3);
@@ -439,6 +480,7 @@ static void *close_both(void *first)
 	return NULL;
 }
 
+/* Rule 41. */
 START_TEST(of_many_closes_at_once_exactly_one_gets_0)
 {
 	for (size_t round = 0; round < rounds(200); round++) {
@@ -468,7 +510,7 @@ static void *close_parent(void *parent)
 	return NULL;
 }
 
-/* Each child was made before the close, and closed by it, or after it, and made closed. */
+/* Rule 40.  Each child was made before the close, and closed by it, or after it, and made closed. */
 START_TEST(a_close_misses_no_child_that_is_made_meanwhile)
 {
 	enum { CHILDREN = 30 };
@@ -584,6 +626,7 @@ static void *garden(void *arg)
 	return NULL;
 }
 
+/* Rule 42. */
 START_TEST(threads_make_close_and_free_them_at_random)
 {
 	uint64_t seed = setting("TEST_SEED", 1);
@@ -613,6 +656,7 @@ END_TEST
 
 /* ---- The system ------------------------------------------------------------------------------------------------ */
 
+/* Rule 38. */
 START_TEST(it_takes_no_thread_and_leaves_errno_alone)
 {
 	fail_calls_from(FAIL_THREAD, 1);
@@ -640,6 +684,7 @@ static void *close_and_be_cancelled(void *reached)
 	return NULL;
 }
 
+/* Rule 26. */
 START_TEST(it_cancels_no_thread_in_the_other_sense)
 {
 	bool reached = false;
@@ -679,7 +724,7 @@ static void close_in_a_child(int arg)
 	_exit(0);
 }
 
-/* No thread holds the lock of parents and children at a fork. */
+/* Rule 30.  No thread holds the lock of parents and children at a fork. */
 START_TEST(a_child_of_fork_can_make_and_close_its_own)
 {
 	pthread_t threads[2];
@@ -717,6 +762,7 @@ static void wait_in_contexts(int arg)
 	_exit(0);
 }
 
+/* Rule 38. */
 START_TEST(a_deadline_keeps_away_the_report_of_a_deadlock)
 {
 	char text[TEXT];
@@ -753,6 +799,7 @@ Suite *context_suite(void)
 	tcase_add_loop_test(tc, a_timer_is_no_parent, 0, 2);
 	tcase_add_loop_test(tc, closing_one_is_nothing_to_its_siblings_and_parent, 0, 5);
 	tcase_add_test(tc, what_has_lost_its_parent_closes_by_its_own_and_its_parents_deadline);
+	tcase_add_loop_test(tc, what_is_above_a_parent_that_is_freed_still_reaches_its_children, 0, 3);
 	tcase_add_test(tc, a_parent_with_another_owner_is_still_the_parent);
 	tcase_add_test(tc, they_are_freed_in_any_order);
 	tcase_add_loop_test(tc, a_close_reaches_all_below_however_many, 0, 9);

@@ -86,6 +86,7 @@ static const int v = 5;
 static const struct { size_t elem_size, capacity; } sizes[] = { { 4, 1 }, { 0, 1 }, { 4, 3 }, { 0, 3 }, { 5000, 2 } };
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
+/* Rule 32. */
 START_TEST(it_is_readable_from_the_first_element_to_the_last_and_for_ever_after_the_close)
 {
 	static char element[5000];
@@ -123,6 +124,7 @@ START_TEST(it_is_readable_from_the_first_element_to_the_last_and_for_ever_after_
 }
 END_TEST
 
+/* Rule 32. */
 START_TEST(it_says_at_once_what_there_was_before_the_first_call)
 {
 	chan *empty = chan_new(4, 2), *filled = chan_new(4, 2), *over = chan_new(4, 0), *drained = chan_new(4, 1);
@@ -147,7 +149,7 @@ static void count_drop(void *count)
 	(void)count;
 }
 
-/* Whoever empties or fills it, in whatever way: the timed ones, many at once, a select, and what is thrown away. */
+/* Rule 32.  Whoever empties or fills it, in whatever way: the timed ones, many at once, a select, and what is thrown away. */
 START_TEST(each_way_to_send_and_receive_changes_it)
 {
 	int fd, got[3];
@@ -184,7 +186,7 @@ START_TEST(each_way_to_send_and_receive_changes_it)
 }
 END_TEST
 
-/* The element is on its way to somebody, who takes it. */
+/* Rule 32.  The element is on its way to somebody, who takes it. */
 START_TEST(an_element_for_one_who_waits_leaves_nothing_behind)
 {
 	for (int capacity = 0; capacity < 2; capacity++) {
@@ -224,7 +226,7 @@ static void *send_bulk(void *arg)
 	return NULL;
 }
 
-/* Before a nap it waits in one way, after it in another. */
+/* Rule 32.  Before a nap it waits in one way, after it in another. */
 START_TEST(a_bulk_send_that_waits_in_the_middle_is_readable_meanwhile)
 {
 	static const int values[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 };
@@ -256,6 +258,7 @@ END_TEST
 
 /* ---- Capacity 0 ------------------------------------------------------------------------------------------------ */
 
+/* Rule 32. */
 START_TEST(at_capacity_0_it_is_readable_while_a_sender_waits)
 {
 	int fd, got;
@@ -286,6 +289,7 @@ START_TEST(at_capacity_0_it_is_readable_while_a_sender_waits)
 }
 END_TEST
 
+/* Rule 32. */
 START_TEST(a_sender_whose_deadline_comes_takes_the_readiness_with_it)
 {
 	int fd, other_fd;
@@ -311,7 +315,7 @@ START_TEST(a_sender_whose_deadline_comes_takes_the_readiness_with_it)
 }
 END_TEST
 
-/* Until its thread has gone, who looks there finds nothing, and the descriptor then says so too. */
+/* Rule 32.  Until its thread has gone, who looks there finds nothing, and the descriptor then says so too. */
 START_TEST(a_select_served_elsewhere_takes_the_readiness_with_it)
 {
 	for (size_t i = 0; i < rounds(300); i++) {
@@ -337,7 +341,7 @@ START_TEST(a_select_served_elsewhere_takes_the_readiness_with_it)
 }
 END_TEST
 
-/* A receive by somebody else would not wait. */
+/* Rule 32.  A receive by somebody else would not wait. */
 START_TEST(a_select_that_sends_and_receives_is_a_sender)
 {
 	int fd, got;
@@ -368,6 +372,7 @@ static void *ask_for_it(void *c)
 	return (void *)(intptr_t)chan_fd(c);
 }
 
+/* Rule 34. */
 START_TEST(there_is_one_for_a_channel_whoever_asks)
 {
 	chan *c = chan_new(4, 1), *other = chan_new(4, 1);
@@ -393,6 +398,7 @@ START_TEST(there_is_one_for_a_channel_whoever_asks)
 }
 END_TEST
 
+/* Rule 34. */
 START_TEST(it_is_closed_with_the_channel_and_on_exec)
 {
 	long held = held_by_library();
@@ -411,6 +417,7 @@ START_TEST(it_is_closed_with_the_channel_and_on_exec)
 }
 END_TEST
 
+/* Rule 33. */
 START_TEST(one_that_nobody_asked_for_is_not_made)
 {
 	fail_call(FAIL_EVENTFD | FAIL_PIPE | FAIL_READ | FAIL_WRITE, INT_MAX);
@@ -425,6 +432,7 @@ START_TEST(one_that_nobody_asked_for_is_not_made)
 }
 END_TEST
 
+/* Rule 33. */
 START_TEST(only_what_changes_it_calls_the_system)
 {
 	int fd;
@@ -452,6 +460,7 @@ START_TEST(only_what_changes_it_calls_the_system)
 }
 END_TEST
 
+/* Rule 23. */
 START_TEST(no_channel_has_no_descriptor)
 {
 	errno = SENTINEL;
@@ -460,7 +469,7 @@ START_TEST(no_channel_has_no_descriptor)
 }
 END_TEST
 
-/* What the library calls for it leaves something in errno, even where it succeeds. */
+/* Rule 24.  What the library calls for it leaves something in errno, even where it succeeds. */
 START_TEST(errno_is_set_only_where_none_is_made)
 {
 	int got, error;
@@ -485,6 +494,7 @@ START_TEST(errno_is_set_only_where_none_is_made)
 }
 END_TEST
 
+/* Rule 34. */
 START_TEST(where_no_file_can_be_opened_nothing_has_changed)
 {
 	struct rlimit limit, none;
@@ -508,7 +518,7 @@ START_TEST(where_no_file_can_be_opened_nothing_has_changed)
 }
 END_TEST
 
-/* The next operation tries again. */
+/* Rule 33.  The next operation tries again. */
 START_TEST(a_change_that_the_system_refuses_is_made_later)
 {
 	int fd;
@@ -559,6 +569,7 @@ static void *change_and_be_cancelled(void *arg)
 	return NULL;
 }
 
+/* Rule 26. */
 START_TEST(a_thread_that_changes_it_is_not_cancelled_there)
 {
 	struct cancelled it = { .c = chan_new(sizeof(int), 1) };
@@ -641,7 +652,7 @@ static void *feed(void *arg)
 	return NULL;
 }
 
-/* The channel is closed when all is there, so a wake-up that is lost is not made up for. */
+/* Rule 32.  The channel is closed when all is there, so a wake-up that is lost is not made up for. */
 START_TEST(several_threads_that_poll_and_try_get_each_element_once)
 {
 	static const size_t capacities[] = { 0, 1, 4 };
@@ -717,6 +728,7 @@ END_TEST
 #if defined __linux__ && !defined CHAN_PORTABLE
 static const int64_t past[] = { CHAN_NOWAIT, 1, -1, INT64_MIN };
 
+/* Rule 32. */
 START_TEST(what_has_come_before_the_first_call_is_readable_at_once)
 {
 	chan *c = chan_after(past[_i]), *context = chan_done_after(NULL, past[_i]), *now = chan_after(chan_now());
@@ -734,6 +746,7 @@ START_TEST(what_has_come_before_the_first_call_is_readable_at_once)
 }
 END_TEST
 
+/* Rule 32. */
 START_TEST(what_never_comes_is_never_readable)
 {
 	const int64_t late[] = { CHAN_FOREVER, CHAN_FOREVER - 1, INT32_MAX * CHAN_SECOND, INT32_MAX * CHAN_SECOND + 1,
@@ -752,6 +765,7 @@ START_TEST(what_never_comes_is_never_readable)
 }
 END_TEST
 
+/* Rule 32. */
 START_TEST(a_timer_becomes_readable_at_its_time)
 {
 	for (int late = 0; late < 2; late++) {
@@ -777,7 +791,7 @@ START_TEST(a_timer_becomes_readable_at_its_time)
 }
 END_TEST
 
-/* One thread: what poll says is there is there, whenever it comes to it. */
+/* Rule 32.  One thread: what poll says is there is there, whenever it comes to it. */
 START_TEST(a_tick_is_there_when_its_descriptor_says_so)
 {
 	chan *c = chan_tick(_i == 0 ? CHAN_MS : 50 * CHAN_US);
@@ -818,6 +832,7 @@ static void *poll_for_ticks(void *c)
 	return c;
 }
 
+/* Rule 32. */
 START_TEST(threads_that_poll_a_timer_are_all_woken_again_and_again)
 {
 	chan *c = chan_tick(200 * CHAN_US);
@@ -839,6 +854,7 @@ START_TEST(threads_that_poll_a_timer_are_all_woken_again_and_again)
 }
 END_TEST
 
+/* Rule 32. */
 START_TEST(a_context_becomes_readable_by_each_of_its_causes)
 {
 	int64_t due = chan_now() + 30 * CHAN_MS;
@@ -861,7 +877,7 @@ START_TEST(a_context_becomes_readable_by_each_of_its_causes)
 }
 END_TEST
 
-/* It is set anew where another time is to come, and not where nothing has changed. */
+/* Rule 33.  It is set anew where another time is to come, and not where nothing has changed. */
 START_TEST(only_another_time_sets_a_timer)
 {
 	chan *c = chan_after(CHAN_NOWAIT);
@@ -881,6 +897,7 @@ START_TEST(only_another_time_sets_a_timer)
 }
 END_TEST
 
+/* Rule 33. */
 START_TEST(a_timer_that_the_system_does_not_set_is_set_later)
 {
 	chan *c = chan_after(CHAN_NOWAIT);
@@ -908,6 +925,7 @@ static void *poll_and_be_cancelled(void *reached)
 	return NULL;
 }
 
+/* Rule 26. */
 START_TEST(a_thread_that_asks_for_a_timers_descriptor_is_not_cancelled_there)
 {
 	bool reached = false;
@@ -937,6 +955,7 @@ START_TEST(what_has_a_deadline_has_no_descriptor_here)
 END_TEST
 #endif
 
+/* Rule 32. */
 START_TEST(a_context_without_a_deadline_has_one_everywhere)
 {
 	chan *parent = chan_done_after(NULL, CHAN_FOREVER), *c = chan_done_after(parent, CHAN_FOREVER);
@@ -1071,6 +1090,7 @@ static void step(struct model *m)
 	}
 }
 
+/* Rule 32. */
 START_TEST(whatever_is_done_it_agrees_with_a_receive)
 {
 	uint64_t seed = setting("TEST_SEED", 1) * 1000 + (uint64_t)_i;

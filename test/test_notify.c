@@ -86,6 +86,7 @@ static void install(int signo)
 static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGPIPE, SIGCHLD };
 enum { ALL_SIGNALS = sizeof signals / sizeof *signals };
 
+/* Rule 43. */
 START_TEST(each_signal_arrives_as_its_number)
 {
 	chan *c = new_notified(1, set_of(signals[_i], END));
@@ -103,6 +104,7 @@ START_TEST(each_signal_arrives_as_its_number)
 }
 END_TEST
 
+/* Rule 43. */
 START_TEST(all_signals_can_be_asked_for_but_those_that_cannot_be_caught)
 {
 	sigset_t all;
@@ -129,6 +131,7 @@ static void *look_whether_blocked(void *signo)
 	return is_blocked(*(int *)signo) ? signo : NULL;
 }
 
+/* Rule 45. */
 START_TEST(they_are_blocked_here_and_in_threads_started_later_and_others_are_not)
 {
 	int signos[] = { SIGUSR1, SIGTERM, SIGUSR2 };
@@ -158,6 +161,7 @@ static void await_dropped(chan *c, size_t n)
 	ck_assert_uint_eq(chan_notify_dropped(c), n);
 }
 
+/* Rule 43. */
 START_TEST(what_finds_no_room_is_dropped_and_counted)
 {
 	chan *c = new_notified((size_t)_i, set_of(SIGRTMIN, END)), *other = new_notified(9, set_of(SIGRTMIN + 1, END));
@@ -184,6 +188,7 @@ START_TEST(what_finds_no_room_is_dropped_and_counted)
 END_TEST
 #endif
 
+/* Rule 43. */
 START_TEST(at_capacity_0_one_who_waits_gets_it)
 {
 	chan *c = new_notified(0, set_of(SIGUSR1, END));
@@ -200,6 +205,7 @@ START_TEST(at_capacity_0_one_who_waits_gets_it)
 }
 END_TEST
 
+/* Rule 32. */
 START_TEST(a_descriptor_of_it_is_readable_when_one_has_come)
 {
 	chan *c = new_notified(1, set_of(SIGUSR1, END));
@@ -216,6 +222,7 @@ END_TEST
 
 /* ---- Who gets which -------------------------------------------------------------------------------------------- */
 
+/* Rule 43. */
 START_TEST(each_goes_to_the_last_channel_given_for_it)
 {
 	sigset_t both = set_of(SIGUSR1, SIGUSR2, END), second = set_of(SIGUSR2, END);
@@ -243,6 +250,7 @@ START_TEST(each_goes_to_the_last_channel_given_for_it)
 }
 END_TEST
 
+/* Rule 44. */
 START_TEST(what_is_given_back_goes_to_the_process_again)
 {
 	sigset_t first = set_of(SIGUSR1, END), both = set_of(SIGUSR1, SIGUSR2, END), none = set_of(END);
@@ -272,7 +280,7 @@ START_TEST(what_is_given_back_goes_to_the_process_again)
 }
 END_TEST
 
-/* It counts only signals to the process; one to this thread waits until it is unblocked. */
+/* Rule 45.  It counts only signals to the process; one to this thread waits until it is unblocked. */
 START_TEST(a_signal_to_a_thread_is_its_own)
 {
 	sigset_t both = set_of(SIGUSR1, SIGUSR2, END);
@@ -291,7 +299,7 @@ START_TEST(a_signal_to_a_thread_is_its_own)
 }
 END_TEST
 
-/* What was pending before it was called is one that the process gets. */
+/* Rule 43.  What was pending before it was called is one that the process gets. */
 START_TEST(what_was_pending_before_arrives_too)
 {
 	sigset_t set = set_of(SIGUSR1, END);
@@ -311,6 +319,7 @@ static void count_drop(void *signo)
 	atomic_fetch_add(&drops, *(int *)signo == SIGUSR1);
 }
 
+/* Rule 44. */
 START_TEST(the_library_is_an_owner_until_they_are_given_back)
 {
 	sigset_t both = set_of(SIGUSR1, SIGUSR2, END), first = set_of(SIGUSR1, END), second = set_of(SIGUSR2, END);
@@ -341,6 +350,7 @@ END_TEST
 
 /* ---- Refused --------------------------------------------------------------------------------------------------- */
 
+/* Rule 45. */
 START_TEST(what_cannot_be_done_is_refused_and_changes_nothing)
 {
 	sigset_t usr1 = set_of(SIGUSR1, END), with_kill = set_of(SIGUSR1, SIGKILL, END), with_stop = set_of(SIGSTOP, SIGUSR1, END);
@@ -372,6 +382,7 @@ END_TEST
 
 static const struct { enum fault fault; int err; } refusals[] = { { FAIL_THREAD, EAGAIN }, { FAIL_ATFORK, ENOMEM } };
 
+/* Rule 45. */
 START_TEST(without_a_thread_nothing_has_changed)
 {
 	sigset_t set = set_of(SIGUSR1, END);
@@ -397,7 +408,7 @@ START_TEST(without_a_thread_nothing_has_changed)
 }
 END_TEST
 
-/* A queue of signals that is full: then the thread that waits for them is asked again. */
+/* Rule 44.  A queue of signals that is full: then the thread that waits for them is asked again. */
 START_TEST(a_change_that_the_thread_cannot_be_told_at_first_is_made_all_the_same)
 {
 	sigset_t first = set_of(SIGUSR1, END), second = set_of(SIGUSR2, END);
@@ -416,6 +427,7 @@ START_TEST(a_change_that_the_thread_cannot_be_told_at_first_is_made_all_the_same
 }
 END_TEST
 
+/* Rule 45. */
 START_TEST(no_signals_are_no_error_and_leave_no_thread)
 {
 	sigset_t none = set_of(END);
@@ -430,6 +442,7 @@ START_TEST(no_signals_are_no_error_and_leave_no_thread)
 }
 END_TEST
 
+/* Rule 24. */
 START_TEST(errno_stays_as_it_is_also_with_signals)
 {
 	sigset_t set = set_of(SIGUSR1, END);
@@ -449,6 +462,7 @@ END_TEST
 
 /* ---- Threads --------------------------------------------------------------------------------------------------- */
 
+/* Rule 45. */
 START_TEST(the_thread_that_waits_for_signals_takes_no_others)
 {
 	sigset_t usr2 = set_of(SIGUSR2, END), pending;
@@ -477,6 +491,7 @@ static void *notify_and_be_cancelled(void *c)
 	return NULL;
 }
 
+/* Rule 26. */
 START_TEST(who_asks_for_signals_is_not_cancelled_there)
 {
 	sigset_t set = set_of(SIGUSR1, END);
@@ -554,7 +569,7 @@ static void *change_tables(void *arg)
 	return NULL;
 }
 
-/* With those that are given back, and go to a handler, or without. */
+/* Rule 43.  With those that are given back, and go to a handler, or without. */
 START_TEST(no_signal_is_lost_while_two_threads_change_what_goes_where)
 {
 	int n = (int)rounds(3000), got = 0;
@@ -598,7 +613,7 @@ START_TEST(no_signal_is_lost_while_two_threads_change_what_goes_where)
 }
 END_TEST
 
-/* Those that are pending when they are given back go to the handler. */
+/* Rule 44.  Those that are pending when they are given back go to the handler. */
 START_TEST(no_signal_is_lost_when_they_are_given_back_under_way)
 {
 	int n = (int)rounds(300), all = 0;
@@ -634,7 +649,7 @@ static void *notify_often(void *c)
 	return NULL;
 }
 
-/* Each time the thread that waits for signals ends and a new one starts. */
+/* Rule 44.  Each time the thread that waits for signals ends and a new one starts. */
 START_TEST(several_threads_ask_and_give_back_at_the_same_time)
 {
 	sigset_t set = set_of(SIGUSR1, END);
@@ -683,6 +698,7 @@ static void be_notified_anew(int arg)
 	_exit(6);
 }
 
+/* Rule 45. */
 START_TEST(a_child_of_fork_is_notified_of_nothing_and_can_ask_anew)
 {
 	char text[TEXT];
@@ -711,6 +727,7 @@ static void *change_all_the_time(void *c)
 	return NULL;
 }
 
+/* Rule 45. */
 START_TEST(a_fork_in_the_middle_of_a_change_leaves_it_whole)
 {
 	char text[TEXT];
@@ -743,6 +760,7 @@ static void die_of_it(int arg)
 	_exit(2);
 }
 
+/* Rule 44. */
 START_TEST(a_signal_given_back_kills_again)
 {
 	char text[TEXT];
@@ -782,6 +800,7 @@ static void wait_beside_signals(int given_back)
 	_exit(0);
 }
 
+/* Rule 45. */
 START_TEST(a_signal_that_can_come_keeps_away_the_report_of_a_deadlock)
 {
 	char text[TEXT];

@@ -50,6 +50,7 @@ static int recv_until_by(enum way way, chan *c, int64_t *value, int64_t deadline
 static const int64_t past[] = { CHAN_NOWAIT, 1, -1, INT64_MIN, -CHAN_SECOND };
 enum { PAST = sizeof past / sizeof *past };
 
+/* Rule 35. */
 START_TEST(a_deadline_that_has_passed_is_there_at_once_and_as_it_was_given)
 {
 	for (enum way way = PLAIN; way < WAYS; way++) {
@@ -70,6 +71,7 @@ END_TEST
 static const int64_t waits[] = { 0, CHAN_MS, 15 * CHAN_MS, 60 * CHAN_MS };      /* the last is longer than a nap */
 enum { WAITS = sizeof waits / sizeof *waits };
 
+/* Rule 35. */
 START_TEST(one_element_comes_at_the_deadline_and_then_nothing_more)
 {
 	int64_t at = SENTINEL, due = in(waits[_i / WAYS]);
@@ -88,6 +90,7 @@ START_TEST(one_element_comes_at_the_deadline_and_then_nothing_more)
 }
 END_TEST
 
+/* Rule 35. */
 START_TEST(before_the_deadline_it_is_empty)
 {
 	int64_t at = SENTINEL;
@@ -117,6 +120,7 @@ START_TEST(who_waits_until_the_very_time_of_the_timer_gets_it)
 }
 END_TEST
 
+/* Rule 37. */
 START_TEST(many_are_asked_for_and_one_is_given)
 {
 	int64_t at[3] = { 1, 2, 3 };
@@ -141,6 +145,7 @@ static void count_drop(void *value)
 	atomic_fetch_add(&drops, 1);
 }
 
+/* Rule 6. */
 START_TEST(it_can_be_discarded)
 {
 	for (int dropped = 0; dropped < 2; dropped++) {
@@ -170,6 +175,7 @@ static int64_t first_after(int64_t t, int64_t some_tick, int64_t period)
 	return some_tick + ((t - some_tick) / period + 1) * period;
 }
 
+/* Rule 36. */
 START_TEST(ticks_are_anchored_to_their_schedule)
 {
 	const int64_t period = _i == 0 ? 3 * CHAN_MS : 25 * CHAN_MS;    /* longer than a nap */
@@ -204,7 +210,7 @@ START_TEST(ticks_are_anchored_to_their_schedule)
 }
 END_TEST
 
-/* As in Go: the first of them, and the others are left out. */
+/* Rule 36.  As in Go: the first of them, and the others are left out. */
 START_TEST(who_comes_late_misses_ticks)
 {
 	const int64_t period = 20 * CHAN_MS;
@@ -231,6 +237,7 @@ END_TEST
 
 static const int64_t no_periods[] = { 0, -1, INT64_MIN };
 
+/* Rule 36. */
 START_TEST(a_period_that_is_not_above_0_is_refused)
 {
 	long held = held_by_library();
@@ -242,6 +249,7 @@ START_TEST(a_period_that_is_not_above_0_is_refused)
 }
 END_TEST
 
+/* Rule 36. */
 START_TEST(a_huge_period_never_ends)
 {
 	const int64_t periods[] = { CHAN_FOREVER, CHAN_FOREVER - 1, CHAN_FOREVER - chan_now(), CHAN_FOREVER / 2 };
@@ -258,6 +266,7 @@ START_TEST(a_huge_period_never_ends)
 }
 END_TEST
 
+/* Rule 36. */
 START_TEST(the_shortest_period_has_always_a_tick)
 {
 	int64_t at, last = 0;
@@ -274,6 +283,7 @@ END_TEST
 
 /* ---- Whose it is ----------------------------------------------------------------------------------------------- */
 
+/* Rule 37. */
 START_TEST(only_the_clock_sends_and_nobody_closes)
 {
 	chan *c = _i == 0 ? chan_after(in(3600 * CHAN_SECOND)) : _i == 1 ? chan_tick(CHAN_SECOND * 3600) : chan_after(CHAN_NOWAIT);
@@ -298,6 +308,7 @@ START_TEST(only_the_clock_sends_and_nobody_closes)
 }
 END_TEST
 
+/* Rule 38. */
 START_TEST(it_takes_no_thread_and_nothing_is_left_of_one_that_has_not_come)
 {
 	long held = held_by_library();
@@ -316,6 +327,7 @@ START_TEST(it_takes_no_thread_and_nothing_is_left_of_one_that_has_not_come)
 }
 END_TEST
 
+/* Rule 24. */
 START_TEST(errno_stays_as_it_is_also_with_timers)
 {
 	int64_t at;
@@ -380,6 +392,7 @@ static void *take_one(void *arg)
 	return NULL;
 }
 
+/* Rule 37. */
 START_TEST(of_several_threads_exactly_one_gets_it)
 {
 	for (size_t round = 0; round < rounds(40); round++) {
@@ -413,6 +426,7 @@ static void *take_ticks(void *arg)
 	return NULL;
 }
 
+/* Rule 37. */
 START_TEST(no_tick_goes_to_two_threads)
 {
 	const int64_t period = CHAN_MS / 2;
@@ -439,6 +453,7 @@ END_TEST
 
 /* ---- In a select ----------------------------------------------------------------------------------------------- */
 
+/* Rule 21. */
 START_TEST(a_select_sleeps_until_the_earliest_of_its_timers)
 {
 	int64_t now = chan_now(), scale = _i == 0 ? CHAN_MS : 30 * CHAN_MS, at[3], due[] = { now + 3 * scale, now + scale };
@@ -467,7 +482,7 @@ START_TEST(a_select_sleeps_until_the_earliest_of_its_timers)
 }
 END_TEST
 
-/* Another thread takes the ticks; the select goes on, and is still woken by its other channel. */
+/* Rule 37.  Another thread takes the ticks; the select goes on, and is still woken by its other channel. */
 START_TEST(a_select_whose_timer_was_taken_by_another_waits_on)
 {
 	int64_t at;
@@ -499,6 +514,7 @@ START_TEST(a_select_whose_timer_was_taken_by_another_waits_on)
 }
 END_TEST
 
+/* Rule 16. */
 START_TEST(of_two_that_have_come_each_is_chosen_as_often)
 {
 	size_t chosen[2] = { 0, 0 };
@@ -518,6 +534,7 @@ START_TEST(of_two_that_have_come_each_is_chosen_as_often)
 }
 END_TEST
 
+/* Rule 15. */
 START_TEST(a_select_of_many_cases_and_of_one_timer_in_two_of_them)
 {
 	enum { MANY = 40 };
@@ -567,6 +584,7 @@ static void *receive_plainly(void *c)
 	return NULL;
 }
 
+/* Rule 21. */
 START_TEST(who_waits_for_a_timer_uses_no_cpu)
 {
 	chan *tick = chan_tick(3600 * CHAN_SECOND), *c = chan_after(in(400 * CHAN_MS));
@@ -597,6 +615,7 @@ static void *receive_and_be_cancelled(void *reached)
 	return NULL;
 }
 
+/* Rule 26. */
 START_TEST(who_waits_for_a_timer_is_not_cancelled_there)
 {
 	bool reached = false;
@@ -648,6 +667,7 @@ static void beside_a_sleeper(int arg)
 	_exit(0);
 }
 
+/* Rule 38. */
 START_TEST(who_waits_for_a_timer_is_not_asleep_for_ever)
 {
 	char text[TEXT];
@@ -673,6 +693,7 @@ static void wait_for_what_has_been(int arg)
 	_exit(2);
 }
 
+/* Rule 38. */
 START_TEST(who_waits_for_one_that_has_been_is_asleep_for_ever)
 {
 	char text[TEXT];

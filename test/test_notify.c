@@ -126,6 +126,26 @@ START_TEST(all_signals_can_be_asked_for_but_those_that_cannot_be_caught)
 }
 END_TEST
 
+#ifdef __linux__
+/* Bits that no function sets: the C library keeps these for itself. */
+START_TEST(signals_of_the_system_are_passed_over)
+{
+	sigset_t all;
+
+	memset(&all, 0xff, sizeof all);
+	sigdelset(&all, SIGKILL);
+	sigdelset(&all, SIGSTOP);
+	chan *c = new_notified(10, all);
+	send(SIGUSR1);
+	ck_assert_int_eq(received(c), SIGUSR1);
+	ck_assert_int_eq(chan_notify(NULL, &all), 0);
+	long held = held_by_library();
+	chan_free(c);
+	ck_assert_int_lt(held_by_library(), held);
+}
+END_TEST
+#endif
+
 static void *look_whether_blocked(void *signo)
 {
 	return is_blocked(*(int *)signo) ? signo : NULL;
@@ -826,6 +846,9 @@ Suite *notify_suite(void)
 	tcase_set_timeout(tc, 30);
 	tcase_add_loop_test(tc, each_signal_arrives_as_its_number, 0, ALL_SIGNALS);
 	tcase_add_test(tc, all_signals_can_be_asked_for_but_those_that_cannot_be_caught);
+#ifdef __linux__
+	tcase_add_test(tc, signals_of_the_system_are_passed_over);
+#endif
 	tcase_add_test(tc, they_are_blocked_here_and_in_threads_started_later_and_others_are_not);
 #ifdef SIGRTMIN
 	tcase_add_loop_test(tc, what_finds_no_room_is_dropped_and_counted, 0, 4);

@@ -1067,13 +1067,12 @@ static bool is_over(chan *c)
 	return closed(c) || (c->use == CONTEXT && passed(c->due));
 }
 
-/* The next time of the schedule: one of chan_after's comes once. */
+/* The next time of the schedule, of which one has passed: one of chan_after's comes once. */
 static int64_t next_due(const chan *c)
 {
 	if (c->period == CHAN_FOREVER)
 		return CHAN_FOREVER;
-	int64_t last = c->due + (chan_now() - c->due) / c->period * c->period;
-	return last > CHAN_FOREVER - c->period ? CHAN_FOREVER : last + c->period;
+	return c->due + ((chan_now() - c->due) / c->period + 1) * c->period;
 }
 
 static bool take_due(chan *c, void *value)
@@ -2435,7 +2434,7 @@ int chan_notify(chan *c, const sigset_t *signals)
 	int err = 0;
 
 	if (signals == NULL || sigismember(signals, SIGKILL) == 1 || sigismember(signals, SIGSTOP) == 1 ||
-			(c != NULL && (c->elem_size != sizeof(int) || c->use != USERS)))
+			(c != NULL && c->elem_size != sizeof(int)))
 		return EINVAL;
 	if (!expect_fork()) {
 		errno = saved;

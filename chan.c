@@ -2322,7 +2322,7 @@ static bool look_at_table(sigset_t *set)
 	notified.seen = notified.changes;
 	notified.one = 0;
 	sigemptyset(set);
-	for (int signo = 1; signo < SIGNAL_NUMBERS; signo++)
+	for (int signo = SIGNAL_NUMBERS - 1; signo > 0; signo--)        /* the last is not one of those that queue, if it can be */
 		if (notified.to[signo] != NULL && sigaddset(set, signo) == 0)
 			notified.one = signo;
 	return notified.one != 0;

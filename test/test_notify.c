@@ -116,8 +116,8 @@ START_TEST(all_signals_can_be_asked_for_but_those_that_cannot_be_caught)
 	send(SIGUSR1);
 	ck_assert_int_eq(received(c), SIGUSR1);
 #ifdef SIGRTMIN
-	send(SIGRTMAX);
-	ck_assert_int_eq(received(c), SIGRTMAX);
+	send(SIGRTMAX - 1);             /* the last is valgrind's own */
+	ck_assert_int_eq(received(c), SIGRTMAX - 1);
 	send(SIGRTMIN);
 	ck_assert_int_eq(received(c), SIGRTMIN);
 #endif

@@ -1463,7 +1463,7 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 			break;
 		if (is_over(c))
 			err = EPIPE;
-		else if (passed(until.deadline))
+		else if (passed(until.deadline) && until.deadline < c->due)
 			err = ETIMEDOUT;
 		if (err != 0)
 			break;
@@ -1719,17 +1719,18 @@ static struct waiter *select_one(struct waiter *w, size_t n, struct until until)
 	struct wakeups up = { 0 };
 	struct sleeper s;
 	struct waiter *done;
-	int64_t due;
+	int64_t due = CHAN_FOREVER;
 
 	sort(w, n);
 	do {
 		lock_all(w, n);
 		done = do_ready(w, n, &up);
-		if (done != NULL || passed(until.deadline)) {
+		if (done == NULL)
+			due = first_due(w, n);
+		if (done != NULL || (passed(until.deadline) && until.deadline < due)) {
 			unlock_all(w, n, done != NULL ? done->ch : NULL, &up);
 			return done;
 		}
-		due = first_due(w, n);
 		begin(&s, w, n);
 		unlock_all(w, n, NULL, &up);
 		if (wait_for_claim(&s, (struct until){ earlier(until.deadline, due), until.caller }, false)) {

@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-enum { DAY = 86400, FILES = 4096, SPOILT = EIO };     /* an errno that the library must not let show */
+enum { DAY = 86400, SECOND = 1000000000, FILES = 4096, SPOILT = EIO };     /* an errno that the library must not let show */
 
 static struct {
 	atomic_int first, last;         /* calls from here to there fail; first == 0: none */
@@ -15,6 +15,7 @@ static struct {
 } plan;
 static atomic_long held;
 static atomic_bool opened[FILES];       /* by the library */
+static atomic_long hurry, ahead;        /* nanoseconds: at each look, and by now */
 static atomic_int jumps;                /* 0: the wall clock goes right; else how often it has been read */
 
 static void fail_calls(enum fault kind, int first, int last)
@@ -55,6 +56,11 @@ long held_by_library(void)
 void let_wall_clock_jump(bool yes)
 {
 	atomic_store(&jumps, yes);
+}
+
+void let_clock_hurry(long step)
+{
+	atomic_store(&hurry, step);
 }
 
 static bool fails(enum fault kind)
@@ -169,6 +175,11 @@ int faulty_clock_gettime(clockid_t clock, struct timespec *t)
 
 	if (clock == CLOCK_REALTIME && atomic_load(&jumps) > 0)
 		t->tv_sec += atomic_fetch_add(&jumps, 1) % 2 ? DAY : -DAY;
+	if (clock == CLOCK_MONOTONIC && (atomic_load(&hurry) > 0 || atomic_load(&ahead) > 0)) {
+		t->tv_nsec += atomic_fetch_add(&ahead, atomic_load(&hurry));
+		t->tv_sec += t->tv_nsec / SECOND;
+		t->tv_nsec %= SECOND;
+	}
 	return err;
 }
 

@@ -40,6 +40,9 @@ long held_by_library(void);
 /* While it does, the library sees the wall clock go back and forth by days. */
 void let_wall_clock_jump(bool yes);
 
+/* From now on the library's other clock goes on by so much (nanoseconds) with each look at it; it never goes back. */
+void let_clock_hurry(long step);
+
 /* What the library calls.  A call that fails spoils errno too, as it may. */
 void *faulty_malloc(size_t size);
 void faulty_free(void *memory);

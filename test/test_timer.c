@@ -120,6 +120,22 @@ START_TEST(who_waits_until_the_very_time_of_the_timer_gets_it)
 }
 END_TEST
 
+/* Rule 5.  The time comes between two looks at the clock, whichever they are. */
+START_TEST(a_time_that_comes_in_the_middle_of_a_call_is_not_missed)
+{
+	const long step = 2000000;
+
+	let_clock_hurry(step);
+	for (int64_t looks = 0; looks < 12; looks++) {
+		int64_t due = in(looks * step + step / 2), at = 0;
+		chan *c = _i < WAITING_WAYS ? chan_after(due) : chan_done_after(NULL, due);
+
+		ck_assert_int_eq(recv_until_by((enum way)(_i % WAITING_WAYS), c, &at, due), _i < WAITING_WAYS ? 0 : EPIPE);
+		chan_free(c);
+	}
+}
+END_TEST
+
 /* Rule 37. */
 START_TEST(many_are_asked_for_and_one_is_given)
 {
@@ -496,7 +512,6 @@ START_TEST(a_select_whose_timer_was_taken_by_another_waits_on)
 	chan *once = chan_after(in(10 * CHAN_MS));
 	chan_case both[] = { chan_on_recv(once, &at), chan_on_recv(quit, NULL) };
 	begin_select(&k[1], both, 2, CHAN_FOREVER);
-	await_waiting(quit, 2);
 	int64_t mine;
 	int err = chan_recv_until(once, &mine, in(CHAN_SECOND / 5));
 	if (err == 0) {
@@ -790,6 +805,7 @@ Suite *timer_suite(void)
 	tcase_add_loop_test(tc, one_element_comes_at_the_deadline_and_then_nothing_more, 0, WAITS * WAYS);
 	tcase_add_loop_test(tc, before_the_deadline_it_is_empty, 0, 3);
 	tcase_add_loop_test(tc, who_waits_until_the_very_time_of_the_timer_gets_it, 0, WAITS * WAITING_WAYS);
+	tcase_add_loop_test(tc, a_time_that_comes_in_the_middle_of_a_call_is_not_missed, 0, 2 * WAITING_WAYS);
 	tcase_add_test(tc, many_are_asked_for_and_one_is_given);
 	tcase_add_test(tc, it_can_be_discarded);
 	tcase_add_loop_test(tc, ticks_are_anchored_to_their_schedule, 0, 2);

@@ -4,14 +4,15 @@
  * PUSH tells nobody where a message went, and a message may be lost with a worker, in
  * a socket or in the network.  So what counts is only the end of the way: a job is done
  * when the collector says so.  Until then it has a place in the window, and a lease;
- * when that ends the job is given out again, to whomever PUSH chooses.  The new lease
- * is twice as long: one that is too short for the work corrects itself.
+ * when that ends the job is given out again, to whomever PUSH chooses.  Each lease of a
+ * job is longer than the one before, so that leases too short for the work correct themselves.
  *
  * The window bounds what is on the way, and so what can be lost at once.  The sockets'
  * high-water marks of 1 do not: many small messages fit into the kernel's buffers.
  *
- * A worker that answers no heartbeat for half a lease is disconnected, so that no more
- * jobs go to a host that vanished without a word.
+ * A host that vanished without a word is disconnected when it has not acknowledged
+ * anything for a lease.  ZeroMQ's own heartbeats are not for this: a worker that reads no
+ * more jobs because it has enough reads no heartbeat either (libzmq's issues 3937, 4767).
  *
  * Run and jobs begin when a collector is READY, and anew when another one is.
  */
@@ -106,7 +107,7 @@ static void end_leases(struct ventilator *v)
 		if (p->state != GIVEN || p->ends > now)
 			continue;
 		p->state = TO_GIVE;
-		p->lease *= 2;
+		p->lease += v->o->lease * CHAN_MS;
 		p->again = true;
 		v->to_give++;
 	}
@@ -141,8 +142,7 @@ static void open_sockets(struct ventilator *v, void *context)
 {
 	v->jobs_socket = new_socket(context, ZMQ_PUSH, 0);
 	v->done_socket = new_socket(context, ZMQ_PULL, 0);
-	set_option(v->jobs_socket, ZMQ_HEARTBEAT_IVL, v->o->lease / 8);
-	set_option(v->jobs_socket, ZMQ_HEARTBEAT_TIMEOUT, v->o->lease / 2);
+	set_option(v->jobs_socket, ZMQ_TCP_MAXRT, v->o->lease);
 	bind_socket(v->jobs_socket, "jobs", v->o->jobs);
 	bind_socket(v->done_socket, "done", v->o->done);
 }

@@ -159,6 +159,7 @@ int work(const struct options *o)
 	check(CHAN_MAKE(&w.jobs, w.limit) == 0 && CHAN_MAKE(&w.results, w.limit) == 0, "channels");
 	open_sockets(&w, context);
 	start_tasks(&w, &tasks, o->tasks);
+	printf("tasks %zu\n", o->tasks);
 	run(&w);
 	if (w.ignored > 0)
 		printf("%lu messages ignored\n", w.ignored);

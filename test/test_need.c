@@ -36,7 +36,6 @@ static void remove_machine(void)
 static const char *needs = "pkg-config check crypto";
 
 /* Runs need.sh, for what make test needs unless a test says otherwise, and compares its status and the log. */
-
 static void expect(const char *environment, int status, const char *calls, char output[2000])
 {
 	char log[2000];

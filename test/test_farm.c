@@ -257,6 +257,7 @@ static void expect_total(uint64_t from, uint64_t to)
 	ck_assert_msg(has_line(&collector, line), "not %s, but:\n%s", line, collector.text);
 }
 
+/* Where no job was given out again: a worker may have the result of one that nobody takes any more, and so not end. */
 static void end_workers(size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -295,7 +296,6 @@ START_TEST(jobs_that_were_lost_with_a_killed_worker_are_given_out_again)
 	await(&ventilator, "again %" PRIu64, lost);
 	await(&collector, "counted %" PRIu64, lost);
 	expect_total(SLOW_FROM, SLOW_TO);
-	end_workers(2);
 }
 END_TEST
 
@@ -361,7 +361,6 @@ START_TEST(results_of_a_worker_that_stood_still_are_counted_once)
 	await(&collector, "duplicate %" PRIu64, late);
 	go_on(&workers[1]);
 	expect_total(SLOW_FROM, SLOW_TO);
-	end_workers(2);
 }
 END_TEST
 
@@ -420,7 +419,6 @@ START_TEST(another_collector_begins_the_run_anew)
 	ck_assert_int_eq(end(&collector, SIGKILL), -1);
 	launch_collector();
 	expect_total(SLOW_FROM, SLOW_TO);
-	end_workers(1);
 }
 END_TEST
 
@@ -432,7 +430,6 @@ START_TEST(another_ventilator_goes_on_with_the_run)
 	ck_assert_int_eq(end(&ventilator, SIGKILL), -1);
 	LAUNCH_VENTILATOR("8", "400", SLOW);
 	expect_total(SLOW_FROM, SLOW_TO);
-	end_workers(1);
 }
 END_TEST
 

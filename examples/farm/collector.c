@@ -11,7 +11,6 @@
  */
 #define _POSIX_C_SOURCE 200809L
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,7 +150,7 @@ int collect(const struct options *o)
 	zmq_close(c.results_socket);
 	zmq_close(c.done_socket);
 	zmq_ctx_term(context);
-	chan_free(c.signals);
+	end_signals(c.signals);
 	chan_free(c.tick);
 	free(c.is_counted);
 	return report(&c);

@@ -87,17 +87,29 @@ void ignore(unsigned long *ignored, const struct options *o)
 		puts("ignored");
 }
 
+static void notify(chan *c)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	errno = chan_notify(c, &signals);
+	check(errno == 0, "signals");
+}
+
 chan *stop_signals(void)
 {
 	chan *signals = need(chan_new(sizeof(int), 1), "signals");
-	sigset_t set;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	errno = chan_notify(signals, &set);
-	check(errno == 0, "signals");
+	notify(signals);
 	return signals;
+}
+
+void end_signals(chan *signals)
+{
+	notify(NULL);
+	chan_free(signals);
 }
 
 /* ---- Options ------------------------------------------------------------------------- */

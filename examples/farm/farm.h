@@ -79,6 +79,7 @@ void ignore(unsigned long *ignored, const struct options *o);
 
 /* What SIGINT and SIGTERM are sent to.  Before there are other threads. */
 chan *stop_signals(void);
+void end_signals(chan *signals);
 
 /* p, or the program ends with a message; likewise if something has failed. */
 void *need(void *p, const char *what);

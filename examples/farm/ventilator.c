@@ -16,7 +16,6 @@
  *
  * Run and jobs begin when a collector is READY, and anew when another one is.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -188,7 +187,7 @@ int ventilate(const struct options *o)
 	zmq_close(v.jobs_socket);
 	zmq_close(v.done_socket);
 	zmq_ctx_term(context);
-	chan_free(v.signals);
+	end_signals(v.signals);
 	chan_free(v.tick);
 	free(v.window);
 	return report(&v);

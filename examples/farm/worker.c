@@ -16,6 +16,7 @@
  * as long as the grace lasts.  Jobs that lay in its socket are given out again: who
  * receives by PULL cannot tell the other side to stop.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -145,7 +146,7 @@ static void close_all(struct worker *w, void *context, waitgroup *tasks)
 	zmq_ctx_term(context);
 	CHAN_FREE(&w->jobs);
 	CHAN_FREE(&w->results);
-	chan_free(w->signals);
+	end_signals(w->signals);
 	chan_free(w->over);
 	spawn_shutdown(CHAN_FOREVER);
 }

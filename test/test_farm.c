@@ -190,35 +190,32 @@ static void launch_worker(struct process *p, const char *tasks, const char *grac
 	await(p, "tasks %s", tasks);
 }
 
-/* The jobs that it took and whose results it has not sent; with one task they leave in the order in which they came. */
-static size_t in_hand(const struct process *p, uint64_t *last)
+static size_t count_lines(const struct process *p, const char *word)
 {
-	size_t taken = 0, sent = 0;
-	uint64_t job;
+	size_t n = 0;
 
-	for (const char *line = p->text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
-		sent += strncmp(line, "sent ", 5) == 0;
-		if (sscanf(line, "took %" SCNu64, &job) == 1) {
-			taken++;
-			*last = job;
-		}
-	}
-	return taken - sent;
+	for (const char *line = p->text; *line; line += strcspn(line, "\n"), line += *line == '\n')
+		n += strncmp(line, word, strlen(word)) == 0;
+	return n;
 }
 
 /*
- * Stops a worker of one task in the middle: with two jobs in hand, so that the last one cannot
- * have been sent, though the line that says so may be missing for the first.  Returns that last one.
+ * Stops a worker of one task in the middle of a job, the last one that it took, as it does them in
+ * the order in which they come.  Returns that job.
  */
 static uint64_t stop_in_the_middle(struct process *p)
 {
-	uint64_t last = 0;
+	const int64_t deadline = chan_now() + SECONDS * CHAN_SECOND;
+	uint64_t job = 0;
 
-	for (stop(p); in_hand(p, &last) < 2; stop(p)) {
+	for (stop(p); count_lines(p, "took ") == count_lines(p, "did "); stop(p)) {
+		ck_assert_msg(chan_now() < deadline, "it has no jobs:\n%s", p->text);
 		go_on(p);
-		ck_assert(read_more(p, 1000 * SECONDS));
+		ck_assert(read_more(p, 100));
 	}
-	return last;
+	for (const char *line = p->text; (line = strstr(line, "took ")) != NULL; line++)
+		ck_assert_int_eq(sscanf(line, "took %" SCNu64, &job), 1);
+	return job;
 }
 
 static bool is_prime(const unsigned char *composite, uint64_t n)
@@ -321,7 +318,6 @@ END_TEST
 /* No lease ends here, so each of these is counted because this worker did it. */
 START_TEST(a_worker_that_is_told_to_end_does_what_it_has_taken)
 {
-	uint64_t last;
 	unsigned job;
 
 	if (!has_farm())
@@ -335,10 +331,11 @@ START_TEST(a_worker_that_is_told_to_end_does_what_it_has_taken)
 	ck_assert_int_eq(kill(workers[1].pid, SIGTERM), 0);
 	go_on(&workers[1]);
 	ck_assert_msg(finish(&workers[1]) == 0, "%s", workers[1].text);
-	ck_assert_uint_eq(in_hand(&workers[1], &last), 0);
-	for (const char *line = workers[1].text; (line = strstr(line, "took ")) != NULL; line++)
-		if (sscanf(line, "took %u", &job) == 1)
-			await(&collector, "counted %u", job);
+	ck_assert_uint_eq(count_lines(&workers[1], "sent "), count_lines(&workers[1], "took "));
+	for (const char *line = workers[1].text; (line = strstr(line, "took ")) != NULL; line++) {
+		ck_assert_int_eq(sscanf(line, "took %u", &job), 1);
+		await(&collector, "counted %u", job);
+	}
 	ck_assert_int_eq(end(&ventilator, SIGKILL), -1);
 	ck_assert_ptr_null(strstr(ventilator.text, "again "));
 }
@@ -450,10 +447,14 @@ END_TEST
 
 /* ---- Nonsense --------------------------------------------------------------------------------------------- */
 
-/* Sends each argument after the first, an endpoint to connect to or, after @, to bind, as a message, given in hexadecimal. */
+/*
+ * Sends each argument after the first, an endpoint to connect to or, after @, to bind, as a message, given in
+ * hexadecimal.  It stays until it is killed: who goes away early may not be read to the end.
+ */
 static const char push_source[] =
 	"#include <stdio.h>\n"
 	"#include <string.h>\n"
+	"#include <unistd.h>\n"
 	"#include <zmq.h>\n"
 	"int main(int argc, char **argv)\n"
 	"{\n"
@@ -468,7 +469,7 @@ static const char push_source[] =
 	"		if (zmq_send(socket, bytes, n, more ? ZMQ_SNDMORE : 0) < 0) return 1;\n"
 	"		if (more && zmq_send(socket, bytes, n, 0) < 0) return 1;\n"
 	"	}\n"
-	"	return zmq_close(socket) != 0 || zmq_ctx_term(context) != 0;\n"
+	"	return pause();\n"
 	"}\n";
 
 static void build_push(void)
@@ -477,20 +478,13 @@ static void build_push(void)
 	must("${CC:-cc} -std=c11 '%s/push.c' $(pkg-config --cflags --libs libzmq) -o '%s/push'", scratch, scratch);
 }
 
-/* A message in hexadecimal, of the run whose number the collector has printed; the numbers are 16 digits each. */
-static const char *message(char text[200], const char *header, const char *run, const char *rest)
-{
-	snprintf(text, 200, "%s%s%s", header, run, rest);
-	return text;
-}
-
 #define ZERO "0000000000000000"
 #define ONE "0000000000000001"
 #define TEN "000000000000000a"
 #define ALL "ffffffffffffffff"
 #define HEADER(version, kind) "4641524d" version kind "0000"
 
-/* As HEADER, its run, and what follows: job, from, to, step, primes. */
+/* In hexadecimal: what HEADER makes, the run, by default the one that there is, and job, from, to, step, primes. */
 static const struct nonsense {
 	const char *header, *run, *rest;
 } nonsense[] = {
@@ -516,21 +510,16 @@ enum { NONSENSE = sizeof nonsense / sizeof *nonsense };
 /* Sends all of it to an endpoint; whoever has it has printed as many lines. */
 static void send_nonsense(struct process *to, const char *endpoint, const char *run)
 {
-	char line[6000] = "", text[200];
-	size_t ignored = 0;
+	char messages[6000] = "";
+	const int64_t deadline = chan_now() + SECONDS * CHAN_SECOND;
+	size_t used = 0;
 
-	for (size_t i = 0; i < NONSENSE; i++) {
-		const char *its_run = nonsense[i].run ? nonsense[i].run : run;
-		snprintf(line + strlen(line), sizeof line - strlen(line), " '%s'",
-		         message(text, nonsense[i].header, *nonsense[i].header ? its_run : "", nonsense[i].rest));
-	}
-	must("'%s/push' '%s' %s", scratch, endpoint, line);
-	while (ignored < NONSENSE) {
-		ck_assert(read_more(to, 1000 * SECONDS));
-		ignored = 0;
-		for (const char *at = to->text; (at = strstr(at, "ignored\n")) != NULL; at++)
-			ignored++;
-	}
+	for (size_t i = 0; i < NONSENSE; i++)
+		used += (size_t)snprintf(messages + used, sizeof messages - used, " '%s%s%s'",
+		                         nonsense[i].header, nonsense[i].run ? nonsense[i].run : run, nonsense[i].rest);
+	must("'%s/push' '%s' %s >/dev/null 2>&1 &", scratch, endpoint, messages);
+	while (count_lines(to, "ignored") < NONSENSE)
+		ck_assert_msg(read_more(to, 100) && chan_now() < deadline, "less is ignored:\n%s", to->text);
 }
 
 START_TEST(nonsense_is_ignored_and_counted)
@@ -579,7 +568,7 @@ START_TEST(wrong_usage_is_told)
 	static const char *const wrong[] = {
 		"", "farmer", "ventilator", "ventilator 0 10", "ventilator 0 10 1 1", "ventilator 0 10 0", "ventilator 10 10 1",
 		"ventilator 0 18446744073709551615 1", "ventilator 0 18446744073709551616 1", "ventilator 0 10 x", "ventilator 0 -1 1",
-		"ventilator -w 0 0 10 1", "ventilator -w 1001 0 10 1", "ventilator -l 7 0 10 1", "ventilator -p 1 0 10 1",
+		"ventilator -w 0 0 10 1", "ventilator -w 1001 0 10 1", "ventilator -l 0 0 10 1", "ventilator -p 1 0 10 1",
 		"worker 1", "worker -p 0", "worker -p 1x", "worker -g ''", "worker -w 1", "worker -x", "worker -j", "collector -l 10", "collector 1",
 	};
 	char text[2000];

@@ -96,12 +96,11 @@ static void say_ready(struct collector *c)
 	send_message(c->done_socket, &(struct message){ .kind = READY, .run = c->run });
 }
 
-/* What is said to the ventilator is small and bounded by its window, and none of it shall be lost while both live. */
+/* No high-water marks, for the reason that is told in the ventilator: its window bounds the results, too. */
 static void open_sockets(struct collector *c, void *context)
 {
-	c->results_socket = new_socket(context, ZMQ_PULL, 0);
-	c->done_socket = new_socket(context, ZMQ_PUSH, LINGER);
-	set_option(c->done_socket, ZMQ_SNDHWM, 2000);
+	c->results_socket = new_socket(context, ZMQ_PULL, 0, 0);
+	c->done_socket = new_socket(context, ZMQ_PUSH, 0, LINGER);
 	bind_socket(c->results_socket, "results", c->o->results);
 	connect_socket(c->done_socket, c->o->done);
 }

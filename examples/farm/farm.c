@@ -46,16 +46,13 @@ void set_option(void *socket, int option, int value)
 	check(zmq_setsockopt(socket, option, &value, sizeof value) == 0, "cannot set up a socket");
 }
 
-/*
- * What waits in a socket is lost with its process, so as little as possible shall wait there.  ZeroMQ
- * disconnects who sends a larger message than ours, before it takes the memory.
- */
-void *new_socket(void *context, int type, int linger)
+/* ZeroMQ disconnects who sends a larger message than ours, before it takes the memory. */
+void *new_socket(void *context, int type, int high_water, int linger)
 {
 	void *socket = need(zmq_socket(context, type), "cannot make a socket");
 
-	set_option(socket, ZMQ_SNDHWM, 1);
-	set_option(socket, ZMQ_RCVHWM, 1);
+	set_option(socket, ZMQ_SNDHWM, high_water);
+	set_option(socket, ZMQ_RCVHWM, high_water);
 	set_option(socket, ZMQ_LINGER, linger);
 	check(zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &(int64_t){ MESSAGE_SIZE }, sizeof(int64_t)) == 0, "cannot set up a socket");
 	return socket;
@@ -147,7 +144,7 @@ static bool set(struct options *o, int option, const char *text)
 	case 'v': o->verbose = true; break;
 	case 'w': right = number(text, 1, 1000, &n); o->window = (size_t)n; break;
 	case 'p': right = number(text, 1, 500, &n); o->tasks = (size_t)n; break;
-	case 'l': right = number(text, 8, 1 << 24, &n); o->lease = (int)n; break;
+	case 'l': right = number(text, 1, 1 << 24, &n); o->lease = (int)n; break;
 	case 'g': right = number(text, 1, 1 << 24, &n); o->grace = (int)n; break;
 	default: right = false;
 	}

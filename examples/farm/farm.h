@@ -63,8 +63,11 @@ int ventilate(const struct options *o);
 int work(const struct options *o);
 int collect(const struct options *o);
 
-/* A socket; what it has not sent when it is closed, it still tries to send for `linger` milliseconds. */
-void *new_socket(void *context, int type, int linger);
+/*
+ * A socket that holds this many messages for each peer, 0 for any number.  What it has not sent
+ * when it is closed, it still tries to send for `linger` milliseconds.
+ */
+void *new_socket(void *context, int type, int high_water, int linger);
 
 /* Says under which endpoint it can be reached: the kernel chooses a port for "tcp://127.0.0.1:*". */
 void bind_socket(void *socket, const char *name, const char *endpoint);

@@ -137,10 +137,14 @@ static void give_out(struct ventilator *v)
 
 /* ---- The loop -------------------------------------------------------------------------- */
 
+/*
+ * What the collector says must not be lost when it ends, and libzmq drops what it has not read from a peer that went
+ * away while the high-water mark was reached.  So there is none; the window bounds how much it can be.
+ */
 static void open_sockets(struct ventilator *v, void *context)
 {
-	v->jobs_socket = new_socket(context, ZMQ_PUSH, 0);
-	v->done_socket = new_socket(context, ZMQ_PULL, 0);
+	v->jobs_socket = new_socket(context, ZMQ_PUSH, 1, 0);
+	v->done_socket = new_socket(context, ZMQ_PULL, 0, 0);
 	set_option(v->jobs_socket, ZMQ_TCP_MAXRT, v->o->lease);
 	bind_socket(v->jobs_socket, "jobs", v->o->jobs);
 	bind_socket(v->done_socket, "done", v->o->done);

@@ -80,8 +80,13 @@ static void take_jobs(struct worker *w)
 
 static void send_results(struct worker *w)
 {
-	while (w->has_result || CHAN_TRY_RECV(w->results.rx, &w->result) == 0) {
-		w->has_result = true;
+	for (;;) {
+		if (!w->has_result) {
+			if (CHAN_TRY_RECV(w->results.rx, &w->result) != 0)
+				return;
+			w->has_result = true;
+			say(w, "did", &w->result);
+		}
 		if (!send_message(w->results_socket, &w->result))
 			return;
 		w->has_result = false;
@@ -117,11 +122,14 @@ static void run(struct worker *w)
 
 /* ---- Begin and end ------------------------------------------------------------------- */
 
-/* Only over a connection that stands: what waits for one that does not could not be told from what was sent. */
+/*
+ * What waits in a socket is lost with the process: one message.  Results go only to a connection that stands, for
+ * what waits for one that does not could not be told from what was sent.
+ */
 static void open_sockets(struct worker *w, void *context)
 {
-	w->jobs_socket = new_socket(context, ZMQ_PULL, 0);
-	w->results_socket = new_socket(context, ZMQ_PUSH, w->o->grace);
+	w->jobs_socket = new_socket(context, ZMQ_PULL, 1, 0);
+	w->results_socket = new_socket(context, ZMQ_PUSH, 1, w->o->grace);
 	set_option(w->results_socket, ZMQ_IMMEDIATE, 1);
 	connect_socket(w->results_socket, w->o->results);
 	connect_socket(w->jobs_socket, w->o->jobs);

@@ -5,7 +5,7 @@
  *     8  run         16  job           24  from       32  to       40  step      48  primes
  *
  * A peer may be another version, another program, or broken: what does not look like
- * this is MALFORMED, and the roles count it and go on.
+ * this is MALFORMED, and the roles count it and go on; likewise with kinds that are not for them.
  */
 #include "farm.h"
 
@@ -42,7 +42,7 @@ static bool unpack(const unsigned char *bytes, struct message *m)
 {
 	const unsigned char *f = bytes + HEADER, kind = bytes[5];
 
-	if (memcmp(bytes, (char[]){ 'F', 'A', 'R', 'M', VERSION }, 5) != 0 || kind < READY || kind > DONE || bytes[6] != 0 || bytes[7] != 0)
+	if (memcmp(bytes, (char[]){ 'F', 'A', 'R', 'M', VERSION }, 5) != 0 || bytes[6] != 0 || bytes[7] != 0)
 		return false;
 	*m = (struct message){ (enum kind)kind, get(f), get(f + 8), { get(f + 16), get(f + 24), get(f + 32) }, get(f + 40) };
 	return (kind != JOB && kind != RESULT) || m->job < job_count(&m->work);

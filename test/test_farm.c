@@ -498,7 +498,7 @@ static const struct nonsense {
 	{ HEADER("01", "05"), NULL, ONE ZERO TEN ONE ONE },
 	{ "4641524d01030001", NULL, ONE ZERO TEN ONE ONE },                     /* not zero where zero belongs */
 	{ HEADER("01", "03"), NULL, TEN ZERO TEN ONE ONE },                     /* the eleventh job of ten */
-	{ HEADER("01", "03"), NULL, ZERO TEN TEN ONE ONE },                     /* no work */
+	{ HEADER("01", "03"), NULL, ZERO TEN ONE ALL ONE },                     /* no work */
 	{ HEADER("01", "03"), NULL, ZERO ZERO TEN ZERO ONE },
 	{ HEADER("01", "03"), NULL, ZERO ZERO ALL ONE ONE },                    /* too many jobs */
 	{ HEADER("01", "03"), ONE, ZERO ZERO TEN ONE ONE },                     /* of another run */
@@ -568,7 +568,7 @@ END_TEST
 START_TEST(wrong_usage_is_told)
 {
 	static const char *const wrong[] = {
-		"", "farmer", "ventilator", "ventilator 0 10", "ventilator 0 10 1 1", "ventilator 0 10 0", "ventilator 10 10 1",
+		"", "farmer", "ventilator", "ventilator 0 10", "ventilator 0 10 1 1", "ventilator 0 10 0", "ventilator 10 10 1", "ventilator 10 9 18446744073709551615",
 		"ventilator 0 18446744073709551615 1", "ventilator 0 18446744073709551616 1", "ventilator 0 10 x", "ventilator 0 -1 1",
 		"ventilator -w 0 0 10 1", "ventilator -w 1001 0 10 1", "ventilator -l 0 0 10 1", "ventilator -p 1 0 10 1",
 		"worker 1", "worker -p 0", "worker -p 1x", "worker -g ''", "worker -w 1", "worker -x", "worker -j", "collector -l 10", "collector 1",

@@ -138,8 +138,8 @@ static void give_out(struct ventilator *v)
 /* ---- The loop -------------------------------------------------------------------------- */
 
 /*
- * What the collector says must not be lost when it ends, and libzmq drops what it has not read from a peer that went
- * away while the high-water mark was reached.  So there is none; the window bounds how much it can be.
+ * What the collector says must not be lost when it ends, and over ipc libzmq drops what it has not read from a peer
+ * that went away while the high-water mark was reached.  So there is none; the window bounds how much it can be.
  */
 static void open_sockets(struct ventilator *v, void *context)
 {

@@ -78,6 +78,12 @@ static bool read_more(struct process *p, int milliseconds)
 	return n > 0;
 }
 
+/* What a message of Check has room for. */
+static const char *tail(const struct process *p)
+{
+	return p->text + (p->used > 4000 ? p->used - 4000 : 0);
+}
+
 static bool has_line(const struct process *p, const char *line)
 {
 	size_t length = strlen(line);
@@ -100,7 +106,7 @@ static void await(struct process *p, const char *format, ...)
 	vsnprintf(line, sizeof line, format, arguments);
 	va_end(arguments);
 	while (!has_line(p, line))
-		ck_assert_msg(read_more(p, 100) && chan_now() < deadline, "not printed: %s, but:\n%s", line, p->text);
+		ck_assert_msg(read_more(p, 100) && chan_now() < deadline, "not printed: %s, but:\n%s", line, tail(p));
 }
 
 /* What stands behind this word at the begin of a line, once it is printed. */
@@ -110,7 +116,7 @@ static void await_value(struct process *p, const char *word, char value[256])
 	const char *at;
 
 	while ((at = strstr(p->text, word)) == NULL || strchr(at, '\n') == NULL)
-		ck_assert_msg(read_more(p, 100) && chan_now() < deadline, "no %s, but:\n%s", word, p->text);
+		ck_assert_msg(read_more(p, 100) && chan_now() < deadline, "no %s, but:\n%s", word, tail(p));
 	ck_assert_int_eq(sscanf(at + strlen(word), "%255s", value), 1);
 }
 
@@ -121,7 +127,7 @@ static int finish(struct process *p)
 	int status;
 
 	while (read_more(p, 100))
-		ck_assert_msg(chan_now() < deadline, "it does not end; printed:\n%s", p->text);
+		ck_assert_msg(chan_now() < deadline, "it does not end; printed:\n%s", tail(p));
 	ck_assert_int_eq(waitpid(p->pid, &status, 0), p->pid);
 	close(p->out);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
@@ -210,7 +216,7 @@ static uint64_t stop_in_the_middle(struct process *p)
 	uint64_t job = 0;
 
 	for (stop(p); count_lines(p, "took ") == count_lines(p, "did "); stop(p)) {
-		ck_assert_msg(chan_now() < deadline, "it has no jobs:\n%s", p->text);
+		ck_assert_msg(chan_now() < deadline, "it has no jobs:\n%s", tail(p));
 		go_on(p);
 		ck_assert(read_more(p, 100));
 	}
@@ -249,17 +255,17 @@ static void expect_total(uint64_t from, uint64_t to)
 {
 	char line[200];
 
-	ck_assert_msg(finish(&collector) == 0, "%s", collector.text);
-	ck_assert_msg(finish(&ventilator) == 0, "%s", ventilator.text);
+	ck_assert_msg(finish(&collector) == 0, "%s", tail(&collector));
+	ck_assert_msg(finish(&ventilator) == 0, "%s", tail(&ventilator));
 	snprintf(line, sizeof line, "%" PRIu64 " primes from %" PRIu64 " up to %" PRIu64, primes(from, to), from, to);
-	ck_assert_msg(has_line(&collector, line), "not %s, but:\n%s", line, collector.text);
+	ck_assert_msg(has_line(&collector, line), "not %s, but:\n%s", line, tail(&collector));
 }
 
 /* Where no job was given out again: a worker may have the result of one that nobody takes any more, and so not end. */
 static void end_workers(size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		ck_assert_msg(end(&workers[i], SIGTERM) == 0, "%s", workers[i].text);
+		ck_assert_msg(end(&workers[i], SIGTERM) == 0, "%s", tail(&workers[i]));
 }
 
 /* ---- Workers that come, go, are killed and stand still ------------------------------------------ */
@@ -330,7 +336,7 @@ START_TEST(a_worker_that_is_told_to_end_does_what_it_has_taken)
 	stop_in_the_middle(&workers[0]);
 	ck_assert_int_eq(kill(workers[0].pid, SIGTERM), 0);
 	go_on(&workers[0]);
-	ck_assert_msg(finish(&workers[0]) == 0, "%s", workers[0].text);
+	ck_assert_msg(finish(&workers[0]) == 0, "%s", tail(&workers[0]));
 	ck_assert_uint_lt(count_lines(&workers[0], "took "), SLOW_JOBS);
 	ck_assert_uint_eq(count_lines(&workers[0], "sent "), count_lines(&workers[0], "took "));
 	for (const char *line = workers[0].text; (line = strstr(line, "took ")) != NULL; line++) {
@@ -389,7 +395,7 @@ START_TEST(a_worker_that_cannot_send_its_results_gives_them_up_when_the_grace_is
 	launch_worker(&workers[0], "1", "100");
 	await_value(&workers[0], "took ", job);
 	ck_assert_int_eq(end(&workers[0], SIGTERM), 1);
-	ck_assert_msg(strstr(workers[0].text, " in hand are given up\n") != NULL, "%s", workers[0].text);
+	ck_assert_msg(strstr(workers[0].text, " in hand are given up\n") != NULL, "%s", tail(&workers[0]));
 	ck_assert_ptr_null(strstr(workers[0].text, "sent "));
 	ck_assert_int_eq(end(&ventilator, SIGKILL), -1);
 }
@@ -521,7 +527,7 @@ static void send_nonsense(struct process *to, const char *endpoint, const char *
 		                         nonsense[i].header, nonsense[i].run ? nonsense[i].run : run, nonsense[i].rest);
 	must("'%s/push' '%s' %s >/dev/null 2>&1 &", scratch, endpoint, messages);
 	while (count_lines(to, "ignored") < n)
-		ck_assert_msg(read_more(to, 100) && chan_now() < deadline, "less is ignored:\n%s", to->text);
+		ck_assert_msg(read_more(to, 100) && chan_now() < deadline, "less is ignored:\n%s", tail(to));
 }
 
 START_TEST(nonsense_is_ignored_and_counted)
@@ -540,9 +546,9 @@ START_TEST(nonsense_is_ignored_and_counted)
 	launch_worker(&workers[0], "2", "10000");
 	expect_total(QUICK_FROM, QUICK_TO);
 	snprintf(line, sizeof line, "100 of 100 results counted, 0 duplicates, %d messages ignored", NONSENSE);
-	ck_assert_msg(has_line(&collector, line), "%s", collector.text);
+	ck_assert_msg(has_line(&collector, line), "%s", tail(&collector));
 	snprintf(line, sizeof line, "100 of 100 jobs done, 100 given out, 0 of them again, %d messages ignored", NONSENSE);
-	ck_assert_msg(has_line(&ventilator, line), "%s", ventilator.text);
+	ck_assert_msg(has_line(&ventilator, line), "%s", tail(&ventilator));
 	end_workers(1);
 }
 END_TEST
@@ -560,7 +566,7 @@ START_TEST(a_worker_ignores_nonsense)
 	send_nonsense(&workers[0], endpoint, ONE, FOR_WORKERS);
 	ck_assert_int_eq(end(&workers[0], SIGTERM), 0);
 	snprintf(line, sizeof line, "%d messages ignored", FOR_WORKERS);
-	ck_assert_msg(has_line(&workers[0], line), "%s", workers[0].text);
+	ck_assert_msg(has_line(&workers[0], line), "%s", tail(&workers[0]));
 	ck_assert_ptr_null(strstr(workers[0].text, "took "));
 }
 END_TEST

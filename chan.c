@@ -486,17 +486,19 @@ static void unlock_watch(void)
 static pthread_mutex_t family = PTHREAD_MUTEX_INITIALIZER;
 
 #ifdef NSIG
-enum { SIGNALS = NSIG, STARTED = -1 };
+enum { SIGNAL_NUMBERS = NSIG };
 #else
-enum { SIGNALS = 65, STARTED = -1 };
+enum { SIGNAL_NUMBERS = 65 };
 #endif
 
 static struct {
 	pthread_mutex_t lock;
-	bool runs;                      /* there is a thread that waits for signals */
-	int asked;                      /* it has been sent this one to look which they are, or STARTED; 0: it has */
+	bool runs;                      /* there is a thread that waits for signals, */
 	pthread_t thread;
-	chan *to[SIGNALS];
+	int one;                        /* for this one among others; 0 before it has looked which they are */
+	int asked;                      /* it has been sent this one to look again; 0: it has */
+	unsigned long changes, seen;    /* of the table: all, and those that this thread has seen */
+	chan *to[SIGNAL_NUMBERS];
 } notified = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* Whoever forks has all locks of the process, so that the child finds them free. */
@@ -526,7 +528,7 @@ static void watch_nobody(void)
 	watch.first = watch.last = watch.guard = NULL;
 	watch.forever = watch.idle = watch.timed = watch.helpers = 0;
 	notified.runs = false;
-	notified.asked = 0;
+	notified.asked = notified.one = 0;
 	memset(notified.to, 0, sizeof notified.to);
 	let_fork();
 }
@@ -1065,13 +1067,12 @@ static bool is_over(chan *c)
 	return closed(c) || (c->use == CONTEXT && passed(c->due));
 }
 
-/* The next time of the schedule: one of chan_after's comes once. */
+/* The next time of the schedule, of which one has passed: one of chan_after's comes once. */
 static int64_t next_due(const chan *c)
 {
 	if (c->period == CHAN_FOREVER)
 		return CHAN_FOREVER;
-	int64_t last = c->due + (chan_now() - c->due) / c->period * c->period;
-	return last > CHAN_FOREVER - c->period ? CHAN_FOREVER : last + c->period;
+	return c->due + ((chan_now() - c->due) / c->period + 1) * c->period;
 }
 
 static bool take_due(chan *c, void *value)
@@ -1176,6 +1177,7 @@ static void tell_descriptor(chan *c)
 
 static void close_descriptor(chan *c)
 {
+	volatile int saved = errno;
 	int cancel;
 
 	if (!c->polled)
@@ -1185,6 +1187,7 @@ static void close_descriptor(chan *c)
 	if (c->fd_in != c->fd)
 		close(c->fd_in);
 	pthread_setcancelstate(cancel, &cancel);
+	errno = saved;
 }
 
 /* What is to be done before the lock is given up, in whatever way. */
@@ -1469,7 +1472,7 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 			struct until next = { earlier(until.deadline, due), until.caller };
 			err = meet(c, op, element(values, *moved, elem_size), next, &up);
 			*moved += err == 0;
-			if (err == ETIMEDOUT && due < until.deadline)
+			if (err == ETIMEDOUT && due <= until.deadline)
 				err = 0;
 			if (err != 0 || *moved == n)
 				return err;
@@ -1695,12 +1698,14 @@ static struct waiter *do_ready(struct waiter *w, size_t n, struct wakeups *up)
 	}
 }
 
-/* The deadline, or the time before it at which a case becomes ready by itself.  Caller holds all locks. */
-static int64_t first_due(const struct waiter *w, size_t n, int64_t deadline)
+/* The time at which a case becomes ready by itself.  Caller holds all locks. */
+static int64_t first_due(const struct waiter *w, size_t n)
 {
+	int64_t due = CHAN_FOREVER;
+
 	for (size_t i = 0; i < n; i++)
-		deadline = earlier(deadline, w[i].ch->due);
-	return deadline;
+		due = earlier(due, w[i].ch->due);
+	return due;
 }
 
 /*
@@ -1714,7 +1719,7 @@ static struct waiter *select_one(struct waiter *w, size_t n, struct until until)
 	struct wakeups up = { 0 };
 	struct sleeper s;
 	struct waiter *done;
-	struct until next = until;
+	int64_t due;
 
 	sort(w, n);
 	do {
@@ -1724,15 +1729,15 @@ static struct waiter *select_one(struct waiter *w, size_t n, struct until until)
 			unlock_all(w, n, done != NULL ? done->ch : NULL, &up);
 			return done;
 		}
-		next.deadline = first_due(w, n, until.deadline);
+		due = first_due(w, n);
 		begin(&s, w, n);
 		unlock_all(w, n, NULL, &up);
-		if (wait_for_claim(&s, next, false)) {
+		if (wait_for_claim(&s, (struct until){ earlier(until.deadline, due), until.caller }, false)) {
 			done = s.winner;
 			TRACE(was_served(done));
 		}
 		leave(w, n, done != NULL ? done->ch : NULL);
-	} while (done == NULL && next.deadline < until.deadline);
+	} while (done == NULL && due <= until.deadline);
 	return done;
 }
 
@@ -2068,7 +2073,7 @@ static void tell_sleeper(FILE *out, const struct sleeper *s, int64_t now)
 /* Once for each channel. */
 static void tell_waits_of(FILE *out, chan *c)
 {
-	if (c->use != USERS || c->seen_sending + c->seen_receiving == 0)
+	if (c->use == INBOX || c->use == WAITGROUP || c->seen_sending + c->seen_receiving == 0)
 		return;
 	fprintf(out, "  ");
 	tell_channel(out, c);
@@ -2311,19 +2316,19 @@ int chan_dump_on(int signo)
  * DOC: notify
  */
 
-/* What has a channel; how many they are. */
-static int notified_signals(sigset_t *set)
+/* Caller holds notified.lock, as of all but the last.  Looks what has a channel; whether anything has. */
+static bool look_at_table(sigset_t *set)
 {
-	int n = 0;
-
+	notified.seen = notified.changes;
+	notified.one = 0;
 	sigemptyset(set);
-	for (int signo = 1; signo < SIGNALS; signo++)
+	for (int signo = SIGNAL_NUMBERS - 1; signo > 0; signo--)        /* the last is not one of those that queue, if it can be */
 		if (notified.to[signo] != NULL && sigaddset(set, signo) == 0)
-			n++;
-	return n;
+			notified.one = signo;
+	return notified.one != 0;
 }
 
-/* Caller holds notified.lock.  A signal that has been given back goes to the process again. */
+/* A signal that has been given back goes to the process again. */
 static void deliver(int signo)
 {
 	chan *c = notified.to[signo];
@@ -2334,18 +2339,29 @@ static void deliver(int signo)
 		atomic_fetch_add_explicit(&c->dropped, 1, memory_order_relaxed);
 }
 
+/* One that is pending, if there is any; another thread may take it first. */
+static bool take_pending(int signo)
+{
+	sigset_t one;
+
+	sigemptyset(&one);
+	sigaddset(&one, signo);
+#if defined __linux__ && !defined CHAN_PORTABLE
+	return sigtimedwait(&one, NULL, &(struct timespec){ 0, 0 }) == signo;
+#else
+	sigset_t pending;
+	return sigpending(&pending) == 0 && sigismember(&pending, signo) == 1 && sigwait(&one, &signo) == 0;
+#endif
+}
+
 /*
  * The signal that it was asked with has come.  If it is waited for no longer, one that the process got at the same
  * time may be the one that is left.
  */
 static void answer(int signo)
 {
-	sigset_t pending, one;
-
 	notified.asked = 0;
-	sigemptyset(&one);
-	sigaddset(&one, signo);
-	if (notified.to[signo] == NULL && sigpending(&pending) == 0 && sigismember(&pending, signo) == 1 && sigwait(&one, &signo) == 0)
+	if (notified.to[signo] == NULL && take_pending(signo))
 		deliver(signo);
 }
 
@@ -2356,8 +2372,7 @@ static void *wait_for_signals(void *unused)
 
 	(void)unused;
 	pthread_mutex_lock(&notified.lock);
-	notified.asked = 0;
-	while (notified_signals(&set) > 0) {
+	while (look_at_table(&set)) {
 		do {
 			pthread_mutex_unlock(&notified.lock);
 			while (sigwait(&set, &signo) != 0)
@@ -2373,61 +2388,68 @@ static void *wait_for_signals(void *unused)
 	return NULL;
 }
 
-/* Caller holds notified.lock.  Until it has looked at the table for the first time nobody needs to ask it. */
 static int start_notifying(void)
 {
 	if (notified.runs)
 		return 0;
 	int err = start_detached(wait_for_signals, NULL, &notified.thread);
-	if (err == 0) {
-		notified.runs = true;
-		notified.asked = STARTED;
-	}
+	notified.runs = err == 0;
 	return err;
 }
 
 /* Puts c, or nothing, into the table for each of the signals; what was there before is left in old. */
-static void change_table(chan *c, const sigset_t *signals, chan *old[SIGNALS])
+static void change_table(chan *c, const sigset_t *signals, chan *old[SIGNAL_NUMBERS])
 {
-	int waits_for = 0;
-
-	for (int signo = 1; signo < SIGNALS; signo++) {
-		if (notified.to[signo] != NULL)
-			waits_for = signo;
+	notified.changes++;
+	for (int signo = 1; signo < SIGNAL_NUMBERS; signo++) {
 		if (sigismember(signals, signo) == 1) {
 			old[signo] = notified.to[signo];
 			notified.to[signo] = chan_ref(c);
 		}
 	}
-	if (notified.runs && notified.asked == 0 && pthread_kill(notified.thread, waits_for) == 0)
-		notified.asked = waits_for;
+}
+
+/*
+ * Until the thread has seen the table as it is now.  The system may refuse to send a signal, for too many are pending:
+ * then it is asked again, when that thread has had the time to take some.
+ */
+static void await_look(void)
+{
+	unsigned long now = notified.changes;
+
+	for (unsigned i = 0; notified.runs && notified.seen < now; i++) {
+		if (notified.asked == 0 && notified.one != 0 && pthread_kill(notified.thread, notified.one) == 0)
+			notified.asked = notified.one;
+		pthread_mutex_unlock(&notified.lock);
+		give_way(i);
+		pthread_mutex_lock(&notified.lock);
+	}
 }
 
 int chan_notify(chan *c, const sigset_t *signals)
 {
-	chan *old[SIGNALS] = { NULL };
+	chan *old[SIGNAL_NUMBERS] = { NULL };
 	volatile int saved = errno;
 	sigset_t before;
 	int err = 0;
 
 	if (signals == NULL || sigismember(signals, SIGKILL) == 1 || sigismember(signals, SIGSTOP) == 1 ||
-			(c != NULL && (c->elem_size != sizeof(int) || c->use != USERS)))
+			(c != NULL && c->elem_size != sizeof(int)))
 		return EINVAL;
-	if (!expect_fork())
+	if (!expect_fork()) {
+		errno = saved;
 		return ENOMEM;
+	}
 	pthread_sigmask(SIG_BLOCK, c != NULL ? signals : NULL, &before);
 	pthread_mutex_lock(&notified.lock);
 	if (c != NULL)
 		err = start_notifying();
-	if (err == 0)
+	if (err == 0) {
 		change_table(c, signals, old);
-	for (unsigned i = 0; notified.asked != 0; i++) {
-		pthread_mutex_unlock(&notified.lock);
-		give_way(i);
-		pthread_mutex_lock(&notified.lock);
+		await_look();
 	}
 	pthread_mutex_unlock(&notified.lock);
-	for (int signo = 1; signo < SIGNALS; signo++)
+	for (int signo = 1; signo < SIGNAL_NUMBERS; signo++)
 		chan_free(old[signo]);
 	if (err != 0)
 		pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -7,13 +7,14 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-enum { DAY = 86400, SPOILT = EIO };     /* an errno that the library must not let show */
+enum { DAY = 86400, FILES = 4096, SPOILT = EIO };     /* an errno that the library must not let show */
 
 static struct {
 	atomic_int first, last;         /* calls from here to there fail; first == 0: none */
 	atomic_int kind, calls, failed;
 } plan;
 static atomic_long held;
+static atomic_bool opened[FILES];       /* by the library */
 static atomic_int jumps;                /* 0: the wall clock goes right; else how often it has been read */
 
 static void fail_calls(enum fault kind, int first, int last)
@@ -39,6 +40,11 @@ void fail_calls_from(enum fault kind, int nth)
 int failed_calls(void)
 {
 	return atomic_load(&plan.failed);
+}
+
+int calls_made(void)
+{
+	return atomic_load(&plan.calls);
 }
 
 long held_by_library(void)
@@ -164,4 +170,82 @@ int faulty_clock_gettime(clockid_t clock, struct timespec *t)
 	if (clock == CLOCK_REALTIME && atomic_load(&jumps) > 0)
 		t->tv_sec += atomic_fetch_add(&jumps, 1) % 2 ? DAY : -DAY;
 	return err;
+}
+
+static int opened_one(int fd)
+{
+	if (fd >= 0 && fd < FILES && !atomic_exchange(&opened[fd], true))
+		made(0);
+	return fd;
+}
+
+static int refused(int err)
+{
+	errno = err;
+	return -1;
+}
+
+#ifdef __linux__
+int faulty_eventfd(unsigned value, int flags)
+{
+	return fails(FAIL_EVENTFD) ? refused(EMFILE) : opened_one(eventfd(value, flags));
+}
+
+int faulty_timerfd_create(clockid_t clock, int flags)
+{
+	return fails(FAIL_TIMERFD) ? refused(ENFILE) : opened_one(timerfd_create(clock, flags));
+}
+
+int faulty_timerfd_settime(int fd, int flags, const struct itimerspec *when, struct itimerspec *before)
+{
+	int err = fails(FAIL_SET_TIMER) ? -1 : timerfd_settime(fd, flags, when, before);
+
+	errno = SPOILT;
+	return err;
+}
+#endif
+
+int faulty_pipe(int ends[2])
+{
+	int err = fails(FAIL_PIPE) ? refused(EMFILE) : pipe(ends);
+
+	for (int i = 0; i < 2 && err == 0; i++)
+		opened_one(ends[i]);
+	return err;
+}
+
+/* All that succeeds leaves something in errno, as POSIX lets it. */
+ssize_t faulty_read(int fd, void *bytes, size_t size)
+{
+	ssize_t n = fails(FAIL_READ) ? -1 : read(fd, bytes, size);
+
+	if (n >= 0)
+		errno = SPOILT;
+	return n;
+}
+
+ssize_t faulty_write(int fd, const void *bytes, size_t size)
+{
+	ssize_t n = fails(FAIL_WRITE) ? -1 : write(fd, bytes, size);
+
+	if (n >= 0)
+		errno = SPOILT;
+	return n;
+}
+
+int faulty_close(int fd)
+{
+	bool ours = fd >= 0 && fd < FILES && atomic_exchange(&opened[fd], false);   /* the next file may have its number */
+	int err = close(fd);
+
+	if (ours)
+		unmade(err);
+	if (err == 0)
+		errno = SPOILT;
+	return err;
+}
+
+int faulty_kill(pthread_t thread, int signo)
+{
+	return fails(FAIL_KILL) ? EAGAIN : pthread_kill(thread, signo);
 }

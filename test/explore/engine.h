@@ -85,8 +85,7 @@ void send_signal(int signo);
 int signals_merged(void);
 int signals_delivered(void);
 
-/* The time has come; no event, for a check of what has been found so. */
-bool has_come(int64_t time);
+int64_t time_now(void);                 /* no event: for a check of what has been found so */
 int64_t sim_time(void);                 /* an event: a deadline made of it depends on whose deadline came before */
 int this_thread(void);
 

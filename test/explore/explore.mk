@@ -79,6 +79,11 @@ $(EXPLORE):
 $(EXPLORE)/%.o: test/explore/%.c $(wildcard test/explore/*.h) chan.h spawn.h | $(EXPLORE)
 	$(EXPLORE_CC) -O2 -g -c -o $@ $<
 
+# Of its copy of the library nothing else is seen.
+$(EXPLORE)/insight.o: test/explore/insight.c test/explore/insight.h chan.c chan.h | $(EXPLORE)
+	$(EXPLORE_CC) -O2 -g -c -o $@.raw $<
+	objcopy --wildcard --keep-global-symbol='insight_*' $@.raw $@
+
 $(EXPLORE)/lib-%.o: %.c chan.h spawn.h test/explore/symbols.txt | $(EXPLORE)
 	$(EXPLORE_CC) $(EXPLORE_TSAN) -DCHAN_NAP=CHAN_FOREVER -c -o $@.raw $<
 	$(EXPLORE_RENAME) $@.raw $@

@@ -354,6 +354,28 @@ static void fours(const char *name, uint64_t at_most, void (*search)(const struc
 	set_ends();
 }
 
+static void polled(const char *name, int threads, uint64_t at_most, visitor *visit)
+{
+	if (!set_begins(name))
+		return;
+	limit = at_most;
+	for (int i = 0; i < polled_count(threads); i++)
+		if (make_polled(&wanted, threads, i))
+			visit(&wanted, wanted.param + 1, threads);
+	set_ends();
+}
+
+static void made(const char *name, int n, bool (*make)(struct scenario *s, int i), uint64_t at_most, visitor *visit)
+{
+	if (!set_begins(name))
+		return;
+	limit = at_most;
+	for (int i = 0; i < n; i++)
+		if (make(&wanted, i))
+			visit(&wanted, NULL, wanted.threads);
+	set_ends();
+}
+
 static void listed(const char *name, const struct scenario list[], int n, uint64_t at_most,
 	void (*search)(const struct scenario *s))
 {
@@ -387,6 +409,8 @@ static void run_sets(void)
 	compare_the_hard("pruning-hard", 0);
 	/* Some minutes each, so only when asked for. */
 	if (only) {
+		polled("pruning-polled", 2, 0, prune_and_compare);
+		polled("pruning-polled-triples", 3, 30000, prune_and_compare);
 		combinations("pruning-triples", 3, 60000, prune_and_compare);
 		listed("pool-further", of_the_pool, of_the_pool_count, 2000000, search_all);
 	}
@@ -399,6 +423,9 @@ static void run_sets(void)
 	listed("pool-random", of_the_pool, of_the_pool_count, all ? 4000 : 300, wander_all);
 	combinations("faults-pairs", 2, all ? 100000 : 100, inject);
 	listed("faults-pool", of_the_pool, of_the_pool_count, all ? 150 : 20, inject_all);
+	polled("polled-pairs", 2, all ? 20000 : 100, exhaust);
+	polled("polled-triples", 3, all ? 20000 : 10, exhaust);
+	polled("faults-polled", 2, all ? 100 : 3, inject);
 	if (all) {
 		combinations("faults-triples", 3, 120, inject);
 		fours("faults-fours", 1000, inject_bounded);
@@ -421,18 +448,22 @@ static void keep_if_wanted(const struct scenario *s, const int ops[], int thread
 
 static bool find_scenario(const char *name)
 {
+	struct scenario s;
 	wanted_name = name;
 	for (int i = 0; i < of_life_count; i++)
 		keep_if_wanted(&of_life[i], NULL, 0);
 	for (int i = 0; i < of_sleep_count; i++)
 		keep_if_wanted(&of_sleep[i], NULL, 0);
 	for (int i = 0; i < four_count(); i++) {
-		struct scenario s;
 		if (make_four(&s, i))
 			keep_if_wanted(&s, NULL, 0);
 	}
 	for (int i = 0; i < of_the_pool_count; i++)
 		keep_if_wanted(&of_the_pool[i], NULL, 0);
+	for (int threads = 2; threads <= 3; threads++)
+		for (int i = 0; i < polled_count(threads); i++)
+			if (make_polled(&s, threads, i))
+				keep_if_wanted(&s, NULL, 0);
 	visit_combinations(2, keep_if_wanted);
 	visit_combinations(3, keep_if_wanted);
 	return wanted.run != NULL;

@@ -447,9 +447,9 @@ void sim_pthread_testcancel(void)
 
 /* ---- Time ------------------------------------------------------------------------------------- */
 
-bool has_come(int64_t time)
+int64_t time_now(void)
 {
-	return time <= now;
+	return now;
 }
 
 int64_t sim_time(void)

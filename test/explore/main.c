@@ -199,11 +199,11 @@ static void exhaust(const struct scenario *s, const int ops[], int threads)
 	struct plan p = { .mode = EXHAUSTIVE, .executions = limit };
 	bool selects = false;
 	for (int i = 0; i < threads; i++)
-		selects |= operation_selects(ops[i]);
+		selects |= ops != NULL && operation_selects(ops[i]);
 	/* The seed decides what a select picks. */
 	for (p.seed = 0; p.seed < (selects && threads == 2 ? 3u : 1u); p.seed++) {
 		run(s, &p);
-		add_outcome(count_for(set_name, operation_name(ops[0])), &outcome);
+		add_outcome(count_for(set_name, ops != NULL ? operation_name(ops[0]) : "all"), &outcome);
 	}
 }
 
@@ -354,25 +354,25 @@ static void fours(const char *name, uint64_t at_most, void (*search)(const struc
 	set_ends();
 }
 
-static void polled(const char *name, int threads, uint64_t at_most, visitor *visit)
-{
-	if (!set_begins(name))
-		return;
-	limit = at_most;
-	for (int i = 0; i < polled_count(threads); i++)
-		if (make_polled(&wanted, threads, i))
-			visit(&wanted, wanted.param + 1, threads);
-	set_ends();
-}
+struct family {
+	int (*count)(int threads);
+	bool (*make)(struct scenario *s, int threads, int i);
+	bool has_operations;                    /* of scenarios.c, as parameters from the second on */
+};
 
-static void made(const char *name, int n, bool (*make)(struct scenario *s, int i), uint64_t at_most, visitor *visit)
+static const struct family polled = { polled_count, make_polled, true };
+static const struct family timers = { timer_count, make_timer, false };
+static const struct family contexts = { context_count, make_context, false };
+
+static void of_family(const char *name, const struct family *f, int threads, uint64_t at_most, visitor *visit)
 {
+	struct scenario s;
 	if (!set_begins(name))
 		return;
 	limit = at_most;
-	for (int i = 0; i < n; i++)
-		if (make(&wanted, i))
-			visit(&wanted, NULL, wanted.threads);
+	for (int i = 0; i < f->count(threads); i++)
+		if (f->make(&s, threads, i))
+			visit(&s, f->has_operations ? s.param + 1 : NULL, threads);
 	set_ends();
 }
 
@@ -409,8 +409,8 @@ static void run_sets(void)
 	compare_the_hard("pruning-hard", 0);
 	/* Some minutes each, so only when asked for. */
 	if (only) {
-		polled("pruning-polled", 2, 0, prune_and_compare);
-		polled("pruning-polled-triples", 3, 30000, prune_and_compare);
+		of_family("pruning-polled", &polled, 2, 0, prune_and_compare);
+		of_family("pruning-polled-triples", &polled, 3, 30000, prune_and_compare);
 		combinations("pruning-triples", 3, 60000, prune_and_compare);
 		listed("pool-further", of_the_pool, of_the_pool_count, 2000000, search_all);
 	}
@@ -423,9 +423,15 @@ static void run_sets(void)
 	listed("pool-random", of_the_pool, of_the_pool_count, all ? 4000 : 300, wander_all);
 	combinations("faults-pairs", 2, all ? 100000 : 100, inject);
 	listed("faults-pool", of_the_pool, of_the_pool_count, all ? 150 : 20, inject_all);
-	polled("polled-pairs", 2, all ? 20000 : 100, exhaust);
-	polled("polled-triples", 3, all ? 20000 : 10, exhaust);
-	polled("faults-polled", 2, all ? 100 : 3, inject);
+	of_family("polled-pairs", &polled, 2, all ? 20000 : 100, exhaust);
+	of_family("polled-triples", &polled, 3, all ? 20000 : 10, exhaust);
+	of_family("faults-polled", &polled, 2, all ? 100 : 3, inject);
+	of_family("timers", &timers, 2, all ? 20000 : 100, exhaust);
+	of_family("timers-three", &timers, 3, all ? 2000 : 5, exhaust);
+	of_family("faults-timers", &timers, 2, all ? 50 : 2, inject);
+	of_family("contexts", &contexts, 2, all ? 20000 : 50, exhaust);
+	of_family("contexts-three", &contexts, 3, all ? 1000 : 3, exhaust);
+	of_family("faults-contexts", &contexts, 2, all ? 30 : 1, inject);
 	if (all) {
 		combinations("faults-triples", 3, 120, inject);
 		fours("faults-fours", 1000, inject_bounded);
@@ -460,10 +466,13 @@ static bool find_scenario(const char *name)
 	}
 	for (int i = 0; i < of_the_pool_count; i++)
 		keep_if_wanted(&of_the_pool[i], NULL, 0);
-	for (int threads = 2; threads <= 3; threads++)
-		for (int i = 0; i < polled_count(threads); i++)
-			if (make_polled(&s, threads, i))
-				keep_if_wanted(&s, NULL, 0);
+	for (int threads = 2; threads <= 3; threads++) {
+		const struct family *const families[] = { &polled, &timers, &contexts };
+		for (int k = 0; k < 3; k++)
+			for (int i = 0; i < families[k]->count(threads); i++)
+				if (families[k]->make(&s, threads, i))
+					keep_if_wanted(&s, NULL, 0);
+	}
 	visit_combinations(2, keep_if_wanted);
 	visit_combinations(3, keep_if_wanted);
 	return wanted.run != NULL;

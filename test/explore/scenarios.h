@@ -32,11 +32,11 @@ int receive_by_polling(chan *c, int fd, void *value);
 extern const struct scenario of_life[], of_sleep[], of_the_pool[];
 extern const int of_life_count, of_sleep_count, of_the_pool_count;
 
-/* Timers (timers.c), cancellation (contexts.c), signals (notify.c). */
-int timer_count(void);
-bool make_timer(struct scenario *s, int i);
-int context_count(void);
-bool make_context(struct scenario *s, int i);
+/* Timers (timers.c), cancellation (contexts.c), signals (notify.c): some threads with a role each. */
+int timer_count(int threads);
+bool make_timer(struct scenario *s, int threads, int i);
+int context_count(int threads);
+bool make_context(struct scenario *s, int threads, int i);
 extern const struct scenario of_signals[];
 extern const int of_signals_count;
 

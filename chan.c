@@ -2316,8 +2316,9 @@ static void deliver(int signo)
 }
 
 /*
- * The signal that it was asked with has come.  If it is waited for no longer, one that the process got at the same
- * time may be the one that is left.
+ * The signal that it was asked with has come, or one that the process got at the same time, and then that one is left.
+ * It is taken now: it may be waited for no longer, and if the thread were asked again with this signal, the system
+ * would make one of the two.
  */
 static void answer(int signo)
 {
@@ -2326,7 +2327,7 @@ static void answer(int signo)
 	notified.asked = 0;
 	sigemptyset(&one);
 	sigaddset(&one, signo);
-	if (notified.to[signo] == NULL && sigpending(&pending) == 0 && sigismember(&pending, signo) == 1 && sigwait(&one, &signo) == 0)
+	if (sigpending(&pending) == 0 && sigismember(&pending, signo) == 1 && sigwait(&one, &signo) == 0)
 		deliver(signo);
 }
 

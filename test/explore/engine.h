@@ -82,6 +82,7 @@ void at_unlock(void (*look)(const void *mutex));
 /* From here on masks of signals are of importance.  As kill; how many were pending already; how many ended the program. */
 void signals_matter(void);
 void send_signal(int signo);
+void unblock_signal(int signo);
 int signals_merged(void);
 int signals_delivered(void);
 

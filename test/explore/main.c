@@ -410,6 +410,8 @@ static void run_sets(void)
 	/* Some minutes each, so only when asked for. */
 	if (only) {
 		of_family("pruning-polled", &polled, 2, 0, prune_and_compare);
+		of_family("pruning-timers", &timers, 2, 0, prune_and_compare);
+		of_family("pruning-contexts", &contexts, 2, 60000, prune_and_compare);
 		of_family("pruning-polled-triples", &polled, 3, 30000, prune_and_compare);
 		combinations("pruning-triples", 3, 60000, prune_and_compare);
 		listed("pool-further", of_the_pool, of_the_pool_count, 2000000, search_all);
@@ -424,14 +426,17 @@ static void run_sets(void)
 	combinations("faults-pairs", 2, all ? 100000 : 100, inject);
 	listed("faults-pool", of_the_pool, of_the_pool_count, all ? 150 : 20, inject_all);
 	of_family("polled-pairs", &polled, 2, all ? 20000 : 100, exhaust);
-	of_family("polled-triples", &polled, 3, all ? 20000 : 10, exhaust);
+	of_family("polled-triples", &polled, 3, all ? 10000 : 10, exhaust);
 	of_family("faults-polled", &polled, 2, all ? 100 : 3, inject);
 	of_family("timers", &timers, 2, all ? 20000 : 100, exhaust);
-	of_family("timers-three", &timers, 3, all ? 2000 : 5, exhaust);
+	of_family("timers-three", &timers, 3, all ? 1000 : 5, exhaust);
 	of_family("faults-timers", &timers, 2, all ? 50 : 2, inject);
 	of_family("contexts", &contexts, 2, all ? 20000 : 50, exhaust);
-	of_family("contexts-three", &contexts, 3, all ? 1000 : 3, exhaust);
+	of_family("contexts-three", &contexts, 3, all ? 300 : 3, exhaust);
 	of_family("faults-contexts", &contexts, 2, all ? 30 : 1, inject);
+	listed("signals", of_signals, of_signals_count, all ? 20000 : 300, search_all);
+	listed("signals-random", of_many_changes, of_many_changes_count, all ? 20000 : 200, wander_all);
+	listed("faults-signals", of_signals, of_signals_count, all ? 200 : 5, inject_all);
 	if (all) {
 		combinations("faults-triples", 3, 120, inject);
 		fours("faults-fours", 1000, inject_bounded);
@@ -466,6 +471,10 @@ static bool find_scenario(const char *name)
 	}
 	for (int i = 0; i < of_the_pool_count; i++)
 		keep_if_wanted(&of_the_pool[i], NULL, 0);
+	for (int i = 0; i < of_signals_count; i++)
+		keep_if_wanted(&of_signals[i], NULL, 0);
+	for (int i = 0; i < of_many_changes_count; i++)
+		keep_if_wanted(&of_many_changes[i], NULL, 0);
 	for (int threads = 2; threads <= 3; threads++) {
 		const struct family *const families[] = { &polled, &timers, &contexts };
 		for (int k = 0; k < 3; k++)

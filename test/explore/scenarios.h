@@ -37,7 +37,7 @@ int timer_count(int threads);
 bool make_timer(struct scenario *s, int threads, int i);
 int context_count(int threads);
 bool make_context(struct scenario *s, int threads, int i);
-extern const struct scenario of_signals[];
-extern const int of_signals_count;
+extern const struct scenario of_signals[], of_many_changes[];
+extern const int of_signals_count, of_many_changes_count;
 
 #endif

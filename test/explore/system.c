@@ -276,6 +276,14 @@ int sim_pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 	return 0;
 }
 
+void unblock_signal(int signo)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, signo);
+	sim_pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 int sim_kill(pid_t pid, int signo);
 int sim_kill(pid_t pid, int signo)
 {
@@ -309,18 +317,37 @@ int sim_pthread_kill(pthread_t id, int signo)
 	return 0;
 }
 
-/* Its own signals come first, as Linux has it. */
+/* One of these, if one is pending.  Its own signals come first, as Linux has it. */
+static int take_signal(uint64_t of)
+{
+	uint64_t *from = threads[self].pending & of ? &threads[self].pending : &process_pending;
+	if (!(*from & of))
+		return 0;
+	int signo = lowest_signal(*from & of);
+	*from &= ~bit(signo);
+	return signo;
+}
+
 int sim_sigwait(const sigset_t *set, int *signo);
 int sim_sigwait(const sigset_t *set, int *signo)
 {
-	struct thread *t = &threads[self];
-	t->awaited = bits(set);
+	threads[self].awaited = bits(set);
 	step(OP_SIGWAIT, all_signals(), NULL, PC);
-	uint64_t *from = t->pending & t->awaited ? &t->pending : &process_pending;
-	*signo = lowest_signal(*from & t->awaited);
+	*signo = take_signal(bits(set));
 	shadow_access((uintptr_t)signo, sizeof *signo, PLAIN_WRITE, PC);
-	*from &= ~bit(*signo);
 	return 0;
+}
+
+/* The library does not wait here. */
+int sim_sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *wait);
+int sim_sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *wait)
+{
+	check(info == NULL && wait->tv_sec == 0 && wait->tv_nsec == 0, "sigtimedwait waits");
+	use_signals(ACQUIRES, PC);
+	int signo = take_signal(bits(set));
+	if (signo == 0)
+		errno = EAGAIN;
+	return signo != 0 ? signo : -1;
 }
 
 int sim_sigpending(sigset_t *set);

@@ -31,8 +31,9 @@ static const unsigned owns[ROLES] = {
 static struct {
 	chan *parent, *child, *below, *never;
 	int64_t deadline;                       /* of all that is made */
-	bool closing;                           /* somebody closes the parent or the child */
-} world __attribute__((section("scenario_data"))) = { NULL, NULL, NULL, NULL, 0, false };
+	bool closing;                           /* somebody closes the parent or the child; */
+	bool parent_is_closed;                  /* the parent has been: who waits below it must go on */
+} world __attribute__((section("scenario_data"))) = { NULL, NULL, NULL, NULL, 0, false, false };
 
 static void leave(unsigned what)
 {
@@ -74,6 +75,7 @@ static void close_it(chan *c)
 	int err = chan_close(c);
 	returned();
 	check(err == 0 || err == EPIPE, "error %d", err);
+	world.parent_is_closed |= c == world.parent;
 }
 
 static chan *make(chan *parent)
@@ -243,7 +245,8 @@ static void run(const struct scenario *s)
 		if (kind != WITH_DEADLINE) {
 			settle();
 			no_more_faults();
-			close_it(world.parent);
+			if (!world.parent_is_closed)
+				close_it(world.parent);
 			leave(PARENT);
 		}
 		join_threads();

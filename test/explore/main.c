@@ -37,7 +37,7 @@ struct count {
 	uint64_t executions, events, traces;
 };
 
-static struct count counts[256];
+static struct count counts[512];
 static int count_count;
 
 static struct count *count_for(const char *set, const char *part)
@@ -398,6 +398,9 @@ static void run_sets(void)
 		listed("naps-asleep", of_sleep, of_sleep_count, all ? 20000 : 1000, search_all);
 		listed("naps-asleep-random", of_sleep, of_sleep_count, all ? 20000 : 300, wander_all);
 		combinations("naps-pairs", 2, all ? 1000 : 50, exhaust);
+		of_family("naps-polled", &polled, 2, all ? 300 : 5, exhaust);
+		of_family("naps-timers", &timers, 2, all ? 1000 : 20, exhaust);
+		of_family("naps-contexts", &contexts, 2, all ? 300 : 10, exhaust);
 		listed("naps-pool-random", of_the_pool, of_the_pool_count, all ? 1000 : 50, wander_all);
 		if (all)
 			combinations("naps-random", 3, 100, wander_at_random);

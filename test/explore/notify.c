@@ -138,17 +138,16 @@ static void run(const struct scenario *s)
 	start_thread(change, (void *)&s->param[2]);
 	if (s->param[3] != NONE)
 		start_thread(change, (void *)&s->param[3]);
-	settle();
 	join_threads();
 	no_more_faults();
 	notify(NULL, SIGUSR1, SIGUSR2);
-	/* No more is sent from here on. */
+	/* What had been sent is there now, and no more comes. */
 	drain(world.c);
 	drain(world.d);
-	settle();
-	check(chan_len(world.c) + chan_len(world.d) == 0, "a signal came after they were given back");
 	check(world.came + signals_delivered() + signals_merged() == world.sent, "%d signals: %d came, %d the process got, %d were one",
 		world.sent, world.came, signals_delivered(), signals_merged());
+	settle();
+	check(chan_len(world.c) + chan_len(world.d) == 0, "a signal came after they were given back");
 	chan_free(world.c);
 	chan_free(world.d);
 	returned();

@@ -268,9 +268,15 @@ static bool can_leave_wait(const struct thread *t)
 }
 
 /* A timer that is polled may bring the time with it, as a deadline does. */
-static bool can_leave_poll(const struct thread *t)
+static int64_t poll_ends(const struct thread *t)
 {
 	int64_t at = readable_from(t->op.object[0]);
+	return at < t->deadline ? at : t->deadline;
+}
+
+static bool can_leave_poll(const struct thread *t)
+{
+	int64_t at = poll_ends(t);
 	return at <= now || (at != INT64_MAX && !plan->lazy_time && may_nap(t));
 }
 
@@ -320,7 +326,7 @@ static unsigned enabled_threads(void)
 			patient = t->pauses < 32;
 		} else if (t->op.kind == OP_WAKE && t->timed && !t->signalled) {
 			*(may_nap(t) ? &fresh : &timed) |= 1u << i;
-		} else if (t->op.kind == OP_POLL && readable_from(t->op.object[0]) != INT64_MAX) {
+		} else if (t->op.kind == OP_POLL && poll_ends(t) != INT64_MAX) {
 			*(may_nap(t) ? &fresh : &timed) |= 1u << i;
 		} else if (t->op.kind == OP_SETTLE) {
 			settling |= 1u << i;
@@ -388,7 +394,7 @@ static int uses_now(int id, struct object *object[MAX_USES], enum use use[MAX_US
 	case OP_POLL:
 		USES(a, READS);
 		if (t->timed)
-			USES(clock_object, readable_from(a) > now ? WRITES : READS);
+			USES(clock_object, poll_ends(t) > now ? WRITES : READS);
 		break;
 	case OP_SIGWAIT:
 		USES(a, ACQUIRES);

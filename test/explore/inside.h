@@ -195,6 +195,7 @@ void system_end(void);
 int64_t readable_from(const struct object *o);
 ssize_t read_descriptor(int fd, void *to, size_t size, uintptr_t pc);
 bool close_descriptor(int fd, uintptr_t pc);    /* false: it is none of those that are simulated */
+bool await_readable_until(int fd, int64_t deadline, uintptr_t pc);
 bool signal_has_come(const struct thread *t);
 
 /* shadow.c */

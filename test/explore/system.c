@@ -176,18 +176,26 @@ bool close_descriptor(int fd, uintptr_t pc)
 	return true;
 }
 
+bool await_readable_until(int fd, int64_t deadline, uintptr_t pc)
+{
+	struct descriptor *d = descriptor_at(fd, "polls", pc);
+	struct object *o = object_of(d);
+	struct thread *t = &threads[self];
+	t->timed = d->is_timer || deadline != INT64_MAX;
+	t->deadline = deadline;
+	step(OP_POLL, o, NULL, pc);
+	int64_t at = readable_from(o), ends = at < deadline ? at : deadline;
+	if (ends > now) {
+		remark("its time comes");
+		t->naps++;
+		now = ends;
+	}
+	return at <= now;
+}
+
 void await_readable(int fd)
 {
-	struct descriptor *d = descriptor_at(fd, "polls", PC);
-	struct object *o = object_of(d);
-	threads[self].timed = d->is_timer;
-	step(OP_POLL, o, NULL, PC);
-	int64_t at = readable_from(o);
-	if (at > now) {
-		remark("its time comes");
-		threads[self].naps++;
-		now = at;
-	}
+	await_readable_until(fd, INT64_MAX, PC);
 }
 
 bool is_readable(int fd)

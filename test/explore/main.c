@@ -130,6 +130,8 @@ static void report(const struct scenario *s, const struct plan *p)
 		exit(1);
 }
 
+enum { FEW = 2000 };
+
 static bool run(const struct scenario *s, const struct plan *p)
 {
 	explore(s, p, &outcome);
@@ -137,8 +139,8 @@ static bool run(const struct scenario *s, const struct plan *p)
 		report(s, p);
 	} else if (!outcome.complete && p->mode != RANDOM && p->mode != PCT) {
 		cut_short++;
-		/* With faults, or without pruning, they are too many to name. */
-		if (!short_run && set_name && p->faults[0].fault == NO_FAULT && !p->no_pruning)
+		/* With faults, without pruning, or where the limit is low, they are too many to name. */
+		if (!short_run && set_name && p->faults[0].fault == NO_FAULT && !p->no_pruning && p->executions >= FEW)
 			printf("  cut short at %" PRIu64 " executions: %s\n", outcome.executions, s->name);
 	}
 	return outcome.verdict == PASSED;

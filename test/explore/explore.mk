@@ -8,7 +8,7 @@
 #                           instead all interleavings of that program: test/explore/program.h
 #
 # The library is compiled as ever, but for -fsanitize=thread, and then the names of what it calls are changed to those
-# of test/explore/sim.c, and its variables are gathered in sections that can be set back for each run.
+# of test/explore/sim.c and system.c, and its variables are gathered in sections that can be set back for each run.
 
 EXPLORE = $(BUILD)/explore
 EXPLORE_PARTS = $(patsubst test/explore/%.c,$(EXPLORE)/%.o,$(filter-out $(wildcard test/explore/program*.c), \

@@ -167,7 +167,7 @@ $(BUILD)/test/%.o: test/%.c $(BUILD)/flags
 $(BUILD)/test/run: $(TEST_OBJECTS) $(if $(wildcard test/inside_spawn.c),,$(BUILD)/spawn.o)
 	$(COMPILE) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
 
--include bench/bench.mk test/verify.mk test/explore/explore.mk trace/trace.mk
+-include bench/bench.mk test/verify.mk test/explore/explore.mk trace/trace.mk examples/farm/farm.mk
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 

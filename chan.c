@@ -2340,29 +2340,30 @@ static void deliver(int signo)
 		atomic_fetch_add_explicit(&c->dropped, 1, memory_order_relaxed);
 }
 
-/* One that is pending, if there is any; another thread may take it first. */
+/* Takes it, if it is pending.  Another thread that unblocks it may be quicker, so to look first does not do. */
 static bool take_pending(int signo)
 {
 	sigset_t one;
 
 	sigemptyset(&one);
 	sigaddset(&one, signo);
-#if defined __linux__ && !defined CHAN_PORTABLE
+#if defined _POSIX_REALTIME_SIGNALS && _POSIX_REALTIME_SIGNALS > 0
 	return sigtimedwait(&one, NULL, &(struct timespec){ 0, 0 }) == signo;
 #else
-	sigset_t pending;
+	sigset_t pending;       /* there is no better way */
 	return sigpending(&pending) == 0 && sigismember(&pending, signo) == 1 && sigwait(&one, &signo) == 0;
 #endif
 }
 
 /*
- * The signal that it was asked with has come.  If it is waited for no longer, one that the process got at the same
- * time may be the one that is left.
+ * The signal that it was asked with has come, or one that the process got at the same time, and then that one is left.
+ * It is taken now: it may be waited for no longer, and if the thread were asked again with this signal, the system
+ * would make one of the two.
  */
 static void answer(int signo)
 {
 	notified.asked = 0;
-	if (notified.to[signo] == NULL && take_pending(signo))
+	if (take_pending(signo))
 		deliver(signo);
 }
 

@@ -233,7 +233,7 @@ int chan_fd(chan *c);
  * kill, not of raise or pthread_kill.  A program that is started inherits what is blocked: unblock it between
  * fork and exec, or with posix_spawnattr_setsigmask.  A child of fork is notified of nothing.
  *
- * With c NULL the signals are given back: when it returns no more are sent, they are unblocked in this
+ * With c NULL these signals are given back: when it returns no more of them are sent, they are unblocked in this
  * thread, and what is pending is delivered there.
  *
  * 0, or EINVAL (SIGKILL, SIGSTOP, no set; elements of another size, a timer, a context), EAGAIN or ENOMEM:

@@ -236,7 +236,9 @@ def suite(name):
 KILLERS = {
     "chan.c": [
         *(explore(name, 30) for name in ("life", "pairs", "pool", "fours-deep")),
+        *(explore(name, 30) for name in ("polled-pairs", "polled-triples", "timers", "contexts", "signals")),
         *(suite(name) for name in ("typed", "elements", "bulk")),
+        *(explore(name, 30) for name in ("faults-polled", "faults-timers", "faults-contexts", "faults-signals")),
         *(explore(name, 30) for name in ("faults-pool", "fours", "triples", "faults-pairs")),
         ("explore lost-signals", NAPS, [NAPS, "--naps", "--short"], 30),
         *(suite(name) for name in ("close", "limits", "select", "regress", "dump", "fd", "timer", "context", "notify", "faults")),

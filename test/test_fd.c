@@ -494,6 +494,22 @@ START_TEST(errno_is_set_only_where_none_is_made)
 }
 END_TEST
 
+/* Rule 34.  A program may have closed its input. */
+START_TEST(its_number_may_be_0)
+{
+	chan *c = chan_new(sizeof(int), 1);
+
+	ck_assert_int_eq(close(STDIN_FILENO), 0);
+	ck_assert_int_eq(chan_fd(c), STDIN_FILENO);
+	ck_assert_int_eq(chan_send(c, &v), 0);
+	ck_assert(readable(STDIN_FILENO));
+	ck_assert_int_eq(chan_recv(c, NULL), 0);
+	ck_assert(!readable(STDIN_FILENO));
+	chan_free(c);
+	ck_assert_int_eq(fcntl(STDIN_FILENO, F_GETFD), -1);
+}
+END_TEST
+
 /* Rule 34. */
 START_TEST(where_no_file_can_be_opened_nothing_has_changed)
 {
@@ -1173,6 +1189,7 @@ Suite *fd_suite(void)
 	tc = tcase_create("processes");
 	tcase_set_tags(tc, "process");
 	tcase_set_timeout(tc, 30);
+	tcase_add_test(tc, its_number_may_be_0);
 	tcase_add_test(tc, where_no_file_can_be_opened_nothing_has_changed);
 	tcase_add_test(tc, who_polls_is_not_asleep_for_ever);
 	suite_add_tcase(s, tc);

@@ -499,6 +499,45 @@ START_TEST(the_thread_that_waits_for_signals_takes_no_others)
 }
 END_TEST
 
+#ifdef SIGRTMIN
+static void *give_back(void *set)
+{
+	chan_notify(NULL, set);
+	return NULL;
+}
+
+/* Rule 44.  Here it stays blocked and pending, with all that belongs to it; what is sent again would have lost that. */
+START_TEST(the_thread_that_waits_for_signals_leaves_those_that_were_given_back)
+{
+	sigset_t set = set_of(SIGRTMIN, END);
+	chan *c = new_notified(1, set_of(SIGRTMIN, SIGUSR1, END));
+	siginfo_t info;
+
+	join(start(give_back, &set));
+	ck_assert(is_blocked(SIGRTMIN));
+	ck_assert_int_eq(sigqueue(getpid(), SIGRTMIN, (union sigval){ .sival_int = SENTINEL }), 0);
+	send(SIGUSR1);
+	ck_assert_int_eq(received(c), SIGUSR1);
+	pause_for(CHAN_MS);
+	ck_assert_int_eq(sigwaitinfo(&set, &info), SIGRTMIN);
+	ck_assert_int_eq(info.si_code, SI_QUEUE);
+	ck_assert_int_eq(info.si_value.sival_int, SENTINEL);
+	chan_free(c);
+}
+END_TEST
+
+/* Rule 43.  valgrind has this one for itself. */
+START_TEST(the_last_signal_arrives_too)
+{
+	chan *c = new_notified(1, set_of(SIGRTMAX, END));
+
+	send(SIGRTMAX);
+	ck_assert_int_eq(received(c), SIGRTMAX);
+	chan_free(c);
+}
+END_TEST
+#endif
+
 static void *notify_and_be_cancelled(void *c)
 {
 	sigset_t set = set_of(SIGUSR1, END);
@@ -851,6 +890,7 @@ Suite *notify_suite(void)
 #endif
 	tcase_add_test(tc, they_are_blocked_here_and_in_threads_started_later_and_others_are_not);
 #ifdef SIGRTMIN
+	tcase_add_test(tc, the_thread_that_waits_for_signals_leaves_those_that_were_given_back);
 	tcase_add_loop_test(tc, what_finds_no_room_is_dropped_and_counted, 0, 4);
 #endif
 	tcase_add_loop_test(tc, at_capacity_0_one_who_waits_gets_it, 0, WAITING_WAYS);
@@ -881,6 +921,7 @@ Suite *notify_suite(void)
 	tcase_set_tags(tc, "process");          /* a sanitizer keeps one signal of each kind until the handler can run */
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, no_signal_is_lost_while_two_threads_change_what_goes_where, 1, 2);
+	tcase_add_test(tc, the_last_signal_arrives_too);
 	tcase_add_test(tc, no_signal_is_lost_when_they_are_given_back_under_way);
 	suite_add_tcase(s, tc);
 #endif

@@ -73,14 +73,17 @@ static int usage(void)
 	return 2;
 }
 
-/* A number from least to most into *to. */
+/* A number from least to most into *to, which else is left alone. */
 static bool number(const char *text, long least, long most, long *to)
 {
 	char *end;
 
 	errno = 0;
-	*to = strtol(text, &end, 10);
-	return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && *to >= least && *to <= most;
+	long n = strtol(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || n < least || n > most)
+		return false;
+	*to = n;
+	return true;
 }
 
 static bool set_option(struct options *o, int option, const char *text)

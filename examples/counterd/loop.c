@@ -32,7 +32,7 @@
 #include <unistd.h>
 
 enum {
-	TOO_MANY = 16,                  /* places for clients that are told that they are too many */
+	TOO_MANY = 16,                  /* more places, for clients that are told that they are too many, or leave */
 	LISTENER = 0, SIGNALS, REPLIES, CLIENTS         /* in loop.polled */
 };
 #define LEAVE_TIME CHAN_SECOND          /* for a client to close its end too */
@@ -69,11 +69,18 @@ static bool nothing_now(void)
 
 /* ---- One client -------------------------------------------------------------------- */
 
+/* Another client may have its place among those that are served. */
+static void uncount(struct server *s, struct client *c)
+{
+	s->counted -= c->counted;
+	c->counted = false;
+}
+
 static void close_client(struct server *s, struct client *c)
 {
 	close(c->fd);
 	c->state = CLOSED;
-	s->counted -= c->counted;
+	uncount(s, c);
 }
 
 static void enter(struct server *s, struct client *c, enum state state, int64_t time)
@@ -84,8 +91,10 @@ static void enter(struct server *s, struct client *c, enum state state, int64_t 
 	c->deadline = deadline < s->end ? deadline : s->end;
 }
 
+/* Uncounted first: who sees the end of a connection may be sure that a new one is accepted. */
 static void leave(struct server *s, struct client *c)
 {
+	uncount(s, c);
 	if (c->batch.eof || shutdown(c->fd, SHUT_WR) != 0)
 		close_client(s, c);
 	else

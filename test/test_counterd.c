@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 Suite *counterd_suite(void);
@@ -282,6 +283,30 @@ static uint64_t hear_increments(int fd)
 			ck_assert_msg(strcmp(line, UNKNOWN) == 0 || strcmp(line, "ERROR the last line has no end") == 0, "%s", line);
 	close(fd);
 	return n;
+}
+
+/* Its lowest free descriptor, which the next accept would give; 0 where that cannot be seen. */
+static rlim_t next_descriptor(void)
+{
+	char path[64];
+	struct stat st;
+	int fd = -1;
+
+	do
+		snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)server.pid, ++fd);
+	while (lstat(path, &st) == 0);
+	return (rlim_t)fd;
+}
+
+/* CPU time of the server so far. */
+static int64_t cpu_time(void)
+{
+	struct timespec t;
+	clockid_t clock;
+
+	ck_assert_int_eq(clock_getcpuclockid(server.pid, &clock), 0);
+	ck_assert_int_eq(clock_gettime(clock, &t), 0);
+	return t.tv_sec * CHAN_SECOND + t.tv_nsec;
 }
 
 /* ---- The snapshot ---------------------------------------------------------------------- */
@@ -569,6 +594,8 @@ START_TEST(a_thousand_reconnects_leave_nothing_behind)
 	char answer[32];
 
 	START("-c", "20");
+	await_stat("clients", 1, 1);
+	const rlim_t before = next_descriptor();
 	for (int i = 1; i <= 1000; i++) {
 		int fd = dial();
 		snprintf(answer, sizeof answer, "OK %d", i);
@@ -586,6 +613,8 @@ START_TEST(a_thousand_reconnects_leave_nothing_behind)
 			await_stat("clients", 1, 2);
 	}
 	await_stat("clients", 1, 1);
+	for (int64_t since = 0; next_descriptor() > before; )
+		look_again(&since);
 	ck_assert_int_eq(stop(SIGTERM), 0);
 	ck_assert_uint_eq(sum_of_snapshot(), 1000);
 }
@@ -607,8 +636,9 @@ START_TEST(a_client_too_many_is_told_and_closed)
 		hears_end(more);
 	}
 	asks(fd[1], "QUIT\n", "OK bye");
-	hears_end(fd[1]);
-	await_stat("clients", 2, 2);
+	ck_assert_ptr_null(hear(fd[1]));
+	ck_assert_uint_eq(stat_of("clients"), 2);       /* though it has not closed its side yet */
+	close(fd[1]);
 	asks(fd[0], "INCR a\n", "OK 3");
 	close(fd[0]);
 	ck_assert_int_eq(stop(SIGTERM), 0);
@@ -626,6 +656,9 @@ START_TEST(clients_too_many_at_a_time_get_their_turn)
 	for (int i = 0; i < 40; i++)
 		crowd[i] = dial();
 	asks(fd, "INCR a\n", "OK 2");
+	const int64_t used = cpu_time();
+	ck_assert_int_eq(poll(NULL, 0, 400), 0);
+	ck_assert_int_lt(cpu_time() - used, 200 * CHAN_MS);
 	for (int i = 0; i < 40; i++) {
 		hears(crowd[i], "ERROR too many clients, 1 are allowed");
 		hears_end(crowd[i]);
@@ -697,19 +730,6 @@ START_TEST(a_counter_at_its_end_is_told_and_stays)
 END_TEST
 
 #ifdef __linux__
-/* The descriptor that its next accept would give. */
-static rlim_t next_descriptor(void)
-{
-	char path[64];
-	struct stat st;
-	int fd = -1;
-
-	do
-		snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)server.pid, ++fd);
-	while (lstat(path, &st) == 0);
-	return (rlim_t)fd;
-}
-
 START_TEST(without_a_descriptor_for_it_a_client_waits_and_others_are_served)
 {
 	struct rlimit before, few;
@@ -724,7 +744,9 @@ START_TEST(without_a_descriptor_for_it_a_client_waits_and_others_are_served)
 	ck_assert_int_eq(prlimit(server.pid, RLIMIT_NOFILE, &few, NULL), 0);
 	p.fd = dial();
 	say(p.fd, "GET a\n");
-	ck_assert_int_eq(poll(&p, 1, 300), 0);
+	const int64_t used = cpu_time();
+	ck_assert_int_eq(poll(&p, 1, 500), 0);
+	ck_assert_int_lt(cpu_time() - used, 250 * CHAN_MS);
 	asks(fd, "INCR a\n", "OK 2");
 	ck_assert(complained("counterd: accept: Too many open files\n"));
 	ck_assert_int_eq(prlimit(server.pid, RLIMIT_NOFILE, &before, NULL), 0);
@@ -797,13 +819,17 @@ START_TEST(clients_that_are_silent_do_not_hold_up_the_end)
 }
 END_TEST
 
+/* That of the server's end, also for answers that it begins to write only then. */
 START_TEST(a_client_that_does_not_read_holds_up_the_end_to_its_deadline)
 {
-	START("-g", "100");
+	START("-g", "300", "-t", "1000000");
 	int fd = dial_with(1 << 17);
 
 	say_until_stuck(fd);
-	ck_assert_int_eq(stop(SIGTERM), 0);
+	ck_assert_int_eq(kill(server.pid, SIGTERM), 0);
+	for (int i = 0; i < 1000; i++)
+		ck_assert_ptr_nonnull(hear(fd));
+	ck_assert_int_eq(await_exit(server.pid), 0);
 	sum_of_snapshot();
 	close(fd);
 }

@@ -658,7 +658,7 @@ START_TEST(clients_too_many_at_a_time_get_their_turn)
 	asks(fd, "INCR a\n", "OK 2");
 	const int64_t used = cpu_time();
 	ck_assert_int_eq(poll(NULL, 0, 400), 0);
-	ck_assert_int_lt(cpu_time() - used, 200 * CHAN_MS);
+	ck_assert_int_lt(cpu_time() - used, 50 * CHAN_MS);
 	for (int i = 0; i < 40; i++) {
 		hears(crowd[i], "ERROR too many clients, 1 are allowed");
 		hears_end(crowd[i]);
@@ -746,7 +746,7 @@ START_TEST(without_a_descriptor_for_it_a_client_waits_and_others_are_served)
 	say(p.fd, "GET a\n");
 	const int64_t used = cpu_time();
 	ck_assert_int_eq(poll(&p, 1, 500), 0);
-	ck_assert_int_lt(cpu_time() - used, 250 * CHAN_MS);
+	ck_assert_int_lt(cpu_time() - used, 50 * CHAN_MS);
 	asks(fd, "INCR a\n", "OK 2");
 	ck_assert(complained("counterd: accept: Too many open files\n"));
 	ck_assert_int_eq(prlimit(server.pid, RLIMIT_NOFILE, &before, NULL), 0);
@@ -822,13 +822,15 @@ END_TEST
 /* That of the server's end, also for answers that it begins to write only then. */
 START_TEST(a_client_that_does_not_read_holds_up_the_end_to_its_deadline)
 {
-	START("-g", "300", "-t", "1000000");
+	static char bytes[65536];
+
+	START("-g", "1000", "-t", "1000000");
 	int fd = dial_with(1 << 17);
 
 	say_until_stuck(fd);
 	ck_assert_int_eq(kill(server.pid, SIGTERM), 0);
-	for (int i = 0; i < 1000; i++)
-		ck_assert_ptr_nonnull(hear(fd));
+	for (ssize_t n, got = 0; got < 3000000 && (n = recv(fd, bytes, sizeof bytes, 0)) > 0; got += n)
+		continue;
 	ck_assert_int_eq(await_exit(server.pid), 0);
 	sum_of_snapshot();
 	close(fd);

@@ -588,6 +588,27 @@ START_TEST(a_client_that_never_reads_is_closed_in_time)
 }
 END_TEST
 
+/* With answers unread a close resets the connection, while the server writes to it. */
+START_TEST(clients_that_vanish_among_their_answers_do_no_harm)
+{
+	char lines[6 * 600 + 1] = "";
+
+	START(NULL);
+	for (int i = 0; i < 600; i++)
+		memcpy(lines + 6 * i, "GET a\n", 7);
+	for (int i = 0; i < 300; i++) {
+		int fd = dial();
+		say(fd, lines);
+		if (i % 2 == 0)
+			shutdown(fd, SHUT_WR);
+		hears(fd, "OK 0");
+		close(fd);
+	}
+	await_stat("clients", 1, 1);
+	ck_assert_int_eq(stop(SIGTERM), 0);
+}
+END_TEST
+
 START_TEST(a_thousand_reconnects_leave_nothing_behind)
 {
 	const struct linger abruptly = { .l_onoff = 1 };
@@ -1042,6 +1063,7 @@ Suite *counterd_suite(void)
 	tcase_add_test(answers, a_client_that_sends_no_line_in_time_is_told_and_closed);
 	tcase_add_test(answers, a_client_that_does_not_read_is_not_read_either);
 	tcase_add_test(answers, a_client_that_never_reads_is_closed_in_time);
+	tcase_add_test(answers, clients_that_vanish_among_their_answers_do_no_harm);
 	tcase_add_test(answers, a_thousand_reconnects_leave_nothing_behind);
 	tcase_add_test(limits, a_client_too_many_is_told_and_closed);
 	tcase_add_test(limits, clients_too_many_at_a_time_get_their_turn);

@@ -94,7 +94,7 @@ int loop_listen(const struct options *o, uint16_t *port);
 /* Serves until a signal has come and every client has got its answers; 0 or an errno number. */
 int loop_run(const struct loop *l);
 
-/* ---- owner.c: the tasks, each with a pointer to this as its argument ----------------- */
+/* ---- tasks.c: each gets a pointer to a pointer to this as its argument --------------- */
 
 /* A snapshot on its way to the disk. */
 struct copy {

@@ -158,7 +158,7 @@ static int read_counter(struct reader *r, struct table *t)
 
 	errno = 0;
 	unsigned long long value = strtoull(r->line, &key, 10);
-	if (r->line[0] < '0' || r->line[0] > '9' || errno != 0 || value > UINT64_MAX || *key != ' ' || !key_valid(key + 1))
+	if (r->line[0] < '0' || r->line[0] > '9' || errno != 0 || *key != ' ' || !key_valid(key + 1))
 		return complain(r, "not a counter");
 	if (table_find(t, key + 1))
 		return complain(r, "this counter stands twice");

@@ -315,31 +315,56 @@ func (s *server) setReadDeadline(c *net.TCPConn) {
 	}
 }
 
+// How many bytes of a whole line are in the buffer, or -1.
+func lineLength(in *bufio.Reader) int {
+	buffered, _ := in.Peek(in.Buffered())
+	return bytes.IndexByte(buffered, '\n')
+}
+
+// A line without its end; what there is of it, and why there is no more.
+func readLine(in *bufio.Reader) ([]byte, error) {
+	for {
+		buffered, _ := in.Peek(in.Buffered())
+		if n := lineLength(in); n >= 0 {
+			in.Discard(n + 1)
+			buffered = bytes.TrimSuffix(buffered[:n], []byte("\r"))
+			if len(buffered) > lineLimit {
+				return nil, bufio.ErrBufferFull
+			}
+			return buffered, nil
+		}
+		if len(buffered) > lineLimit+1 {
+			return nil, bufio.ErrBufferFull
+		}
+		if _, err := in.Peek(len(buffered) + 1); err != nil {
+			return buffered, err
+		}
+	}
+}
+
 func (s *server) serve(c *net.TCPConn) {
 	in, out := bufio.NewReaderSize(c, 4096), bufio.NewWriter(c)
 	back := make(chan answer, 1)
 	for last := false; !last; {
-		if in.Buffered() == 0 {
+		if lineLength(in) < 0 {
 			s.setReadDeadline(c)
 		}
-		line, err := in.ReadSlice('\n')
+		line, err := readLine(in)
 		var text string
-		trimmed := bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
 		if err != nil {
 			text, last = s.unread(line, err), true
-		} else if len(trimmed) > lineLimit {
-			text, last = "ERROR line longer than 128 bytes\n", true
 		} else {
-			text, last = s.answer(string(trimmed), back)
+			text, last = s.answer(string(line), back)
 		}
 		c.SetWriteDeadline(time.Now().Add(milliseconds(*idle)))
 		out.WriteString(text)
-		if in.Buffered() == 0 || last {
+		if last || lineLength(in) < 0 {
 			if out.Flush() != nil {
 				break
 			}
 		}
 	}
+	s.connected.Add(-1)
 	leave(c)
 }
 
@@ -368,14 +393,13 @@ func (s *server) accept(listener *net.TCPListener, all *sync.WaitGroup) {
 			s.lock.Lock()
 			delete(s.open, c)
 			s.lock.Unlock()
-			s.connected.Add(-1)
 			all.Done()
 		}()
 	}
 }
 
-// Nobody reads any more; what was read is answered.
-func (s *server) end(all *sync.WaitGroup) {
+// Nobody reads any more; what was read is answered.  A second signal, or the deadline, ends it.
+func (s *server) end(all *sync.WaitGroup, again <-chan os.Signal) {
 	s.lock.Lock()
 	s.ending = true
 	for c := range s.open {
@@ -386,14 +410,16 @@ func (s *server) end(all *sync.WaitGroup) {
 	go func() { all.Wait(); close(done) }()
 	select {
 	case <-done:
+		return
+	case <-again:
 	case <-time.After(milliseconds(*grace)):
-		s.lock.Lock()
-		for c := range s.open {
-			c.Close()
-		}
-		s.lock.Unlock()
-		<-done
 	}
+	s.lock.Lock()
+	for c := range s.open {
+		c.Close()
+	}
+	s.lock.Unlock()
+	<-done
 }
 
 func run() error {
@@ -419,7 +445,7 @@ func run() error {
 	<-signals
 	listener.Close()
 	<-accepting
-	s.end(&all)
+	s.end(&all, signals)
 	close(s.asks)
 	return <-ended
 }

@@ -76,6 +76,12 @@ static enum kind kind_of(unsigned long request)
 	return request % 10 == 4 ? GET : request % 10 == 9 ? SHARED : OWN;
 }
 
+/* Whether a call failed because the server has closed the connection. */
+static bool closed_by_server(void)
+{
+	return errno == EPIPE || errno == ECONNRESET;
+}
+
 /* The server has few bytes of this connection at a time, so this does not wait for long. */
 static void send_requests(const struct load *l, struct connection *c)
 {
@@ -91,7 +97,7 @@ static void send_requests(const struct load *l, struct connection *c)
 		c->times[c->sent % MAX_DEPTH] = now_us();
 	}
 	/* A connection that the server has closed is told by what is read from it. */
-	if (size > 0 && send(c->fd, text, size, 0) < 0 && errno != EPIPE && errno != ECONNRESET)
+	if (size > 0 && send(c->fd, text, size, 0) < 0 && !closed_by_server())
 		die("send", strerror(errno));
 }
 
@@ -144,7 +150,7 @@ static bool receive(struct connection *c)
 {
 	ssize_t n = recv(c->fd, c->in + c->used, sizeof c->in - c->used, 0);
 
-	if (n < 0 && errno != ECONNRESET)
+	if (n < 0 && !closed_by_server())
 		die("receive", strerror(errno));
 	c->used += n > 0 ? (size_t)n : 0;
 	return n > 0;

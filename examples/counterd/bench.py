@@ -9,12 +9,12 @@ import tempfile
 SERVERS = ("counterd", "counterd-go")
 LOADS = (("one request at a time", "1", "200000"), ("16 requests at a time", "16", "1000000"))
 ROWS = (("requests/s", "{:.0f}"), ("latency, median (us)", "{:.0f}"), ("latency, 99 % (us)", "{:.0f}"),
-        ("resident (MiB)", "{:.1f}"), ("CPU (us/request)", "{:.1f}"))
+        ("peak resident (MiB)", "{:.1f}"), ("CPU (us/request)", "{:.1f}"))
 
 
-def resident(pid):
+def peak_resident(pid):
     with open(f"/proc/{pid}/status") as status:
-        return int(re.search(r"VmRSS:\s+(\d+)", status.read())[1]) / 1024
+        return int(re.search(r"VmHWM:\s+(\d+)", status.read())[1]) / 1024
 
 
 def cpu_us(pid):
@@ -32,7 +32,7 @@ def measure(directory, server, depth, requests):
         said = subprocess.run([f"{directory}/counterd-load", "-p", port, "-d", depth, "-n", requests],
                               stdout=subprocess.PIPE, check=True, text=True).stdout
         figures = [float(n) for n in re.search(r"(\d+) requests/s, latency (\d+) us .*, (\d+) us", said).groups()]
-        figures += [resident(daemon.pid), cpu_us(daemon.pid) / int(requests)]
+        figures += [peak_resident(daemon.pid), cpu_us(daemon.pid) / int(requests)]
         daemon.terminate()
         if daemon.wait() != 0:
             sys.exit(f"{server} ended with {daemon.returncode}")

@@ -90,9 +90,12 @@ test:
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory explore-if-possible
 
-# The environment of the tests: what they build with and where, and how long the stress tests are.
+# Two processes share the suites, unless one suite or case is asked for.
 check: all $(BUILD)/test/run
-	BUILD='$(BUILD)' $(BUILD)/test/run
+	@export BUILD='$(BUILD)' TEST_LANES=2; run='$(BUILD)/test/run'; other='$(BUILD)/test/other-lane'; \
+	if [ -n "$$CK_RUN_SUITE$$CK_RUN_CASE" ]; then TEST_LANES=1 $$run; exit; fi; \
+	TEST_LANE=2 $$run >$$other 2>&1 & TEST_LANE=1 $$run; one=$$?; wait $$!; two=$$?; \
+	cat $$other; exit $$((one | two))
 
 # Wrong programs too, so all does not make them.
 course: $(COURSE)

@@ -23,9 +23,9 @@ static const char *const kind_names[KINDS] = { "context", "channel", "buffered",
 
 enum { PARENT = 1, CHILD = 2, BELOW = 4 };
 
-/* What each role owns; who waits for the grandchild, the child too: a channel that has lost its parent is closed with nobody. */
+/* What each role owns.  Who waits for the grandchild is told by the parent's end, though the child may be freed before. */
 static const unsigned owns[ROLES] = {
-	PARENT, PARENT | CHILD | BELOW, PARENT, PARENT, PARENT, CHILD, CHILD | BELOW, CHILD, CHILD, CHILD, CHILD, CHILD, PARENT
+	PARENT, PARENT | CHILD | BELOW, PARENT, PARENT, PARENT, CHILD, BELOW, CHILD, CHILD, CHILD, CHILD, CHILD, PARENT
 };
 
 static struct {
@@ -178,7 +178,6 @@ static void act(void *arg)
 		return;
 	case WAIT_BELOW:
 		wait_and_free(world.below);
-		leave(CHILD);
 		return;
 	case SELECT:
 		select_it();

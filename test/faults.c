@@ -4,6 +4,9 @@
 
 #include <errno.h>
 #include <limits.h>
+#ifdef __linux__
+#include <malloc.h>
+#endif
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -97,8 +100,23 @@ void *faulty_malloc(size_t size)
 	return memory;
 }
 
+/* So that who still looks there finds nothing that makes sense. */
+static void spoil(void *memory)
+{
+#ifdef __linux__
+	volatile unsigned char *byte = memory;
+	size_t size = memory != NULL ? malloc_usable_size(memory) : 0;
+
+	for (size_t i = 0; i < size && i < 1024; i++)
+		byte[i] = 0xa5;
+#else
+	(void)memory;
+#endif
+}
+
 void faulty_free(void *memory)
 {
+	spoil(memory);
 	atomic_fetch_sub(&held, memory != NULL);
 	free(memory);
 	errno = SPOILT;         /* as it may where the system is older than POSIX.1-2024 */

@@ -748,9 +748,12 @@ static void be_notified_anew(int arg)
 		_exit(2);
 	if (chan_notify(c, &set) != 0 || chan_recv(c, &signo) != 0 || signo != SIGUSR1)
 		_exit(3);
+	kill(getpid(), SIGUSR2);        /* of which the parent is notified, too */
 	kill(getpid(), SIGUSR1);
 	if (chan_recv(c, &signo) != 0 || chan_try_recv(of_parent, NULL) != EAGAIN)
 		_exit(4);
+	if (sigpending(&pending) != 0 || !sigismember(&pending, SIGUSR2))
+		_exit(7);
 	if (chan_notify(NULL, &set) != 0 || is_blocked(SIGUSR1))
 		_exit(5);
 	kill(getpid(), SIGUSR1);
@@ -762,7 +765,7 @@ START_TEST(a_child_of_fork_is_notified_of_nothing_and_can_ask_anew)
 {
 	char text[TEXT];
 
-	of_parent = new_notified(1, set_of(SIGUSR1, END));
+	of_parent = new_notified(1, set_of(SIGUSR1, SIGUSR2, END));
 	for (int i = 0; i < 10; i++) {
 		int status = run_in_child(be_notified_anew, 0, text, sizeof text);
 		ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1, "status %x", (unsigned)status);

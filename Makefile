@@ -11,6 +11,7 @@
 #   make awake [PROGRAMS=..] random programs that do not deadlock, closely watched for one
 #   make bench              this library against Go, Rust, GLib, APR and plain pthreads, as far as they are found:
 #                           bench/results.md; make bench-setup installs them all
+#   make counterd-bench     the server of examples/counterd against the same in Go
 #   make task-cost          what a task and a hand-over cost here
 #   make trace [EXAMPLE=..] what an example does, as a picture: build/trace/07-workers.svg
 #   make install uninstall  below PREFIX (/usr/local), inside DESTDIR
@@ -54,7 +55,8 @@ LADDER = $(patsubst examples/%.c,$(BUILD)/examples/%,$(sort $(wildcard examples/
 COURSE = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard course/*/*.c course/*/solutions/*.c)))
 TREEHASH = $(shell pkg-config --exists libcrypto 2>/dev/null && echo $(BUILD)/examples/treehash)
 TREEHASH_OBJECTS = $(patsubst examples/%.c,$(BUILD)/%.o,$(wildcard examples/treehash/*.c))
-DIRECTORIES = $(addprefix $(BUILD)/,test examples treehash bench)
+COUNTERD = $(addprefix $(BUILD)/examples/,counterd counterd-load)
+DIRECTORIES = $(addprefix $(BUILD)/,test examples treehash counterd bench)
 SUITES = $(patsubst test/test_%.c,%,$(sort $(wildcard test/test_*.c)))
 TEST_PROGRAMS = test/soak.c test/awake.c
 TEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_PROGRAMS),$(wildcard test/*.c))))
@@ -63,7 +65,7 @@ TEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_PROGRAMS),
 .DELETE_ON_ERROR:
 .PHONY: all run run-here test check course tsan tsan-gcc tsan-clang asan valgrind memcheck helgrind soak awake mutate install uninstall dist clean FORCE
 
-all: $(LIBRARIES) $(LADDER) $(TREEHASH)
+all: $(LIBRARIES) $(LADDER) $(TREEHASH) $(COUNTERD)
 
 # ---- Running it ------------------------------------------------------------------------------------------------
 
@@ -88,9 +90,12 @@ test:
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory explore-if-possible
 
-# The environment of the tests: what they build with and where, and how long the stress tests are.
+# Two processes share the suites, unless one suite or case is asked for.
 check: all $(BUILD)/test/run
-	BUILD='$(BUILD)' $(BUILD)/test/run
+	@export BUILD='$(BUILD)' TEST_LANES=2; run='$(BUILD)/test/run'; other='$(BUILD)/test/other-lane'; \
+	if [ -n "$$CK_RUN_SUITE$$CK_RUN_CASE" ]; then TEST_LANES=1 $$run; exit; fi; \
+	TEST_LANE=2 $$run >$$other 2>&1 & TEST_LANE=1 $$run; one=$$?; wait $$!; two=$$?; \
+	cat $$other; exit $$((one | two))
 
 # Wrong programs too, so all does not make them.
 course: $(COURSE)
@@ -167,7 +172,7 @@ $(BUILD)/test/%.o: test/%.c $(BUILD)/flags
 $(BUILD)/test/run: $(TEST_OBJECTS) $(if $(wildcard test/inside_spawn.c),,$(BUILD)/spawn.o)
 	$(COMPILE) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
 
--include bench/bench.mk test/verify.mk test/explore/explore.mk trace/trace.mk
+-include examples/counterd/counterd.mk examples/farm/farm.mk bench/bench.mk test/verify.mk test/explore/explore.mk trace/trace.mk
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 

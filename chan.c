@@ -13,7 +13,7 @@
  * select; the public functions; what is told about those who wait.
  */
 #if defined __linux__ && !defined CHAN_PORTABLE
-#define _GNU_SOURCE             /* sched_getaffinity, dladdr */
+#define _GNU_SOURCE             /* sched_getaffinity, dladdr, eventfd */
 #else
 #define _POSIX_C_SOURCE 200809L
 #endif
@@ -22,6 +22,7 @@
 #include "chan.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -35,7 +36,9 @@
 #include <unistd.h>
 #if defined __linux__ && !defined CHAN_PORTABLE
 #include <dlfcn.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #endif
 
 /* CHAN_PORTABLE: POSIX only.  macOS has no clock attribute for condition variables. */
@@ -182,7 +185,7 @@ struct side {
  *     to receive: every element has a receiver on its way, or nobody wants it.
  *   capacity - count > senders.woken implies the same for those who wait to send.
  *   closed implies that both queues are empty and every waiting thread was signalled.
- * Lock order: channels by increasing address, then one sleeper, then watch.lock.
+ * Lock order: notified.lock, family, channels by increasing address, then one sleeper, then watch.lock.
  *
  * The first 64 bytes are what every operation writes, the next are only read, and
  * the rest is for those who wait.
@@ -194,9 +197,11 @@ struct chan {
 	atomic_size_t count;            /* elements in the ring; written under lock, read without too */
 	atomic_bool closed;             /* likewise */
 	bool select_next;               /* both kinds wait: the next element or place is for a select */
+	bool polled;                    /* it has a descriptor */
 	unsigned waiters;               /* all who wait on either side; mostly 0, then nothing below is touched */
 
 	size_t elem_size, capacity;     /* constant */
+	enum { USERS, INBOX, WAITGROUP, TIMER, CONTEXT } use;      /* constant once the channel is shared */
 	unsigned char *ring;            /* constant */
 	void (*drop)(void *value);      /* constant once the channel is shared */
 	void *memory;                   /* constant: what to give to free */
@@ -208,8 +213,15 @@ struct chan {
 
 	char *name;                     /* these belong to watch.lock; may be NULL */
 	size_t seen_sending, seen_receiving;
-	enum { USERS, INBOX, WAITGROUP } use;   /* constant once the channel is shared, like the two below */
-	const void *of, *caller;        /* the wait group, and who waits for it */
+	int64_t due, period;            /* see is_due; due is constant but of a timer */
+	int fd, fd_in;                  /* constant once polled: what is polled, and what is written to */
+	int64_t told;                   /* when fd is readable: CHAN_NOWAIT, CHAN_FOREVER, or the time to which a timer is set */
+	bool is_parent;                 /* others are closed with it */
+	chan *parent, *children;        /* these belong to family */
+	chan *older, *younger;          /* of the same parent */
+	atomic_size_t dropped;          /* signals */
+
+	const void *of, *caller;        /* constant once shared: the wait group, and who waits for it */
 	const char *file;               /* constant: where it was made, if the program tells; NULL */
 	int line;
 	chan *made_before, *made_after; /* among those that tell; belong to watch.lock */
@@ -346,32 +358,48 @@ static bool spin(bool (*done)(void *what), void *what, int looks)
 	return yes;
 }
 
-/*
- * Waits until done(what), but not for long: spins, then yields.  How long a thread
- * spins follows from how it went before: a success doubles its patience, up to
- * CHAN_SPIN looks, a failure halves it.  Where a yield takes long it is the last one,
- * which with 500 threads in a sieve saves an eighth of the time.
- * DOC: linger
- */
-static bool linger(bool (*done)(void *what), void *what)
+/* How often a thread tries follows from how it went before: a success doubles it, a failure halves it. */
+static void learn(int *tries, int most, bool success)
 {
-	static _Thread_local int patience = CHAN_SPIN;
-	bool yes = done(what), is_long = false;
+	if (success)
+		*tries = *tries < most / 2 ? 2 * *tries : most;
+	else
+		*tries = *tries > 1 ? *tries / 2 : 1;
+}
 
-	if (yes || CHAN_SPIN == 0)
-		return yes;
-	TRACE(wait());
-	yes = spin(done, what, patience);
-	for (int i = 0; i < YIELDS && !yes && !is_long; i++) {
+static bool yield(bool (*done)(void *what), void *what, int yields)
+{
+	bool yes = false, is_long = false;
+
+	for (int i = 0; i < yields && !yes && !is_long; i++) {
 		int64_t start = chan_now();
 		sched_yield();
 		is_long = chan_now() - start > LONG_YIELD;
 		yes = done(what);
 	}
-	if (yes)
-		patience = patience < CHAN_SPIN / 2 ? 2 * patience : CHAN_SPIN;
-	else
-		patience = patience / 2 + 1;
+	return yes;
+}
+
+/*
+ * Waits until done(what), but not for long: spins, then yields.  Where a yield takes long
+ * it is the last one.  Of hundreds of threads each yields in vain, so a thread begins with one
+ * yield: with what it learns the sieve of 500 primes takes two thirds of the time.
+ * DOC: linger
+ */
+static bool linger(bool (*done)(void *what), void *what)
+{
+	static _Thread_local int looks = CHAN_SPIN, yields = 1;
+	bool yes = done(what);
+
+	if (yes || CHAN_SPIN == 0)
+		return yes;
+	TRACE(wait());
+	yes = spin(done, what, looks);
+	if (!yes) {
+		yes = yield(done, what, yields);
+		learn(&yields, YIELDS, yes);
+	}
+	learn(&looks, CHAN_SPIN, yes);
 	return yes;
 }
 
@@ -439,20 +467,6 @@ static struct {
 
 static atomic_int dump_pipe = -1;       /* what a signal handler writes to */
 
-/* The child of a fork has none of the threads that wait. */
-static void watch_nobody(void)
-{
-	if (watch.helpers > 0) {
-		close(watch.asked);
-		close(atomic_exchange(&dump_pipe, -1));
-	}
-	for (struct sleeper *s = watch.first; s != NULL; s = s->after)
-		atomic_fetch_and_explicit(&s->state, ~WATCHED, memory_order_relaxed);
-	watch.first = watch.last = watch.guard = NULL;
-	watch.forever = watch.idle = watch.timed = watch.helpers = 0;
-	pthread_mutex_unlock(&watch.lock);
-}
-
 /*
  * Nobody sleeps on this lock: among thousands of sleeping threads the kernel takes
  * tens of microseconds to find the one to wake, and all of them come here.
@@ -468,6 +482,57 @@ static void unlock_watch(void)
 	pthread_mutex_unlock(&watch.lock);
 }
 
+/* What else belongs to the process: who is whose parent, and where signals go. */
+static pthread_mutex_t family = PTHREAD_MUTEX_INITIALIZER;
+
+#ifdef NSIG
+enum { SIGNAL_NUMBERS = NSIG };
+#else
+enum { SIGNAL_NUMBERS = 65 };
+#endif
+
+static struct {
+	pthread_mutex_t lock;
+	bool runs;                      /* there is a thread that waits for signals, */
+	pthread_t thread;
+	int one;                        /* for this one among others; 0 before it has looked which they are */
+	int asked;                      /* it has been sent this one to look again; 0: it has */
+	unsigned long changes, seen;    /* of the table: all, and those that this thread has seen */
+	chan *to[SIGNAL_NUMBERS];
+} notified = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* Whoever forks has all locks of the process, so that the child finds them free. */
+static void await_fork(void)
+{
+	pthread_mutex_lock(&notified.lock);
+	pthread_mutex_lock(&family);
+	lock_watch();
+}
+
+static void let_fork(void)
+{
+	unlock_watch();
+	pthread_mutex_unlock(&family);
+	pthread_mutex_unlock(&notified.lock);
+}
+
+/* The child of a fork has none of the threads that wait. */
+static void watch_nobody(void)
+{
+	if (watch.helpers > 0) {
+		close(watch.asked);
+		close(atomic_exchange(&dump_pipe, -1));
+	}
+	for (struct sleeper *s = watch.first; s != NULL; s = s->after)
+		atomic_fetch_and_explicit(&s->state, ~WATCHED, memory_order_relaxed);
+	watch.first = watch.last = watch.guard = NULL;
+	watch.forever = watch.idle = watch.timed = watch.helpers = 0;
+	notified.runs = false;
+	notified.asked = notified.one = 0;
+	memset(notified.to, 0, sizeof notified.to);
+	let_fork();
+}
+
 /* Caller holds watch.lock, as of all below. */
 static bool wishes(const char *variable, const char *value)
 {
@@ -479,7 +544,7 @@ static void tell_leaks(void);
 
 static bool can_watch(void)
 {
-	if (!watch.expects_fork && pthread_atfork(lock_watch, unlock_watch, watch_nobody) == 0) {
+	if (!watch.expects_fork && pthread_atfork(await_fork, let_fork, watch_nobody) == 0) {
 		watch.expects_fork = true;
 		watch.off = wishes("CHAN_DEADLOCK", "off");
 		watch.aborts = wishes("CHAN_DEADLOCK", "abort");
@@ -487,6 +552,15 @@ static bool can_watch(void)
 			atexit(tell_leaks);
 	}
 	return watch.expects_fork;
+}
+
+/* The same for a caller who does not hold it. */
+static bool expect_fork(void)
+{
+	lock_watch();
+	bool yes = can_watch();
+	unlock_watch();
+	return yes;
 }
 
 static bool is_idle(const struct sleeper *s)
@@ -974,9 +1048,159 @@ static void check(chan *c)
 }
 #endif
 
-static void unlock(chan *c)
+/* ---- What comes by itself, in time: caller holds the channel's lock -------------------
+ *
+ * Nobody sends to a timer, and nobody closes a channel of chan_done_after at its deadline.  Whoever looks
+ * finds that the time has come, and whoever waits sleeps no longer than to that time and looks again.
+ * DOC: due
+ */
+
+/* An element has come to a timer. */
+static bool is_due(const chan *c)
+{
+	return c->use == TIMER && passed(c->due);
+}
+
+/* Closed, by chan_close or by its deadline. */
+static bool is_over(chan *c)
+{
+	return closed(c) || (c->use == CONTEXT && passed(c->due));
+}
+
+/* The next time of the schedule, of which one has passed: one of chan_after's comes once. */
+static int64_t next_due(const chan *c)
+{
+	if (c->period == CHAN_FOREVER)
+		return CHAN_FOREVER;
+	return c->due + ((chan_now() - c->due) / c->period + 1) * c->period;
+}
+
+static bool take_due(chan *c, void *value)
+{
+	if (!is_due(c))
+		return false;
+	copy(value, &c->due, sizeof c->due);
+	c->due = next_due(c);
+	return true;
+}
+
+/* ---- The descriptor: caller holds the channel's lock -----------------------------------
+ *
+ * Whoever changes whether a receive would wait tells the descriptor so before he unlocks: then
+ * it never says anything else than the channel.
+ * DOC: descriptor
+ */
+
+/* From when on a receive does not wait. */
+static int64_t ready_at(chan *c)
+{
+	if (closed(c) || count(c) > 0 || (c->capacity == 0 && oldest(&c->senders) != NULL))
+		return CHAN_NOWAIT;
+	return c->due;
+}
+
+static bool has_time(const chan *c)
+{
+	return c->use == TIMER || (c->use == CONTEXT && c->due != CHAN_FOREVER);
+}
+
+#if defined __linux__ && !defined CHAN_PORTABLE
+/* A timer, which the kernel makes readable by itself, or a counter. */
+static int open_descriptor(chan *c)
+{
+	c->fd = has_time(c) ? timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK) : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	c->fd_in = c->fd;
+	return c->fd < 0 ? errno : 0;
+}
+
+/* To a time that has passed a timer is set too: it comes a moment later, for which this waits. */
+static bool set_timer(int fd, int64_t at)
+{
+	const int64_t longest = INT32_MAX * CHAN_SECOND;        /* 68 years: what every time_t can hold */
+	struct itimerspec when = { .it_value = to_timespec(at > 0 ? at : 1) };
+
+	if (at > longest)
+		when.it_value = to_timespec(0);
+	if (timerfd_settime(fd, TFD_TIMER_ABSTIME, &when, NULL) != 0)
+		return false;
+	if (passed(at))
+		poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 100);
+	return true;
+}
+#else
+static int open_descriptor(chan *c)
+{
+	int ends[2];
+
+	if (has_time(c))
+		return ENOTSUP;
+	if (pipe(ends) != 0)
+		return errno;
+	for (int i = 0; i < 2; i++) {
+		fcntl(ends[i], F_SETFD, FD_CLOEXEC);
+		fcntl(ends[i], F_SETFL, O_NONBLOCK);
+	}
+	c->fd = ends[0];
+	c->fd_in = ends[1];
+	return 0;
+}
+
+static bool set_timer(int fd, int64_t at)
+{
+	(void)fd;
+	(void)at;
+	return false;
+}
+#endif
+
+/* A counter that is 0 or 1, or a pipe in which there is one or none. */
+static bool set_counter(chan *c, bool ready)
+{
+	uint64_t one = 1;
+	return (ready ? write(c->fd_in, &one, sizeof one) : read(c->fd, &one, sizeof one)) == sizeof one;
+}
+
+static void tell_descriptor(chan *c)
+{
+	volatile int saved = errno;
+	int64_t at = ready_at(c);
+	int cancel;
+
+	if (at == c->told)
+		return;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	if (has_time(c) ? set_timer(c->fd, at) : set_counter(c, at == CHAN_NOWAIT))
+		c->told = at;           /* else the next one tries again */
+	pthread_setcancelstate(cancel, &cancel);
+	errno = saved;
+}
+
+static void close_descriptor(chan *c)
+{
+	volatile int saved = errno;
+	int cancel;
+
+	if (!c->polled)
+		return;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	close(c->fd);
+	if (c->fd_in != c->fd)
+		close(c->fd_in);
+	pthread_setcancelstate(cancel, &cancel);
+	errno = saved;
+}
+
+/* What is to be done before the lock is given up, in whatever way. */
+static void settle(chan *c)
 {
 	check(c);
+	if (c->polled)
+		tell_descriptor(c);
+}
+
+static void unlock(chan *c)
+{
+	settle(c);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -1075,6 +1299,10 @@ static size_t recv_some(chan *c, void *values, size_t n, struct wakeups *up)
 	size_t done = 0, k;
 	struct waiter *w;
 
+	if (c->use == TIMER && take_due(c, values)) {
+		TRACE(moved(c, CHAN_OP_RECV, 1));
+		return 1;
+	}
 	if (c->capacity == 0) {
 		while (done < n && (w = claim_oldest(&c->senders, up)) != NULL) {
 			copy(element(values, done++, c->elem_size), w->value, c->elem_size);
@@ -1126,7 +1354,7 @@ static void unlock_and_wake(chan *c, struct wakeups *up)
 /* A plain operation sleeps until its side is ready; caller holds the lock and looks again.  DOC: wait-plain */
 static void wait_plain(chan *c, struct side *side, int64_t deadline)
 {
-	check(c);
+	settle(c);
 	TRACE(wait());
 	c->waiters++;
 	side->waiting++;
@@ -1233,15 +1461,19 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 		*moved += op == CHAN_OP_SEND ? send_some(c, rest, n - *moved, &up) : recv_some(c, rest, n - *moved, &up);
 		if (*moved >= least)
 			break;
-		if (closed(c))
+		if (is_over(c))
 			err = EPIPE;
-		else if (passed(until.deadline))
+		else if (passed(until.deadline) && until.deadline < c->due)
 			err = ETIMEDOUT;
 		if (err != 0)
 			break;
 		if (c->capacity == 0 || (nap_ends > 0 && passed(nap_ends))) {
-			err = meet(c, op, element(values, *moved, elem_size), until, &up);
+			int64_t due = c->due;
+			struct until next = { earlier(until.deadline, due), until.caller };
+			err = meet(c, op, element(values, *moved, elem_size), next, &up);
 			*moved += err == 0;
+			if (err == ETIMEDOUT && due <= until.deadline)
+				err = 0;
 			if (err != 0 || *moved == n)
 				return err;
 			lock(c);
@@ -1419,11 +1651,11 @@ static bool is_ready(const struct waiter *w)
 {
 	chan *c = w->ch;
 
-	if (closed(c))
+	if (is_over(c))
 		return true;
 	if (w->op == CHAN_OP_SEND)
 		return c->capacity > 0 ? count(c) < c->capacity : oldest(&c->receivers) != NULL;
-	return c->capacity > 0 ? count(c) > 0 : oldest(&c->senders) != NULL;
+	return c->capacity > 0 ? count(c) > 0 : is_due(c) || oldest(&c->senders) != NULL;
 }
 
 static void end_closed(struct waiter *w)
@@ -1441,7 +1673,7 @@ static bool attempt(struct waiter *w, struct wakeups *up)
 
 	if ((sending ? send_some(c, w->value, 1, up) : recv_some(c, w->value, 1, up)) == 1)
 		return true;
-	if (!closed(c))
+	if (!is_over(c))
 		return false;
 	end_closed(w);
 	return true;
@@ -1466,41 +1698,59 @@ static struct waiter *do_ready(struct waiter *w, size_t n, struct wakeups *up)
 	}
 }
 
+/* The time at which a case becomes ready by itself.  Caller holds all locks. */
+static int64_t first_due(const struct waiter *w, size_t n)
+{
+	int64_t due = CHAN_FOREVER;
+
+	for (size_t i = 0; i < n; i++)
+		due = earlier(due, w[i].ch->due);
+	return due;
+}
+
 /*
  * Pass 1: does a ready case.  Pass 2: enqueues a waiter on every channel, all before
- * the first lock is released, and waits.  Pass 3: leaves the queues.
+ * the first lock is released, and waits.  Pass 3: leaves the queues.  If it was the time of
+ * a case that ended the wait, once more.
  * DOC: passes
  */
 static struct waiter *select_one(struct waiter *w, size_t n, struct until until)
 {
 	struct wakeups up = { 0 };
 	struct sleeper s;
+	struct waiter *done;
+	int64_t due = CHAN_FOREVER;
 
 	sort(w, n);
-	lock_all(w, n);
-	struct waiter *done = do_ready(w, n, &up);
-	if (done != NULL || passed(until.deadline)) {
-		unlock_all(w, n, done != NULL ? done->ch : NULL, &up);
-		return done;
-	}
-	begin(&s, w, n);
-	unlock_all(w, n, NULL, &up);
-	if (wait_for_claim(&s, until, false)) {
-		done = s.winner;
-		TRACE(was_served(done));
-	}
-	leave(w, n, done != NULL ? done->ch : NULL);
+	do {
+		lock_all(w, n);
+		done = do_ready(w, n, &up);
+		if (done == NULL)
+			due = first_due(w, n);
+		if (done != NULL || (passed(until.deadline) && until.deadline < due)) {
+			unlock_all(w, n, done != NULL ? done->ch : NULL, &up);
+			return done;
+		}
+		begin(&s, w, n);
+		unlock_all(w, n, NULL, &up);
+		if (wait_for_claim(&s, (struct until){ earlier(until.deadline, due), until.caller }, false)) {
+			done = s.winner;
+			TRACE(was_served(done));
+		}
+		leave(w, n, done != NULL ? done->ch : NULL);
+	} while (done == NULL && due <= until.deadline);
 	return done;
 }
 
-static bool lacks_value(const chan *c, enum chan_op op, const void *values)
+/* A send without a value, or of what only the clock or a close can tell. */
+static bool is_wrong(const chan *c, enum chan_op op, const void *values)
 {
-	return op == CHAN_OP_SEND && values == NULL && c->elem_size > 0;
+	return op == CHAN_OP_SEND && ((values == NULL && c->elem_size > 0) || c->use == TIMER || c->use == CONTEXT);
 }
 
 static bool is_malformed(const chan_case *k)
 {
-	return (k->op != CHAN_OP_SEND && k->op != CHAN_OP_RECV) || lacks_value(k->ch, k->op, k->value);
+	return (k->op != CHAN_OP_SEND && k->op != CHAN_OP_RECV) || is_wrong(k->ch, k->op, k->value);
 }
 
 /* Elements that a case would discard are received here, for the drop callback. */
@@ -1616,7 +1866,7 @@ int chan_send_n(chan *c, const void *values, size_t n, size_t *sent, int64_t dea
 	size_t moved = 0;
 	int err = 0;
 
-	if (c == NULL || (n > 0 && lacks_value(c, CHAN_OP_SEND, values)))
+	if (c == NULL || (n > 0 && is_wrong(c, CHAN_OP_SEND, values)))
 		err = EINVAL;
 	else if (n > 0)
 		err = transfer(c, CHAN_OP_SEND, (void *)values, n, n, &moved, UNTIL(deadline));
@@ -1643,7 +1893,7 @@ int chan_recv_n(chan *c, void *values, size_t max, size_t *got, int64_t deadline
 
 static int send_until(chan *c, const void *value, struct until until)
 {
-	if (c == NULL || lacks_value(c, CHAN_OP_SEND, value))
+	if (c == NULL || is_wrong(c, CHAN_OP_SEND, value))
 		return EINVAL;
 	return transfer_one(c, CHAN_OP_SEND, (void *)value, until);
 }
@@ -1691,14 +1941,22 @@ int chan_try_recv(chan *c, void *value)
 	return err == ETIMEDOUT ? EAGAIN : err;
 }
 
+static size_t len_of_timer(chan *c)
+{
+	lock(c);
+	size_t n = is_due(c);
+	unlock(c);
+	return n;
+}
+
 size_t chan_len(const chan *c)
 {
-	return c == NULL ? 0 : count((chan *)c);
+	return c == NULL ? 0 : c->use == TIMER ? len_of_timer((chan *)c) : count((chan *)c);
 }
 
 size_t chan_cap(const chan *c)
 {
-	return c == NULL ? 0 : c->capacity;
+	return c == NULL ? 0 : c->use == TIMER ? 1 : c->capacity;
 }
 
 int64_t chan_now(void)
@@ -1755,7 +2013,10 @@ static void tell_channel(FILE *out, chan *c)
 		fprintf(out, "%s", c->name);
 	else
 		fprintf(out, "channel %p", (void *)c);
-	fprintf(out, " (%zu of %zu%s)", count(c), c->capacity, closed(c) ? ", closed" : "");
+	if (c->use == TIMER)
+		fprintf(out, " (timer)");
+	else
+		fprintf(out, " (%zu of %zu%s)", count(c), c->capacity, is_over(c) ? ", closed" : "");
 }
 
 static void tell_case(FILE *out, const struct waiter *w)
@@ -1813,7 +2074,7 @@ static void tell_sleeper(FILE *out, const struct sleeper *s, int64_t now)
 /* Once for each channel. */
 static void tell_waits_of(FILE *out, chan *c)
 {
-	if (c->use != USERS || c->seen_sending + c->seen_receiving == 0)
+	if (c->use == INBOX || c->use == WAITGROUP || c->seen_sending + c->seen_receiving == 0)
 		return;
 	fprintf(out, "  ");
 	tell_channel(out, c);
@@ -1992,23 +2253,23 @@ static void *dump_when_asked(void *file)
 	return NULL;
 }
 
-static int start_detached(void *(*fn)(void *), void *arg)
+static int start_detached(void *(*fn)(void *), void *arg, pthread_t *thread)
 {
-	pthread_t thread;
 	sigset_t all, old;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	int err = pthread_create(&thread, NULL, fn, arg);
+	int err = pthread_create(thread, NULL, fn, arg);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (err == 0)
-		pthread_detach(thread);
+		pthread_detach(*thread);
 	return err;
 }
 
 static int start_helper(void)
 {
 	int ends[2];
+	pthread_t thread;
 
 	if (watch.helpers > 0)
 		return 0;
@@ -2019,7 +2280,7 @@ static int start_helper(void)
 	for (int i = 0; i < 2; i++)
 		fcntl(ends[i], F_SETFD, FD_CLOEXEC);
 	fcntl(ends[1], F_SETFL, O_NONBLOCK);
-	int err = start_detached(dump_when_asked, (void *)(intptr_t)ends[0]);
+	int err = start_detached(dump_when_asked, (void *)(intptr_t)ends[0], &thread);
 	if (err != 0) {
 		close(ends[0]);
 		close(ends[1]);
@@ -2049,7 +2310,163 @@ int chan_dump_on(int signo)
 	return err;
 }
 
-/* ---- Close, make, free ------------------------------------------------------------------- */
+/* ---- Signals that go to channels --------------------------------------------------------
+ *
+ * A thread of ours is in sigwait for all signals that have a channel.  To change which they are, it is sent one that it
+ * waits for, and only when that one has come, or another of the same number, which is as good, it looks at the table again.
+ * DOC: notify
+ */
+
+/* Caller holds notified.lock, as of all but the last.  Looks what has a channel; whether anything has. */
+static bool look_at_table(sigset_t *set)
+{
+	notified.seen = notified.changes;
+	notified.one = 0;
+	sigemptyset(set);
+	for (int signo = SIGNAL_NUMBERS - 1; signo > 0; signo--)        /* the last is not one of those that queue, if it can be */
+		if (notified.to[signo] != NULL && sigaddset(set, signo) == 0)
+			notified.one = signo;
+	return notified.one != 0;
+}
+
+/* A signal that has been given back goes to the process again. */
+static void deliver(int signo)
+{
+	chan *c = notified.to[signo];
+
+	if (c == NULL)
+		kill(getpid(), signo);
+	else if (chan_try_send(c, &signo) != 0)
+		atomic_fetch_add_explicit(&c->dropped, 1, memory_order_relaxed);
+}
+
+/* Takes it, if it is pending.  Another thread that unblocks it may be quicker, so to look first does not do. */
+static bool take_pending(int signo)
+{
+	sigset_t one;
+
+	sigemptyset(&one);
+	sigaddset(&one, signo);
+#if defined _POSIX_REALTIME_SIGNALS && _POSIX_REALTIME_SIGNALS > 0
+	return sigtimedwait(&one, NULL, &(struct timespec){ 0, 0 }) == signo;
+#else
+	sigset_t pending;       /* there is no better way */
+	return sigpending(&pending) == 0 && sigismember(&pending, signo) == 1 && sigwait(&one, &signo) == 0;
+#endif
+}
+
+/*
+ * The signal that it was asked with has come, or one that the process got at the same time, and then that one is left.
+ * It is taken now: it may be waited for no longer, and if the thread were asked again with this signal, the system
+ * would make one of the two.
+ */
+static void answer(int signo)
+{
+	notified.asked = 0;
+	if (take_pending(signo))
+		deliver(signo);
+}
+
+static void *wait_for_signals(void *unused)
+{
+	sigset_t set;
+	int signo;
+
+	(void)unused;
+	pthread_mutex_lock(&notified.lock);
+	while (look_at_table(&set)) {
+		do {
+			pthread_mutex_unlock(&notified.lock);
+			while (sigwait(&set, &signo) != 0)
+				;
+			pthread_mutex_lock(&notified.lock);
+			if (signo != notified.asked)
+				deliver(signo);
+		} while (signo != notified.asked);
+		answer(signo);
+	}
+	notified.runs = false;
+	pthread_mutex_unlock(&notified.lock);
+	return NULL;
+}
+
+static int start_notifying(void)
+{
+	if (notified.runs)
+		return 0;
+	int err = start_detached(wait_for_signals, NULL, &notified.thread);
+	notified.runs = err == 0;
+	return err;
+}
+
+/* Puts c, or nothing, into the table for each of the signals; what was there before is left in old. */
+static void change_table(chan *c, const sigset_t *signals, chan *old[SIGNAL_NUMBERS])
+{
+	notified.changes++;
+	for (int signo = 1; signo < SIGNAL_NUMBERS; signo++) {
+		if (sigismember(signals, signo) == 1) {
+			old[signo] = notified.to[signo];
+			notified.to[signo] = chan_ref(c);
+		}
+	}
+}
+
+/*
+ * Until the thread has seen the table as it is now.  The system may refuse to send a signal, for too many are pending:
+ * then it is asked again, when that thread has had the time to take some.
+ */
+static void await_look(void)
+{
+	unsigned long now = notified.changes;
+
+	for (unsigned i = 0; notified.runs && notified.seen < now; i++) {
+		if (notified.asked == 0 && notified.one != 0 && pthread_kill(notified.thread, notified.one) == 0)
+			notified.asked = notified.one;
+		pthread_mutex_unlock(&notified.lock);
+		give_way(i);
+		pthread_mutex_lock(&notified.lock);
+	}
+}
+
+int chan_notify(chan *c, const sigset_t *signals)
+{
+	chan *old[SIGNAL_NUMBERS] = { NULL };
+	volatile int saved = errno;
+	sigset_t before;
+	int err = 0;
+
+	if (signals == NULL || sigismember(signals, SIGKILL) == 1 || sigismember(signals, SIGSTOP) == 1 ||
+			(c != NULL && c->elem_size != sizeof(int)))
+		return EINVAL;
+	if (!expect_fork()) {
+		errno = saved;
+		return ENOMEM;
+	}
+	pthread_sigmask(SIG_BLOCK, c != NULL ? signals : NULL, &before);
+	pthread_mutex_lock(&notified.lock);
+	if (c != NULL)
+		err = start_notifying();
+	if (err == 0) {
+		change_table(c, signals, old);
+		await_look();
+	}
+	pthread_mutex_unlock(&notified.lock);
+	for (int signo = 1; signo < SIGNAL_NUMBERS; signo++)
+		chan_free(old[signo]);
+	if (err != 0)
+		pthread_sigmask(SIG_SETMASK, &before, NULL);
+	else if (c == NULL)
+		pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+	errno = saved;
+	return err;
+}
+
+size_t chan_notify_dropped(const chan *c)
+{
+	return c == NULL ? 0 : atomic_load_explicit(&c->dropped, memory_order_relaxed);
+}
+
+/* ---- Close ----------------------------------------------------------------------------- */
 
 /* Plain operations sleep on; all of them wake now, and nobody signals them again. */
 static void wake_all(struct side *side)
@@ -2058,19 +2475,14 @@ static void wake_all(struct side *side)
 	pthread_cond_broadcast(&side->ready);
 }
 
-/* DOC: close */
-int chan_close(chan *c)
+/* Caller holds the lock, which is given up.  DOC: close */
+static int close_locked(chan *c)
 {
 	struct wakeups up = { 0 };
 	struct waiter *w;
 
-	if (c == NULL)
-		return EINVAL;
-	TRACE(begin(CLOSE, c));
-	lock(c);
-	if (closed(c)) {
+	if (is_over(c)) {
 		unlock(c);
-		TRACE(end(NULL, EPIPE));
 		return EPIPE;
 	}
 	atomic_store_explicit(&c->closed, true, memory_order_relaxed);
@@ -2084,9 +2496,100 @@ int chan_close(chan *c)
 	wake_all(&c->receivers);
 	wake_all(&c->senders);
 	unlock_and_wake(c, &up);
-	TRACE(end(NULL, 0));
 	return 0;
 }
+
+/* ---- Parents and children -----------------------------------------------------------------
+ *
+ * What belongs to family is who is whose parent.  A channel that has been a parent is closed with it held, and
+ * then all below it, so that meanwhile no child is freed or made.
+ * DOC: family
+ */
+
+/* Caller holds family, as of the next three. */
+static void join_parent(chan *c, chan *parent)
+{
+	c->parent = parent;
+	c->younger = parent->children;
+	if (c->younger != NULL)
+		c->younger->older = c;
+	parent->children = c;
+}
+
+static void leave_parent(chan *c)
+{
+	if (c->parent != NULL)
+		*(c->older != NULL ? &c->older->younger : &c->parent->children) = c->younger;
+	if (c->younger != NULL)
+		c->younger->older = c->older;
+	c->parent = c->older = c->younger = NULL;
+}
+
+/* The first of these siblings, with its children in its place. */
+static chan *take_first(chan **siblings)
+{
+	chan *c = *siblings, **end = &c->children;
+
+	while (*end != NULL)
+		end = &(*end)->younger;
+	*end = c->younger;
+	*siblings = c->children;
+	c->children = c->parent = c->older = c->younger = NULL;
+	return c;
+}
+
+static int close_with_children(chan *c)
+{
+	pthread_mutex_lock(&family);
+	chan *all = c->children;
+	c->children = NULL;             /* once closed, it may be freed by who waits in it */
+	lock(c);
+	int err = close_locked(c);
+	while (all != NULL) {
+		chan *child = take_first(&all);
+		lock(child);
+		close_locked(child);
+	}
+	pthread_mutex_unlock(&family);
+	return err;
+}
+
+int chan_close(chan *c)
+{
+	int err;
+
+	if (c == NULL || c->use == TIMER)
+		return EINVAL;
+	TRACE(begin(CLOSE, c));
+	lock(c);
+	if (c->is_parent) {
+		unlock(c);
+		err = close_with_children(c);
+	} else {
+		err = close_locked(c);
+	}
+	TRACE(end(NULL, err));
+	return err;
+}
+
+/* The last owner frees it.  Its parent, if it has one, adopts the children. */
+static void leave_family(chan *c)
+{
+	if (c->use != CONTEXT && !c->is_parent)
+		return;
+	pthread_mutex_lock(&family);
+	chan *parent = c->parent;
+	leave_parent(c);
+	while (c->children != NULL) {
+		chan *child = c->children;
+		leave_parent(child);
+		if (parent != NULL)
+			join_parent(child, parent);
+	}
+	pthread_mutex_unlock(&family);
+}
+
+/* ---- Make and free ----------------------------------------------------------------------- */
 
 /* On a line of its own, the ring behind it. */
 static chan *allocate(size_t ring_size)
@@ -2137,8 +2640,85 @@ chan *chan_new(size_t elem_size, size_t capacity)
 	}
 	c->elem_size = elem_size;
 	c->capacity = capacity;
+	c->due = c->told = CHAN_FOREVER;
 	atomic_init(&c->owners, 1);
 	return c;
+}
+
+static chan *new_timer(int64_t due, int64_t period)
+{
+	chan *c = chan_new(sizeof(int64_t), 0);
+
+	if (c != NULL) {
+		c->use = TIMER;
+		c->due = due;
+		c->period = period;
+	}
+	return c;
+}
+
+chan *chan_after(int64_t deadline)
+{
+	return new_timer(deadline, CHAN_FOREVER);
+}
+
+chan *chan_tick(int64_t period)
+{
+	int64_t now = chan_now();
+
+	if (period <= 0) {
+		errno = EINVAL;
+		return NULL;
+	}
+	return new_timer(period < CHAN_FOREVER - now ? now + period : CHAN_FOREVER, period);
+}
+
+chan *chan_done_after(chan *parent, int64_t deadline)
+{
+	if (parent != NULL && parent->use == TIMER) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if (!expect_fork()) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	chan *c = chan_new(0, 0);
+	if (c == NULL)
+		return NULL;
+	c->use = CONTEXT;
+	c->due = deadline;
+	if (parent == NULL)
+		return c;
+	c->due = earlier(deadline, parent->due);
+	pthread_mutex_lock(&family);
+	lock(parent);
+	parent->is_parent = true;
+	if (closed(parent))
+		atomic_store_explicit(&c->closed, true, memory_order_relaxed);
+	else
+		join_parent(c, parent);
+	unlock(parent);
+	pthread_mutex_unlock(&family);
+	return c;
+}
+
+int chan_fd(chan *c)
+{
+	int fd = -1, err = EINVAL;
+
+	if (c != NULL) {
+		lock(c);
+		err = c->polled ? 0 : open_descriptor(c);
+		if (err == 0) {
+			c->polled = true;
+			fd = c->fd;
+		}
+		unlock(c);
+	}
+	if (err != 0)
+		errno = err;
+	return fd;
 }
 
 chan *chan_ref(chan *c)
@@ -2159,6 +2739,7 @@ void chan_free(chan *c)
 {
 	if (c == NULL || atomic_fetch_sub_explicit(&c->owners, 1, memory_order_acq_rel) > 1)
 		return;
+	leave_family(c);
 	lock(c);
 	unsigned n = c->waiters;
 	unlock(c);
@@ -2171,6 +2752,7 @@ void chan_free(chan *c)
 
 	for (size_t i = 0; c->drop != NULL && i < count(c); i++)
 		c->drop(element(c->ring, after(c, c->head, i), c->elem_size));
+	close_descriptor(c);
 	pthread_cond_destroy(&c->receivers.ready);
 	pthread_cond_destroy(&c->senders.ready);
 	pthread_mutex_destroy(&c->lock);

@@ -26,14 +26,15 @@
  *
  * Every function may be called from any thread, none from a signal handler.
  * Results are 0 or an errno number, as with pthreads; errno itself is set only
- * by chan_new.  EINTR does not occur, and no call is a cancellation point (a thread in
- * a call must not be cancelled asynchronously).
+ * by what makes a channel or a descriptor, if it fails.  EINTR does not occur, and no
+ * call is a cancellation point (a thread in a call must not be cancelled asynchronously).
  * EINVAL (a NULL channel, a NULL value to send) comes before every other error.
  */
 #ifndef CHAN_H
 #define CHAN_H
 
 #include <errno.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -86,7 +87,8 @@ void chan_set_drop(chan *c, void (*drop)(void *value));
  *              is zeroed (Go's zero value)
  *   EAGAIN     chan_try_*: this call would have had to wait
  *   ETIMEDOUT  chan_*_until, chan_*_n: not transferred, *value untouched
- *   EINVAL     c is NULL, or value is NULL in a send of a size above 0
+ *   EINVAL     c is NULL, or value is NULL in a send of a size above 0, or it is a
+ *              send to what only the clock or a close can tell (chan_after and so on)
  *   ENOMEM     only to discard an element above 4096 bytes of a channel with a
  *              drop callback: nothing was received
  *
@@ -124,12 +126,13 @@ int chan_recv_n(chan *c, void *values, size_t max, size_t *got, int64_t deadline
 
 /*
  * No more sends.  Wakes everybody who waits in the channel: receivers get what is
- * left, then EPIPE; waiting senders get EPIPE and keep their values.  EPIPE if it
- * was closed before, and of two at once exactly one gets 0.
+ * left, then EPIPE; waiting senders get EPIPE and keep their values.  Closes what
+ * chan_done_after has made below it, too.  EPIPE if it was closed before, and of two
+ * at once exactly one gets 0; EINVAL for NULL and for a timer.
  */
 int chan_close(chan *c);
 
-/* Elements in the channel now, and how many fit; both 0 for NULL and at capacity 0. */
+/* Elements in the channel now (of a timer: due), and how many fit; both 0 for NULL and at capacity 0. */
 size_t chan_len(const chan *c);
 size_t chan_cap(const chan *c);
 
@@ -153,10 +156,10 @@ chan_case chan_on_recv(chan *c, void *value);
  * uniform choice.  Closed channels are ready: .err is EPIPE.  The same channel may
  * stand in several cases; a select meets other selects, never itself.
  *
- * A case with an unknown op or a NULL value to send is done at once, as EINVAL,
- * and nothing else happens.  Without any channel it waits for the deadline.  More
- * than 16 channels take memory: if it is refused, the first case with a channel is
- * returned with .err ENOMEM (so is a case that discards, see above), undone.
+ * A case with an unknown op, a NULL value to send, or a send to a timer or a context is
+ * done at once, as EINVAL, and nothing else happens.  Without any channel it waits for
+ * the deadline.  More than 16 channels take memory: if it is refused, the first case
+ * with a channel is returned with .err ENOMEM (so is a case that discards, see above), undone.
  */
 int chan_select(chan_case cases[], size_t n, int64_t deadline);
 
@@ -169,6 +172,79 @@ int64_t chan_now(void);
 #define CHAN_US      ((int64_t)1000)
 #define CHAN_MS      ((int64_t)1000000)
 #define CHAN_SECOND  ((int64_t)1000000000)
+
+/* ---- Timers ------------------------------------------------------------------
+ *
+ * Channels of int64_t to which only the clock sends: an element is the time, of chan_now(), at which it was
+ * due, and never comes before it.  There is no thread behind them: a receive, in whatever call, sleeps no
+ * longer than to the time of the timers that it waits for; of several receivers one gets the element.  To
+ * send to them or to close them is EINVAL.  chan_free stops them, at any time, and leaves nothing behind.
+ */
+
+/* One element, from the deadline on, and then nothing more.  NULL with errno ENOMEM. */
+chan *chan_after(int64_t deadline);
+
+/*
+ * An element each period (nanoseconds), the first one period from now.  They are due at multiples of the
+ * period, however late the last one was received.  Who comes so late that several are due gets the oldest,
+ * and the others are left out, as in Go.  NULL with errno ENOMEM, or EINVAL for a period that is not above 0.
+ */
+chan *chan_tick(int64_t period);
+
+/* ---- Cancellation, as Go's context ---------------------------------------------
+ *
+ * A channel that is closed by the first of these: chan_close; the end of its parent, by whatever means; its
+ * deadline (CHAN_FOREVER: none), which counts as the parent's if that is earlier.  A case for it in every
+ * select is how a task learns that it is to end.  When chan_close of a parent has returned, all that were
+ * made below are closed.  There is no thread behind it: who waits sleeps no longer than to the deadline.
+ *
+ * The parent may be any channel but a timer, or NULL for none; below one that is closed the new one is
+ * closed, too.  Its elements have size 0, and to send to it is EINVAL.  chan_close gives EPIPE if it is
+ * over by any of the three.  It is owned once; parent and child may be freed in any order.  To free is not
+ * to close: the children of one that is freed become those of its parent, if it has one, and keep their
+ * deadlines, which never are later than its own.  NULL with errno ENOMEM, or EINVAL if parent is a timer.
+ */
+chan *chan_done_after(chan *parent, int64_t deadline);
+
+/* ---- Beside sockets: a file descriptor -------------------------------------------
+ *
+ * A descriptor that poll, select and epoll report readable while a receive from c would not wait: an element
+ * is there, a send or a select waits at capacity 0, the channel is closed, or its time has come.  Level
+ * triggered.  When it is readable use chan_try_recv: if another thread was quicker, that gives EAGAIN, and
+ * poll sleeps again.  Does not wait.  The first call makes it, the others return the same.
+ *
+ * It belongs to the channel, is closed with it and on exec, and is for polling only: do not read, write or
+ * close it.  A child of fork shares it, so there the channel must not be used.  It costs a system call
+ * whenever the channel becomes ready for a receive, and when it ceases to be.  -1 with errno EINVAL for
+ * NULL; EMFILE, ENFILE or ENOMEM, as the system has it; or ENOTSUP: what has a deadline has a descriptor
+ * only on Linux.
+ */
+int chan_fd(chan *c);
+
+/* ---- Signals -----------------------------------------------------------------
+ *
+ * From now on each of these signals that the process gets is sent to c, a channel of int, as its number,
+ * without waiting.  If there is no room (or c is closed) it is dropped, as in Go, so give c a capacity;
+ * chan_notify_dropped says how many were.  A signal goes to one channel, the last one given for it, of
+ * which the library is an owner meanwhile.
+ *
+ * The signals are blocked in this thread and in those that it starts later, and a thread of the library
+ * waits for them: call it in main, before there are other threads.  Only signals to the process count: of
+ * kill, not of raise or pthread_kill.  A program that is started inherits what is blocked: unblock it between
+ * fork and exec, or with posix_spawnattr_setsigmask.  A child of fork is notified of nothing.
+ *
+ * With c NULL these signals are given back: when it returns no more of them are sent, they are unblocked in this
+ * thread, and what is pending is delivered there.
+ *
+ * 0, or EINVAL (SIGKILL, SIGSTOP, no set; elements of another size, a timer, a context), EAGAIN or ENOMEM:
+ * then nothing has changed.
+ */
+#ifdef SIG_BLOCK                        /* strict C without POSIX has no sigset_t: define _POSIX_C_SOURCE */
+int chan_notify(chan *c, const sigset_t *signals);
+#endif
+
+/* How many signals were to go to c and found no room, ever; 0 for NULL. */
+size_t chan_notify_dropped(const chan *c);
 
 /* ---- Who waits where -------------------------------------------------------- */
 
@@ -202,6 +278,9 @@ chan *chan_made(chan *c, const char *file, int line);
 #if defined CHAN_DEBUG && !defined CHAN_LIBRARY
 #define CHAN_HERE(call)                          (chan_at(__FILE__, __LINE__), chan_left(call))
 #define chan_new(elem_size, capacity)            chan_made(chan_new(elem_size, capacity), __FILE__, __LINE__)
+#define chan_after(deadline)                     chan_made(chan_after(deadline), __FILE__, __LINE__)
+#define chan_tick(period)                        chan_made(chan_tick(period), __FILE__, __LINE__)
+#define chan_done_after(parent, deadline)        chan_made(chan_done_after(parent, deadline), __FILE__, __LINE__)
 #define chan_send(c, value)                      CHAN_HERE(chan_send(c, value))
 #define chan_recv(c, value)                      CHAN_HERE(chan_recv(c, value))
 #define chan_send_until(c, value, deadline)      CHAN_HERE(chan_send_until(c, value, deadline))

@@ -4,16 +4,21 @@
 
 #include <errno.h>
 #include <limits.h>
+#ifdef __linux__
+#include <malloc.h>
+#endif
 #include <stdatomic.h>
 #include <unistd.h>
 
-enum { DAY = 86400, SPOILT = EIO };     /* an errno that the library must not let show */
+enum { DAY = 86400, SECOND = 1000000000, FILES = 4096, SPOILT = EIO };     /* an errno that the library must not let show */
 
 static struct {
 	atomic_int first, last;         /* calls from here to there fail; first == 0: none */
 	atomic_int kind, calls, failed;
 } plan;
 static atomic_long held;
+static atomic_bool opened[FILES];       /* by the library */
+static atomic_long hurry, ahead;        /* nanoseconds: at each look, and by now */
 static atomic_int jumps;                /* 0: the wall clock goes right; else how often it has been read */
 
 static void fail_calls(enum fault kind, int first, int last)
@@ -41,6 +46,11 @@ int failed_calls(void)
 	return atomic_load(&plan.failed);
 }
 
+int calls_made(void)
+{
+	return atomic_load(&plan.calls);
+}
+
 long held_by_library(void)
 {
 	return atomic_load(&held);
@@ -49,6 +59,11 @@ long held_by_library(void)
 void let_wall_clock_jump(bool yes)
 {
 	atomic_store(&jumps, yes);
+}
+
+void let_clock_hurry(long step)
+{
+	atomic_store(&hurry, step);
 }
 
 static bool fails(enum fault kind)
@@ -85,8 +100,23 @@ void *faulty_malloc(size_t size)
 	return memory;
 }
 
+/* So that who still looks there finds nothing that makes sense. */
+static void spoil(void *memory)
+{
+#ifdef __linux__
+	volatile unsigned char *byte = memory;
+	size_t size = memory != NULL ? malloc_usable_size(memory) : 0;
+
+	for (size_t i = 0; i < size && i < 1024; i++)
+		byte[i] = 0xa5;
+#else
+	(void)memory;
+#endif
+}
+
 void faulty_free(void *memory)
 {
+	spoil(memory);
 	atomic_fetch_sub(&held, memory != NULL);
 	free(memory);
 	errno = SPOILT;         /* as it may where the system is older than POSIX.1-2024 */
@@ -163,5 +193,88 @@ int faulty_clock_gettime(clockid_t clock, struct timespec *t)
 
 	if (clock == CLOCK_REALTIME && atomic_load(&jumps) > 0)
 		t->tv_sec += atomic_fetch_add(&jumps, 1) % 2 ? DAY : -DAY;
+	if (clock == CLOCK_MONOTONIC && (atomic_load(&hurry) > 0 || atomic_load(&ahead) > 0)) {
+		t->tv_nsec += atomic_fetch_add(&ahead, atomic_load(&hurry));
+		t->tv_sec += t->tv_nsec / SECOND;
+		t->tv_nsec %= SECOND;
+	}
 	return err;
+}
+
+static int opened_one(int fd)
+{
+	if (fd >= 0 && fd < FILES && !atomic_exchange(&opened[fd], true))
+		made(0);
+	return fd;
+}
+
+static int refused(int err)
+{
+	errno = err;
+	return -1;
+}
+
+#ifdef __linux__
+int faulty_eventfd(unsigned value, int flags)
+{
+	return fails(FAIL_EVENTFD) ? refused(EMFILE) : opened_one(eventfd(value, flags));
+}
+
+int faulty_timerfd_create(clockid_t clock, int flags)
+{
+	return fails(FAIL_TIMERFD) ? refused(ENFILE) : opened_one(timerfd_create(clock, flags));
+}
+
+int faulty_timerfd_settime(int fd, int flags, const struct itimerspec *when, struct itimerspec *before)
+{
+	int err = fails(FAIL_SET_TIMER) ? -1 : timerfd_settime(fd, flags, when, before);
+
+	errno = SPOILT;
+	return err;
+}
+#endif
+
+int faulty_pipe(int ends[2])
+{
+	int err = fails(FAIL_PIPE) ? refused(EMFILE) : pipe(ends);
+
+	for (int i = 0; i < 2 && err == 0; i++)
+		opened_one(ends[i]);
+	return err;
+}
+
+/* All that succeeds leaves something in errno, as POSIX lets it. */
+ssize_t faulty_read(int fd, void *bytes, size_t size)
+{
+	ssize_t n = fails(FAIL_READ) ? -1 : read(fd, bytes, size);
+
+	if (n >= 0)
+		errno = SPOILT;
+	return n;
+}
+
+ssize_t faulty_write(int fd, const void *bytes, size_t size)
+{
+	ssize_t n = fails(FAIL_WRITE) ? -1 : write(fd, bytes, size);
+
+	if (n >= 0)
+		errno = SPOILT;
+	return n;
+}
+
+int faulty_close(int fd)
+{
+	bool ours = fd >= 0 && fd < FILES && atomic_exchange(&opened[fd], false);   /* the next file may have its number */
+
+	if (close(fd) != 0)
+		abort();        /* what is closed twice may be another thread's by then */
+	if (ours)
+		unmade(0);
+	errno = SPOILT;
+	return 0;
+}
+
+int faulty_kill(pthread_t thread, int signo)
+{
+	return fails(FAIL_KILL) ? EAGAIN : pthread_kill(thread, signo);
 }

@@ -2,15 +2,24 @@
 #ifndef TEST_FAULTS_H
 #define TEST_FAULTS_H
 
+#include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#endif
 
 enum fault {
 	FAIL_MALLOC = 1, FAIL_MUTEX = 2, FAIL_COND = 4, FAIL_CONDATTR = 8, FAIL_CONDCLOCK = 16,
 	FAIL_ATTR = 32, FAIL_STACK_SIZE = 64, FAIL_THREAD = 128, FAIL_ATFORK = 256,
-	FAIL_LOCK = FAIL_MUTEX | FAIL_COND, FAIL_ANY = 511
+	FAIL_EVENTFD = 512, FAIL_TIMERFD = 1024, FAIL_PIPE = 2048, FAIL_SET_TIMER = 4096, FAIL_READ = 8192, FAIL_WRITE = 16384,
+	FAIL_KILL = 32768,
+	FAIL_LOCK = FAIL_MUTEX | FAIL_COND, FAIL_ANY = 65535
 };
 
 /* From now on the library's nth call of this kind fails, in whatever thread, 1 being the next; no other one does, and with 0 none. */
@@ -22,11 +31,17 @@ void fail_calls_from(enum fault kind, int nth);
 /* How many calls have failed since the last of the two above. */
 int failed_calls(void);
 
-/* Pieces of memory, locks, condition variables and attributes that the library has made and not unmade. */
+/* How many calls of this kind there were since, failed or not: with fail_call(kind, INT_MAX) they are only counted. */
+int calls_made(void);
+
+/* Pieces of memory, locks, condition variables, attributes and descriptors that the library has made and not unmade. */
 long held_by_library(void);
 
 /* While it does, the library sees the wall clock go back and forth by days. */
 void let_wall_clock_jump(bool yes);
+
+/* From now on the library's other clock goes on by so much (nanoseconds) with each look at it; it never goes back. */
+void let_clock_hurry(long step);
 
 /* What the library calls.  A call that fails spoils errno too, as it may. */
 void *faulty_malloc(size_t size);
@@ -44,6 +59,16 @@ int faulty_attr_destroy(pthread_attr_t *attr);
 int faulty_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
 int faulty_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 int faulty_clock_gettime(clockid_t clock, struct timespec *t);
+#ifdef __linux__
+int faulty_eventfd(unsigned value, int flags);
+int faulty_timerfd_create(clockid_t clock, int flags);
+int faulty_timerfd_settime(int fd, int flags, const struct itimerspec *when, struct itimerspec *before);
+#endif
+int faulty_pipe(int ends[2]);
+ssize_t faulty_read(int fd, void *bytes, size_t size);
+ssize_t faulty_write(int fd, const void *bytes, size_t size);
+int faulty_close(int fd);
+int faulty_kill(pthread_t thread, int signo);
 
 #ifdef CALL_FAULTY
 #define malloc faulty_malloc
@@ -61,6 +86,14 @@ int faulty_clock_gettime(clockid_t clock, struct timespec *t);
 #define pthread_create faulty_create
 #define pthread_atfork faulty_atfork
 #define clock_gettime faulty_clock_gettime
+#define eventfd faulty_eventfd
+#define timerfd_create faulty_timerfd_create
+#define timerfd_settime faulty_timerfd_settime
+#define pipe faulty_pipe
+#define read faulty_read
+#define write faulty_write
+#define close faulty_close
+#define pthread_kill faulty_kill
 #endif
 
 #endif

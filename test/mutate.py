@@ -236,10 +236,12 @@ def suite(name):
 KILLERS = {
     "chan.c": [
         *(explore(name, 30) for name in ("life", "pairs", "pool", "fours-deep")),
+        *(explore(name, 30) for name in ("polled-pairs", "polled-triples", "timers", "contexts", "signals")),
         *(suite(name) for name in ("typed", "elements", "bulk")),
+        *(explore(name, 30) for name in ("faults-polled", "faults-timers", "faults-contexts", "faults-signals")),
         *(explore(name, 30) for name in ("faults-pool", "fours", "triples", "faults-pairs")),
         ("explore lost-signals", NAPS, [NAPS, "--naps", "--short"], 30),
-        *(suite(name) for name in ("close", "limits", "select", "regress", "dump", "faults")),
+        *(suite(name) for name in ("close", "limits", "select", "regress", "dump", "fd", "timer", "context", "notify", "faults")),
         ("soak", SOAK, [SOAK, "1", "1"], 25),
     ],
     "spawn.c": [
@@ -250,6 +252,14 @@ KILLERS = {
 # What only the suite about it can see.
 ABOUT_DUMP = re.compile(r"tell_|watch|wishes|look_around|enlist|choose_guard|count_(threads|of)|all_wait|is_idle|thread_id|dump|helper|detached"
                         r"|made|deadlock|next_case|chan_(at|left|set_name|is_)")
+# And of these the one that is likely to.
+ABOUT = [
+    (ABOUT_DUMP, "test dump"),
+    (re.compile(r"notif|look_at_table|deliver|take_pending|answer|wait_for_signals|change_table|await_look"), "test notify"),
+    (re.compile(r"parent|children|take_first|chan_done_after|family|is_over"), "test context"),
+    (re.compile(r"descriptor|set_(timer|counter)|ready_at|has_time|settle|chan_fd"), "test fd"),
+    (re.compile(r"due|new_timer|chan_(after|tick)"), "test timer"),
+]
 ENVIRONMENT = {"BUILD": "build", "TEST_ROUNDS": "1", "TEST_SEED": "1", "CK_TIMEOUT_MULTIPLIER": "0.34",
                "CK_EXCLUDE_TAGS": "large program stress", "CK_TAP_LOG_FILE_NAME": "-"}
 
@@ -353,8 +363,8 @@ class Tree:
     def first_killer(self, mutant, hint):
         """The one that killed it before is asked first.  What the explorer lets pass may be the same code."""
         built, compared = set(), False
-        if not hint and mutant.name == "chan.c" and ABOUT_DUMP.search(mutant.key.split(": ")[1]):
-            hint = "test dump"
+        if not hint and mutant.name == "chan.c":
+            hint = next((likely for names, likely in ABOUT if names.search(mutant.key.split(": ")[1])), None)
         for name, target, command, silence in sorted(KILLERS[mutant.name], key=lambda k: k[0] != hint):
             if target == RUN and not compared:
                 compared = True

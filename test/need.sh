@@ -1,5 +1,5 @@
 #!/bin/sh
-# need.sh NEED...: installs what this machine lacks of cc pkg-config check crypto c++ clang musl multilib
+# need.sh NEED...: installs what this machine lacks of cc pkg-config check crypto zmq c++ clang musl multilib
 # 32-bit (what runs multilib's programs) valgrind gcovr python3 cmake mandoc aarch64 (a cross compiler) qemu (for its
 # programs) faketime, and of the benchmark's peers glib apr go rust crossbeam (the source of its channels).
 #
@@ -19,6 +19,7 @@ there()
 	pkg-config) command -v pkg-config ;;
 	check) there pkg-config && pkg-config --exists check ;;
 	crypto) there pkg-config && pkg-config --exists libcrypto ;;
+	zmq) there pkg-config && pkg-config --exists libzmq ;;
 	c++) command -v c++ ;;
 	clang) compiles clang -fsanitize=thread ;;
 	musl) command -v musl-gcc ;;
@@ -43,6 +44,7 @@ packages()
 	case $manager:$1 in
 	apt-get:cc) echo gcc libc6-dev ;;
 	apt-get:crypto) echo libssl-dev ;;
+	apt-get:zmq) echo libzmq3-dev ;;
 	apt-get:c++) echo g++ ;;
 	apt-get:clang) echo clang libclang-rt-dev ;;
 	apt-get:musl) echo musl-tools ;;
@@ -69,6 +71,7 @@ packages()
 	dnf:pkg-config) echo pkgconf-pkg-config ;;
 	dnf:check) echo check-devel ;;
 	dnf:crypto) echo openssl-devel ;;
+	dnf:zmq) echo zeromq-devel ;;
 	dnf:c++) echo gcc-c++ ;;
 	dnf:clang | apk:clang | pacman:clang) echo clang compiler-rt ;;
 	dnf:musl) echo musl-gcc ;;
@@ -77,6 +80,7 @@ packages()
 	apk:cc) echo gcc musl-dev ;;
 	apk:check) echo check-dev ;;
 	apk:crypto) echo openssl-dev ;;
+	apk:zmq) echo zeromq-dev ;;
 	apk:c++) echo g++ ;;
 	apk:32-bit) echo qemu-i386 ;;
 	apk:qemu) echo qemu-aarch64 ;;
@@ -86,6 +90,7 @@ packages()
 	brew:crypto) echo openssl@3 ;;
 	brew:clang) echo llvm ;;
 	apk:pkg-config | pacman:pkg-config | brew:pkg-config) echo pkgconf ;;
+	pacman:zmq | brew:zmq) echo zeromq ;;
 	*:faketime) echo libfaketime ;;
 	apk:musl | brew:musl | apk:multilib | brew:multilib | *:aarch64 | *:crossbeam | brew:32-bit | brew:qemu | brew:valgrind) ;;
 	*) echo "$1" ;;

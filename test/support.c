@@ -1,10 +1,11 @@
-/* The helpers of test.h: waiting for states, threads that a test joins, settings and choices. */
+/* The helpers of test.h: waiting for states, threads that a test joins, settings and choices, files. */
 #define _POSIX_C_SOURCE 200809L
 #include "test.h"
 
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum { WAIT_SECONDS = 20 };
@@ -74,4 +75,32 @@ uint64_t pick(uint64_t *state, uint64_t below)
 	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
 	z = (z ^ z >> 27) * 0x94d049bb133111eb;
 	return (z ^ z >> 31) % below;
+}
+
+char *read_file(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	char *text = NULL;
+	size_t room = 0, used = 0, n;
+
+	ck_assert_msg(f != NULL, "%s: %s", path, strerror(errno));
+	do {
+		text = realloc(text, room += 65536);
+		ck_assert_ptr_nonnull(text);
+		n = fread(text + used, 1, room - used - 1, f);
+		used += n;
+	} while (n > 0);
+	text[used] = '\0';
+	fclose(f);
+	return text;
+}
+
+void find_example(const char *name, char *path, size_t size)
+{
+	const char *dir = getenv("EXAMPLES_DIR"), *build = getenv("BUILD");
+
+	if (dir)
+		snprintf(path, size, "%s/%s", dir, name);
+	else
+		snprintf(path, size, "%s/examples/%s", build ? build : "build", name);
 }

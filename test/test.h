@@ -32,4 +32,10 @@ uint64_t setting(const char *name, uint64_t otherwise);
 /* A small generator for the tests' own choices; the state is the caller's. */
 uint64_t pick(uint64_t *state, uint64_t below);
 
+/* A whole file, with a zero byte after it, to be freed; a failure ends the test. */
+char *read_file(const char *path);
+
+/* Where the program of an example is: build/examples/NAME; EXAMPLES_DIR or BUILD say where else. */
+void find_example(const char *name, char *path, size_t size);
+
 #endif

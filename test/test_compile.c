@@ -121,22 +121,37 @@ static const char *const right[] = {
 	"\terr += CHAN_CLOSE(tx) + sends(c.tx) + receives(c.rx);\n"
 	"\tif (CHAN_LEN(tx) + CHAN_CAP(rx) + CHAN_LEN(rx) + CHAN_CAP(tx) > 3) err++;\n"
 	"\tCHAN_FREE(&c); CHAN_FREE(&d);",
+	"\tchan *p = chan_done_after(NULL, CHAN_FOREVER), *all[] = { chan_after(CHAN_NOWAIT), chan_tick(CHAN_MS), p };\n"
+	"\tchan_case cases[] = { chan_on_recv(all[0], NULL), chan_on_recv(all[1], NULL), chan_on_recv(p, NULL) };\n"
+	"\terr += chan_select(cases, 3, CHAN_FOREVER) + chan_fd(all[0]) + (chan_notify_dropped(rx.ch) > 0);\n"
+	"#ifdef SIG_BLOCK\n"
+	"\tsigset_t set; sigemptyset(&set); err += chan_notify(rx.ch, &set);\n"
+	"#elif defined WITH_POSIX\n"
+	"#error no chan_notify\n"
+	"#endif\n"
+	"\tfor (int i = 0; i < 3; i++) chan_free(all[i]);",
 };
+enum { RIGHT = sizeof right / sizeof *right };
 
 static const char *const standards[][4] = { { "c11", "c17", "gnu11", NULL }, { "c++11", "c++14", "c++17", "c++20" } };
 
 /* Failure: header does not compile as C++ (c_chan, tylertreat/chan).  The control of all that follows. */
 START_TEST(the_right_program_compiles_without_a_warning)
 {
-	static const char flags[] = "-pedantic -Wall -Wextra -Wshadow -Wconversion -Werror";
+	static const char *const flags[] = { "", "-DCHAN_DEBUG", "-D_POSIX_C_SOURCE=200809L -DWITH_POSIX" };
 	const struct compiler *c = &compilers[_i / 4];
 	const char *standard = standards[_i / 8][_i % 4];
 	char text[8192];
 
 	if (standard == NULL || !is_there(c))
 		return;
-	ck_assert_msg(compile(c, standard, flags, right, 1, text, sizeof text) == 0, "%s", text);
-	ck_assert_str_eq(text, "");
+	for (int i = 0; i < 3; i++) {
+		char all[200];
+
+		snprintf(all, sizeof all, "-pedantic -Wall -Wextra -Wshadow -Wconversion -Werror %s", flags[i]);
+		ck_assert_msg(compile(c, standard, all, right, RIGHT, text, sizeof text) == 0, "%s", text);
+		ck_assert_str_eq(text, "");
+	}
 }
 END_TEST
 

@@ -41,19 +41,6 @@ static const char *compiler(void)
 
 /* ---- Reading ------------------------------------------------------------------------------------------------ */
 
-static char *read_file(const char *path)
-{
-	FILE *f = fopen(path, "r");
-
-	ck_assert_msg(f != NULL, "cannot open %s", path);
-	char *text = calloc(1, 4 * TEXT);
-	ck_assert_ptr_nonnull(text);
-	size_t size = fread(text, 1, 4 * TEXT - 1, f);
-	ck_assert_uint_lt(size, 4 * TEXT - 1);
-	fclose(f);
-	return text;
-}
-
 /* Takes the text to pieces. */
 static int split(char *text, char *lines[LINES])
 {

@@ -9,8 +9,10 @@
 #include "faults.h"
 #include "threads.h"
 
+#include <fcntl.h>
 #include <glob.h>
 #include <limits.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -362,6 +364,160 @@ START_TEST(whichever_call_fails_nothing_is_lost_and_nothing_kept)
 	/* A plan that never fails anything would prove nothing. */
 	ck_assert_int_gt(nth, 1);
 	play_all();
+}
+END_TEST
+
+/* ---- The same for descriptors, timers, contexts and signals ------------------------------------------------------ */
+
+enum { CHANNEL, AFTER, TICK, PARENT, CHILD, KINDS_OF_CHANNELS };
+
+static chan *make_one(int number, chan *parent)
+{
+	switch (number) {
+	case CHANNEL:
+		return chan_new(sizeof(int), 1);
+	case AFTER:
+		return chan_after(CHAN_NOWAIT);
+	case TICK:
+		return chan_tick(CHAN_US);
+	case PARENT:
+		return chan_done_after(NULL, CHAN_FOREVER);
+	default:
+		return chan_done_after(parent, chan_now() + 3600 * CHAN_SECOND);
+	}
+}
+
+/* As make_channel: NULL says ENOMEM and has kept nothing. */
+static chan *make_any(int number, chan *parent)
+{
+	chan *c;
+
+	do {
+		int before = failed_calls();
+		long held = held_by_library();
+
+		errno = ERRNO;
+		c = make_one(number, parent);
+		MUST(errno == (c == NULL ? ENOMEM : ERRNO));
+		MUST(failed_calls() - before == (c == NULL));
+		MUST(c != NULL || held_by_library() == held);
+	} while (c == NULL && once);
+	return c;
+}
+
+static int open_any(chan *c)
+{
+	int fd, error;
+
+	do {
+		long held = held_by_library();
+		int before = failed_calls();
+
+		errno = ERRNO;
+		fd = chan_fd(c);
+		error = errno;
+		MUST(fd < 0 ? error == EMFILE || error == ENFILE || error == ENOTSUP : error == ERRNO);
+		MUST(fd >= 0 || error == ENOTSUP || failed_calls() == before + 1);
+		MUST(fd >= 0 || held_by_library() == held);
+	} while (fd < 0 && once && error != ENOTSUP);
+	return fd;
+}
+
+static bool is_readable(int fd)
+{
+	return poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 0) == 1;
+}
+
+static void be_notified(chan *c)
+{
+	sigset_t set, mask;
+	int err, signo = 0;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	do {
+		err = chan_notify(c, &set);
+		MUST(err == 0 || ((err == EAGAIN || err == ENOMEM) && failed_calls() > 0));
+		pthread_sigmask(SIG_BLOCK, NULL, &mask);
+		MUST(sigismember(&mask, SIGUSR1) == (err == 0));
+	} while (err != 0 && once);
+	if (err != 0)
+		return;
+	MUST(kill(getpid(), SIGUSR1) == 0);
+	MUST(chan_recv(c, &signo) == 0 && signo == SIGUSR1);
+	MUST(chan_notify(NULL, &set) == 0);
+	MUST(chan_notify_dropped(c) == 0);
+}
+
+static void play_new_ones(void)
+{
+	chan *c[KINDS_OF_CHANNELS] = { NULL };
+	int fd[KINDS_OF_CHANNELS], value = 1;
+	long before = held_by_library();
+	bool all = true;
+
+	for (int i = 0; i < KINDS_OF_CHANNELS; i++) {
+		c[i] = make_any(i, c[PARENT]);
+		fd[i] = c[i] != NULL ? open_any(c[i]) : -1;
+		all = all && c[i] != NULL;
+	}
+	if (all) {
+		errno = ERRNO;
+		for (int i = 0; i < 3; i++) {
+			MUST(chan_send(c[CHANNEL], &value) == 0);
+			MUST(chan_recv(c[CHANNEL], &value) == 0);
+			MUST(chan_recv(c[TICK], NULL) == 0);
+		}
+		MUST(chan_recv(c[AFTER], NULL) == 0);
+		MUST(chan_try_recv(c[AFTER], NULL) == EAGAIN);
+		MUST(chan_try_recv(c[CHILD], NULL) == EAGAIN);
+		MUST(chan_close(c[PARENT]) == 0);
+		MUST(chan_recv(c[PARENT], NULL) == EPIPE);
+		MUST(chan_recv(c[CHILD], NULL) == EPIPE);
+		be_notified(c[CHANNEL]);
+		MUST(chan_try_recv(c[CHANNEL], NULL) == EAGAIN);
+		MUST(errno == ERRNO);
+		/* What was refused once has been made up for by now. */
+		MUST(!once || !is_readable(fd[CHANNEL]));
+		MUST(!once || is_readable(fd[PARENT]));
+		MUST(!once || fd[AFTER] < 0 || !is_readable(fd[AFTER]));
+		MUST(!once || fd[CHILD] < 0 || is_readable(fd[CHILD]));
+	}
+	for (int i = 0; i < KINDS_OF_CHANNELS; i++) {
+		chan_free(c[i]);
+		MUST(fd[i] < 0 || fcntl(fd[i], F_GETFD) == -1);
+	}
+	MUST(held_by_library() == before);
+}
+
+static const enum fault new_kinds[] = {
+	FAIL_MALLOC, FAIL_MUTEX, FAIL_COND, FAIL_CONDATTR, FAIL_THREAD, FAIL_ATFORK, FAIL_READ, FAIL_WRITE, FAIL_KILL,
+	(enum fault)(FAIL_ANY & ~FAIL_KILL),
+#if defined __linux__ && !defined CHAN_PORTABLE
+	FAIL_CONDCLOCK, FAIL_EVENTFD, FAIL_TIMERFD, FAIL_SET_TIMER,
+#else
+	FAIL_PIPE,
+#endif
+};
+enum { NEW_KINDS = sizeof new_kinds / sizeof *new_kinds };
+
+/* Once: the n-th call only; then: it and all that follow, but that chan_notify waits until its thread can be told. */
+START_TEST(whichever_call_fails_no_descriptor_timer_context_or_signal_is_lost)
+{
+	int failed;
+
+	kind = new_kinds[_i / 2];
+	once = _i % 2 == 0 || kind == FAIL_KILL;
+	nth = 0;
+	do {
+		nth++;
+		(once ? fail_call : fail_calls_from)(kind, nth);
+		play_new_ones();
+		failed = failed_calls();
+		fail_call(kind, 0);
+	} while (failed > 0);
+	ck_assert_int_gt(nth, 1);
+	play_new_ones();
 }
 END_TEST
 
@@ -949,6 +1105,7 @@ Suite *faults_suite(void)
 
 	tc = add_case(suite, "calls", 60, NULL);
 	tcase_add_loop_test(tc, whichever_call_fails_nothing_is_lost_and_nothing_kept, 0, 2 * KINDS);
+	tcase_add_loop_test(tc, whichever_call_fails_no_descriptor_timer_context_or_signal_is_lost, 0, 2 * NEW_KINDS);
 	tcase_add_loop_test(tc, a_select_of_16_cases_and_a_discard_of_4096_bytes_take_no_memory, 0, 2);
 	tcase_add_test(tc, a_stack_of_half_the_address_space_that_is_refused_is_eagain);
 #ifndef CHAN_PORTABLE

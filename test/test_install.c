@@ -27,9 +27,10 @@ static void remove_it(void)
 }
 
 static const char public_functions[] =
-	"chan_cap\nchan_close\nchan_dump\nchan_dump_on\nchan_free\nchan_len\nchan_new\nchan_now\nchan_on_recv\nchan_on_send\n"
+	"chan_after\nchan_cap\nchan_close\nchan_done_after\nchan_dump\nchan_dump_on\nchan_fd\nchan_free\nchan_len\nchan_new\n"
+	"chan_notify\nchan_notify_dropped\nchan_now\nchan_on_recv\nchan_on_send\n"
 	"chan_recv\nchan_recv_n\nchan_recv_until\nchan_ref\nchan_select\nchan_send\nchan_send_n\n"
-	"chan_send_until\nchan_set_drop\nchan_set_name\nchan_try_recv\nchan_try_send\n"
+	"chan_send_until\nchan_set_drop\nchan_set_name\nchan_tick\nchan_try_recv\nchan_try_send\n"
 	"spawn\nspawn_configure\nspawn_get_stats\nspawn_shutdown\n"
 	"waitgroup_add\nwaitgroup_destroy\nwaitgroup_done\nwaitgroup_go\nwaitgroup_init\n"
 	"waitgroup_wait\nwaitgroup_wait_until\n";

@@ -1,4 +1,4 @@
-/* The manual, the headers and the README name the same functions, and the manual's examples do what stands below them. */
+/* The manual, headers and README name the same functions, its examples do what stands below them, and rules are numbered. */
 #define _POSIX_C_SOURCE 200809L
 #include "command.h"
 #include "test.h"
@@ -63,6 +63,18 @@ START_TEST(the_table_of_the_readme_names_the_functions_and_macros_of_the_headers
 }
 END_TEST
 
+/* The comments above the tests give the numbers; those of rules that are gone would stay. */
+START_TEST(the_rules_are_numbered_and_those_that_tests_name_are_there)
+{
+	char numbers[1000];
+
+	must("sed -nE 's/^([0-9]+)\\. .*/\\1/p' RULES.md >'%s/rules' && seq $(wc -l <'%s/rules') | diff - '%s/rules'", scratch, scratch, scratch);
+	command(numbers, sizeof numbers, "grep -ohE '\\bRules? [0-9]+' test/test_*.c | grep -oE '[0-9]+' | sort -nu | grep -vxFf '%s/rules'",
+	        scratch);
+	ck_assert_str_eq(numbers, "");
+}
+END_TEST
+
 /* ---- Pages ------------------------------------------------------------------------------------------ */
 
 /* Which pages of others are installed is not ours. */
@@ -117,6 +129,7 @@ Suite *manual_suite(void)
 	tcase_add_test(tc, the_synopses_have_the_prototypes_and_macros_of_the_headers);
 	tcase_add_test(tc, each_page_names_the_functions_of_its_synopsis);
 	tcase_add_test(tc, the_table_of_the_readme_names_the_functions_and_macros_of_the_headers);
+	tcase_add_test(tc, the_rules_are_numbered_and_those_that_tests_name_are_there);
 	tcase_add_test(tc, mandoc_finds_nothing_to_say_about_the_pages);
 	tcase_add_test(tc, pages_refer_to_pages_that_are_there);
 	tcase_add_test(tc, each_example_compiles_and_prints_what_stands_below_it);

@@ -33,12 +33,14 @@ static void remove_machine(void)
 #define INSTALLS "echo \"${0##*/} $*\" >>log; cp packages/* bin"
 #define REFUSES  "echo \"${0##*/} $*\" >>log; exit 1"
 
-/* Runs need.sh for what make test needs and compares its status and the log. */
+static const char *needs = "pkg-config check crypto";
+
+/* Runs need.sh, for what make test needs unless a test says otherwise, and compares its status and the log. */
 static void expect(const char *environment, int status, const char *calls, char output[2000])
 {
 	char log[2000];
-	int got = command(output, 2000, "script=\"$PWD/test/need.sh\"; cd '%s'; %s PATH=\"$PWD/bin\" sh \"$script\" pkg-config check crypto",
-	                  scratch, environment);
+	int got = command(output, 2000, "script=\"$PWD/test/need.sh\"; cd '%s'; %s PATH=\"$PWD/bin\" sh \"$script\" %s",
+	                  scratch, environment, needs);
 
 	command(log, sizeof log, "cat '%s/log'", scratch);
 	ck_assert_str_eq(log, calls);
@@ -72,6 +74,24 @@ START_TEST(root_installs_with_the_manager_that_is_there)
 
 	stub(managers[_i].name, INSTALLS);
 	expect("", 0, managers[_i].call, output);
+}
+END_TEST
+
+static const struct manager with_zmq[] = {
+	{ "apt-get", "apt-get install -y libzmq3-dev\n" },
+	{ "dnf", "dnf install -y zeromq-devel\n" },
+	{ "apk", "apk add zeromq-dev\n" },
+	{ "pacman", "pacman -S --needed --noconfirm zeromq\n" },
+	{ "brew", "brew install zeromq\n" },
+};
+
+START_TEST(zeromq_has_a_name_with_each_manager)
+{
+	char output[2000];
+
+	needs = "zmq";
+	stub(with_zmq[_i].name, INSTALLS);
+	expect("", 0, with_zmq[_i].call, output);
 }
 END_TEST
 
@@ -147,6 +167,7 @@ Suite *need_suite(void)
 	tcase_add_checked_fixture(installing, an_empty_machine, remove_machine);
 	tcase_add_test(installing, nothing_is_said_or_done_when_all_is_there);
 	tcase_add_loop_test(installing, root_installs_with_the_manager_that_is_there, 0, sizeof managers / sizeof managers[0]);
+	tcase_add_loop_test(installing, zeromq_has_a_name_with_each_manager, 0, sizeof with_zmq / sizeof with_zmq[0]);
 	tcase_add_test(installing, brew_runs_without_root);
 	tcase_add_test(installing, others_install_through_a_sudo_that_asks_nothing);
 	tcase_add_test(installing, who_may_not_install_gets_the_command_to_type);

@@ -96,19 +96,10 @@ struct outcome {
 static char *slurp(const char *name, size_t *size)
 {
 	char path[300];
-	struct stat st;
 
 	snprintf(path, sizeof path, "%s/%s", scratch, name);
-	int fd = open(path, O_RDONLY);
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(fstat(fd, &st), 0);
-	char *text = malloc((size_t)st.st_size + 1);
-	ck_assert_ptr_nonnull(text);
-	*size = 0;
-	for (ssize_t n; (n = read(fd, text + *size, (size_t)st.st_size - *size)) > 0; )
-		*size += (size_t)n;
-	text[*size] = '\0';
-	close(fd);
+	char *text = read_file(path);
+	*size = strlen(text);
 	return text;
 }
 
@@ -625,13 +616,9 @@ Suite *treehash_suite(void)
 	Suite *s = suite_create("treehash");
 	TCase *prints = tcase_create("prints"), *wrong = tcase_create("goes wrong"), *bounds = tcase_create("bounds");
 	TCase *all[] = { prints, wrong, bounds };
-	const char *dir = getenv("EXAMPLES_DIR"), *build = getenv("BUILD");
 	char program[4000];
 
-	if (dir)
-		snprintf(program, sizeof program, "%s/treehash", dir);
-	else
-		snprintf(program, sizeof program, "%s/examples/treehash", build ? build : "build");
+	find_example("treehash", program, sizeof program);
 	treehash_fd = open(program, O_RDONLY | O_CLOEXEC);
 	if (treehash_fd < 0 || !realpath(program, treehash)) {
 		printf("treehash: skipped, as %s was not built (is libcrypto there?)\n", program);

@@ -34,13 +34,13 @@ const char *const verdict_names[VERDICTS] = {
 };
 
 const char *const fault_names[FAULTS] = {
-	"none", "spurious", "early", "stolen", "lost", "malloc", "thread", "mutex", "cond", "stale"
+	"none", "spurious", "early", "stolen", "lost", "malloc", "thread", "mutex", "cond", "stale", "file"
 };
 
 static const char *const op_names[OP_KINDS] = {
 	"starts", "locks", "tries to lock", "unlocks", "waits on", "leaves its wait on", "signals", "broadcasts",
 	"loads", "stores to", "updates", "fence", "creates a thread", "joins", "joins all", "sees all settled", "yields",
-	"reads the clock"
+	"reads the clock", "changes", "polls", "waits for a signal of"
 };
 
 /* ---- State of a run --------------------------------------------------------- */
@@ -181,6 +181,7 @@ int new_thread(void)
 	if (program)
 		memset(low + size - CLEAN_STACK, 0, CLEAN_STACK);
 	memcpy(t->tls, fresh_tls, tls_size());
+	t->blocked = id != self ? threads[self].blocked : 0;
 	t->state = ALIVE;
 	t->stack_low = low;
 	t->stack_high = low + size;
@@ -266,6 +267,19 @@ static bool can_leave_wait(const struct thread *t)
 	return t->armed || (t->timed && (t->deadline <= now || (!plan->lazy_time && !t->idle && may_nap(t))));
 }
 
+/* A timer that is polled may bring the time with it, as a deadline does. */
+static int64_t poll_ends(const struct thread *t)
+{
+	int64_t at = readable_from(t->op.object[0]);
+	return at < t->deadline ? at : t->deadline;
+}
+
+static bool can_leave_poll(const struct thread *t)
+{
+	int64_t at = poll_ends(t);
+	return at <= now || (at != INT64_MAX && !plan->lazy_time && may_nap(t));
+}
+
 static bool is_enabled(int id)
 {
 	const struct thread *t = &threads[id];
@@ -287,6 +301,10 @@ static bool is_enabled(int id)
 		return false;
 	case OP_YIELD:
 		return watched_changed(t);
+	case OP_POLL:
+		return can_leave_poll(t);
+	case OP_SIGWAIT:
+		return signal_has_come(t);
 	default:
 		return true;
 	}
@@ -307,6 +325,8 @@ static unsigned enabled_threads(void)
 			yielded = t->steps_at_yield;
 			patient = t->pauses < 32;
 		} else if (t->op.kind == OP_WAKE && t->timed && !t->signalled) {
+			*(may_nap(t) ? &fresh : &timed) |= 1u << i;
+		} else if (t->op.kind == OP_POLL && poll_ends(t) != INT64_MAX) {
 			*(may_nap(t) ? &fresh : &timed) |= 1u << i;
 		} else if (t->op.kind == OP_SETTLE) {
 			settling |= 1u << i;
@@ -367,6 +387,17 @@ static int uses_now(int id, struct object *object[MAX_USES], enum use use[MAX_US
 		break;
 	case OP_CLOCK:
 		USES(clock_object, READS);
+		break;
+	case OP_CHANGE:
+		USES(a, t->op.use);
+		break;
+	case OP_POLL:
+		USES(a, READS);
+		if (t->timed)
+			USES(clock_object, poll_ends(t) > now ? WRITES : READS);
+		break;
+	case OP_SIGWAIT:
+		USES(a, ACQUIRES);
 		break;
 	default:
 		break;
@@ -453,7 +484,8 @@ static void consider_races(int index)
 {
 	const struct event *e = &events[index];
 	const struct thread *t = &threads[e->thread];
-	int known[MAX_THREADS], found[MAX_USES * (MAX_THREADS + 1) + 1], n = 0;
+	int known[MAX_THREADS], found[MAX_USES * (MAX_THREADS + 1) + 2], n = 0;
+	bool waited = e->kind == OP_WAKE || e->kind == OP_POLL || e->kind == OP_SIGWAIT;
 	memcpy(known, t->clock, sizeof known);
 	if (e->kind == OP_WAKE && t->signalled) {
 		/* Without the signal it would have gone on waiting, or have left by itself. */
@@ -464,10 +496,14 @@ static void consider_races(int index)
 	}
 	for (int i = 0; i < e->uses; i++) {
 		const struct object *o = e->object[i];
-		bool exchangeable = !((e->kind == OP_LOCK || e->kind == OP_WAKE) && e->use[i] == ACQUIRES);
+		/* Who polls a counter has waited for the last write, but not for the last read, as with a lock. */
+		bool exchangeable = !((e->kind == OP_LOCK || e->kind == OP_WAKE) && e->use[i] == ACQUIRES)
+			&& !(e->kind == OP_POLL && !t->timed);
 		int w = exchangeable ? o->last_write : o->last_acquire;
 		if (w >= 0)
 			found[n++] = w;
+		if (e->kind == OP_SIGWAIT && o->last_acquire >= 0)
+			found[n++] = o->last_acquire;
 		if (e->use[i] != READS)
 			for (int r = 0; r < thread_count; r++)
 				if (o->last_read[r] >= 0)
@@ -480,7 +516,7 @@ static void consider_races(int index)
 		 * What comes between two that race is exchanged first.  Not so where a thread leaves its
 		 * wait: it cannot get the lock before what another does while holding it.
 		 */
-		for (int k = 0; k < n && direct && e->kind != OP_WAKE; k++)
+		for (int k = 0; k < n && direct && !waited; k++)
 			if (k != i && found[k] != found[i] && before(x, found[i], events[found[k]].clock))
 				direct = false;
 		if (direct)

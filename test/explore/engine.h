@@ -10,6 +10,7 @@
  * engine.c   coroutines, the choice of the next thread, the search through all choices
  * shadow.c   who touched which byte when: data races, freed memory, dead stack frames
  * sim.c      the simulated pthreads, atomics, memory and time
+ * system.c   the simulated descriptors and signals
  *
  * In place of scenarios of the library's (main.c, scenarios.c ...) it can also be a whole
  * program that is explored: program.h.
@@ -71,6 +72,21 @@ void cancel_thread(int thread);
 /* The calling thread ends as by pthread_exit. */
 void exit_thread(void) __attribute__((noreturn));
 
+/* As poll does without a timeout; and how it is now, which is no event. */
+void await_readable(int fd);
+bool is_readable(int fd);
+
+/* Called whenever a mutex has been let go. */
+void at_unlock(void (*look)(const void *mutex));
+
+/* From here on masks of signals are of importance.  As kill; how many were pending already; how many ended the program. */
+void signals_matter(void);
+void send_signal(int signo);
+void unblock_signal(int signo);
+int signals_merged(void);
+int signals_delivered(void);
+
+int64_t time_now(void);                 /* no event: for a check of what has been found so */
 int64_t sim_time(void);                 /* an event: a deadline made of it depends on whose deadline came before */
 int this_thread(void);
 
@@ -96,7 +112,7 @@ enum mode { EXHAUSTIVE, BOUNDED, RANDOM, PCT, REPLAY };
 
 enum fault {
 	NO_FAULT, SPURIOUS_WAKEUP, EARLY_TIMEOUT, STOLEN_SIGNAL, LOST_SIGNAL, NO_MEMORY, NO_THREAD,
-	NO_MUTEX, NO_COND, STALE_LOAD, FAULTS
+	NO_MUTEX, NO_COND, STALE_LOAD, NO_FILE, FAULTS
 };
 extern const char *const fault_names[FAULTS];
 

@@ -8,7 +8,7 @@
 #                           instead all interleavings of that program: test/explore/program.h
 #
 # The library is compiled as ever, but for -fsanitize=thread, and then the names of what it calls are changed to those
-# of test/explore/sim.c, and its variables are gathered in sections that can be set back for each run.
+# of test/explore/sim.c and system.c, and its variables are gathered in sections that can be set back for each run.
 
 EXPLORE = $(BUILD)/explore
 EXPLORE_PARTS = $(patsubst test/explore/%.c,$(EXPLORE)/%.o,$(filter-out $(wildcard test/explore/program*.c), \
@@ -22,7 +22,7 @@ EXPLORE_RENAME = objcopy --redefine-syms=test/explore/symbols.txt --rename-secti
 EXPLORE_LINK = gcc -no-pie -Wl,--section-start=per_thread=0x10000000
 
 # A program: more of everything than a scenario needs, and stacks that can be walked.
-PROGRAM_PARTS = $(patsubst %,$(EXPLORE)/program-%.o,engine shadow sim program program_calls program_names program_tell chan spawn)
+PROGRAM_PARTS = $(patsubst %,$(EXPLORE)/program-%.o,engine shadow sim system program program_calls program_names program_tell chan spawn)
 PROGRAM_SIZES = -DMAX_THREADS=16 -DMAX_STEPS=10000 -DMAX_WATCHED=64 -DMAX_TLS=4096 -DHEAP_SIZE=4194304 -DMAX_BLOCKS=1000
 PROGRAM_TSAN = -O0 -g -fno-omit-frame-pointer -fno-builtin -fno-pie -fno-stack-protector -U_FORTIFY_SOURCE -fsanitize=thread \
 	'-D_Thread_local=__attribute__((section("per_thread")))' '-D__thread=__attribute__((section("per_thread")))'
@@ -78,6 +78,11 @@ $(EXPLORE):
 
 $(EXPLORE)/%.o: test/explore/%.c $(wildcard test/explore/*.h) chan.h spawn.h | $(EXPLORE)
 	$(EXPLORE_CC) -O2 -g -c -o $@ $<
+
+# Of its copy of the library nothing else is seen.
+$(EXPLORE)/insight.o: test/explore/insight.c test/explore/insight.h chan.c chan.h | $(EXPLORE)
+	$(EXPLORE_CC) -O2 -g -c -o $@.raw $<
+	objcopy --wildcard --keep-global-symbol='insight_*' $@.raw $@
 
 $(EXPLORE)/lib-%.o: %.c chan.h spawn.h test/explore/symbols.txt | $(EXPLORE)
 	$(EXPLORE_CC) $(EXPLORE_TSAN) -DCHAN_NAP=CHAN_FOREVER -c -o $@.raw $<

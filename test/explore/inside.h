@@ -2,11 +2,14 @@
 #ifndef INSIDE_H
 #define INSIDE_H
 
+#include <sys/types.h>
+
 #include "engine.h"
 
 enum op_kind {
 	OP_START, OP_LOCK, OP_TRYLOCK, OP_UNLOCK, OP_WAIT, OP_WAKE, OP_SIGNAL, OP_BROADCAST,
 	OP_LOAD, OP_STORE, OP_UPDATE, OP_FENCE, OP_CREATE, OP_JOIN, OP_JOIN_ALL, OP_SETTLE, OP_YIELD, OP_CLOCK,
+	OP_CHANGE, OP_POLL, OP_SIGWAIT,         /* of a descriptor, or of the signals that are pending */
 	OP_KINDS
 };
 
@@ -49,6 +52,7 @@ struct op {
 	struct object *object[MAX_USES];        /* for OP_WAIT and OP_WAKE: condition, mutex */
 	uintptr_t pc;
 	int thread;                             /* OP_JOIN */
+	enum use use;                           /* OP_CHANGE */
 };
 
 enum thread_state { UNUSED, ALIVE, FINISHED };
@@ -80,6 +84,7 @@ struct thread {
 	struct op op;
 	bool signalled, timed, armed, early;
 	int64_t deadline;
+	uint64_t blocked, pending, awaited;     /* signals: a bit for each */
 	int naps, pauses;                       /* waits that ended by their deadline; yields in vain */
 	int signal;                             /* the event that signalled it */
 	int clock[MAX_THREADS];                 /* 1 + latest event of each thread that comes before */
@@ -183,6 +188,15 @@ void sim_reset(void);
 void sim_end(void);                     /* nothing may be left */
 bool holds_objects(uintptr_t low, uintptr_t high, const char **what);
 void thread_exit_hooks(void);
+
+/* system.c */
+void system_reset(void);
+void system_end(void);
+int64_t readable_from(const struct object *o);
+ssize_t read_descriptor(int fd, void *to, size_t size, uintptr_t pc);
+bool close_descriptor(int fd, uintptr_t pc);    /* false: it is none of those that are simulated */
+bool await_readable_until(int fd, int64_t deadline, uintptr_t pc);
+bool signal_has_come(const struct thread *t);
 
 /* shadow.c */
 extern uintptr_t last_access;           /* the place in the library of the latest one */

@@ -37,7 +37,7 @@ struct count {
 	uint64_t executions, events, traces;
 };
 
-static struct count counts[256];
+static struct count counts[512];
 static int count_count;
 
 static struct count *count_for(const char *set, const char *part)
@@ -130,6 +130,8 @@ static void report(const struct scenario *s, const struct plan *p)
 		exit(1);
 }
 
+enum { FEW = 2000 };
+
 static bool run(const struct scenario *s, const struct plan *p)
 {
 	explore(s, p, &outcome);
@@ -137,8 +139,8 @@ static bool run(const struct scenario *s, const struct plan *p)
 		report(s, p);
 	} else if (!outcome.complete && p->mode != RANDOM && p->mode != PCT) {
 		cut_short++;
-		/* With faults, or without pruning, they are too many to name. */
-		if (!short_run && set_name && p->faults[0].fault == NO_FAULT && !p->no_pruning)
+		/* With faults, without pruning, or where the limit is low, they are too many to name. */
+		if (!short_run && set_name && p->faults[0].fault == NO_FAULT && !p->no_pruning && p->executions >= FEW)
 			printf("  cut short at %" PRIu64 " executions: %s\n", outcome.executions, s->name);
 	}
 	return outcome.verdict == PASSED;
@@ -199,11 +201,11 @@ static void exhaust(const struct scenario *s, const int ops[], int threads)
 	struct plan p = { .mode = EXHAUSTIVE, .executions = limit };
 	bool selects = false;
 	for (int i = 0; i < threads; i++)
-		selects |= operation_selects(ops[i]);
+		selects |= ops != NULL && operation_selects(ops[i]);
 	/* The seed decides what a select picks. */
 	for (p.seed = 0; p.seed < (selects && threads == 2 ? 3u : 1u); p.seed++) {
 		run(s, &p);
-		add_outcome(count_for(set_name, operation_name(ops[0])), &outcome);
+		add_outcome(count_for(set_name, ops != NULL ? operation_name(ops[0]) : "all"), &outcome);
 	}
 }
 
@@ -354,6 +356,28 @@ static void fours(const char *name, uint64_t at_most, void (*search)(const struc
 	set_ends();
 }
 
+struct family {
+	int (*count)(int threads);
+	bool (*make)(struct scenario *s, int threads, int i);
+	bool has_operations;                    /* of scenarios.c, as parameters from the second on */
+};
+
+static const struct family polled = { polled_count, make_polled, true };
+static const struct family timers = { timer_count, make_timer, false };
+static const struct family contexts = { context_count, make_context, false };
+
+static void of_family(const char *name, const struct family *f, int threads, uint64_t at_most, visitor *visit)
+{
+	struct scenario s;
+	if (!set_begins(name))
+		return;
+	limit = at_most;
+	for (int i = 0; i < f->count(threads); i++)
+		if (f->make(&s, threads, i))
+			visit(&s, f->has_operations ? s.param + 1 : NULL, threads);
+	set_ends();
+}
+
 static void listed(const char *name, const struct scenario list[], int n, uint64_t at_most,
 	void (*search)(const struct scenario *s))
 {
@@ -376,6 +400,9 @@ static void run_sets(void)
 		listed("naps-asleep", of_sleep, of_sleep_count, all ? 20000 : 1000, search_all);
 		listed("naps-asleep-random", of_sleep, of_sleep_count, all ? 20000 : 300, wander_all);
 		combinations("naps-pairs", 2, all ? 1000 : 50, exhaust);
+		of_family("naps-polled", &polled, 2, all ? 300 : 5, exhaust);
+		of_family("naps-timers", &timers, 2, all ? 1000 : 20, exhaust);
+		of_family("naps-contexts", &contexts, 2, all ? 300 : 10, exhaust);
 		listed("naps-pool-random", of_the_pool, of_the_pool_count, all ? 1000 : 50, wander_all);
 		if (all)
 			combinations("naps-random", 3, 100, wander_at_random);
@@ -387,6 +414,10 @@ static void run_sets(void)
 	compare_the_hard("pruning-hard", 0);
 	/* Some minutes each, so only when asked for. */
 	if (only) {
+		of_family("pruning-polled", &polled, 2, 0, prune_and_compare);
+		of_family("pruning-timers", &timers, 2, 0, prune_and_compare);
+		of_family("pruning-contexts", &contexts, 2, 60000, prune_and_compare);
+		of_family("pruning-polled-triples", &polled, 3, 30000, prune_and_compare);
 		combinations("pruning-triples", 3, 60000, prune_and_compare);
 		listed("pool-further", of_the_pool, of_the_pool_count, 2000000, search_all);
 	}
@@ -399,6 +430,18 @@ static void run_sets(void)
 	listed("pool-random", of_the_pool, of_the_pool_count, all ? 4000 : 300, wander_all);
 	combinations("faults-pairs", 2, all ? 100000 : 100, inject);
 	listed("faults-pool", of_the_pool, of_the_pool_count, all ? 150 : 20, inject_all);
+	of_family("polled-pairs", &polled, 2, all ? 20000 : 100, exhaust);
+	of_family("polled-triples", &polled, 3, all ? 10000 : 10, exhaust);
+	of_family("faults-polled", &polled, 2, all ? 100 : 3, inject);
+	of_family("timers", &timers, 2, all ? 20000 : 100, exhaust);
+	of_family("timers-three", &timers, 3, all ? 1000 : 5, exhaust);
+	of_family("faults-timers", &timers, 2, all ? 50 : 2, inject);
+	of_family("contexts", &contexts, 2, all ? 20000 : 50, exhaust);
+	of_family("contexts-three", &contexts, 3, all ? 300 : 3, exhaust);
+	of_family("faults-contexts", &contexts, 2, all ? 30 : 1, inject);
+	listed("signals", of_signals, of_signals_count, all ? 20000 : 300, search_all);
+	listed("signals-random", of_many_changes, of_many_changes_count, all ? 20000 : 200, wander_all);
+	listed("faults-signals", of_signals, of_signals_count, all ? 200 : 5, inject_all);
 	if (all) {
 		combinations("faults-triples", 3, 120, inject);
 		fours("faults-fours", 1000, inject_bounded);
@@ -421,18 +464,29 @@ static void keep_if_wanted(const struct scenario *s, const int ops[], int thread
 
 static bool find_scenario(const char *name)
 {
+	struct scenario s;
 	wanted_name = name;
 	for (int i = 0; i < of_life_count; i++)
 		keep_if_wanted(&of_life[i], NULL, 0);
 	for (int i = 0; i < of_sleep_count; i++)
 		keep_if_wanted(&of_sleep[i], NULL, 0);
 	for (int i = 0; i < four_count(); i++) {
-		struct scenario s;
 		if (make_four(&s, i))
 			keep_if_wanted(&s, NULL, 0);
 	}
 	for (int i = 0; i < of_the_pool_count; i++)
 		keep_if_wanted(&of_the_pool[i], NULL, 0);
+	for (int i = 0; i < of_signals_count; i++)
+		keep_if_wanted(&of_signals[i], NULL, 0);
+	for (int i = 0; i < of_many_changes_count; i++)
+		keep_if_wanted(&of_many_changes[i], NULL, 0);
+	for (int threads = 2; threads <= 3; threads++) {
+		const struct family *const families[] = { &polled, &timers, &contexts };
+		for (int k = 0; k < 3; k++)
+			for (int i = 0; i < families[k]->count(threads); i++)
+				if (families[k]->make(&s, threads, i))
+					keep_if_wanted(&s, NULL, 0);
+	}
 	visit_combinations(2, keep_if_wanted);
 	visit_combinations(3, keep_if_wanted);
 	return wanted.run != NULL;

@@ -311,7 +311,7 @@ static uintptr_t site(uintptr_t pc)
 	const struct call *c = current_call(self);
 	if (in_program(pc))
 		return pc;
-	return !c ? 0 : strcmp(c->function, "chan_new") == 0 ? c->pc : 0;
+	return c && makes_channel(c->function) ? c->pc : 0;
 }
 
 /* Not while names are looked up, which takes long. */

@@ -51,6 +51,7 @@ struct call {
 };
 enum { MAX_NESTED = 4 };                /* a callback calls again */
 struct call *current_call(int thread);  /* NULL: it is in none */
+bool makes_channel(const char *text);   /* begins with a function that does */
 
 void calls_reset(void);
 void run_exit_handlers(void);

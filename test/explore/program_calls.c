@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdarg.h>
@@ -20,6 +21,7 @@
 static struct call calls[MAX_THREADS][MAX_NESTED];
 static int call_depth[MAX_THREADS];
 
+static struct { int fd; chan *c; } descriptors[16];      /* of channels */
 static uint64_t random_state;
 static void (*exit_handlers[32])(void);
 static int exit_handler_count;
@@ -29,6 +31,7 @@ void calls_reset(void)
 	memset(call_depth, 0, sizeof call_depth);
 	random_state = 1;
 	exit_handler_count = 0;
+	memset(descriptors, 0, sizeof descriptors);
 }
 
 struct call *current_call(int thread)
@@ -61,14 +64,47 @@ static int leave(int result)
 #define ENTER(...) enter((struct call){ .function = __func__ + sizeof "program_" - 1, .pc = HERE, __VA_ARGS__ }, FRAME)
 #define ABOUT(p) .object = (uintptr_t)(p)
 
+static chan *is_made(chan *c, size_t elem_size, size_t capacity, uintptr_t pc)
+{
+	if (telling && c)
+		tell_channel((uintptr_t)c, elem_size, capacity, pc);
+	leave(0);
+	return c;
+}
+
 chan *program_chan_new(size_t elem_size, size_t capacity)
 {
 	ENTER(.n = 0);
-	chan *c = chan_new(elem_size, capacity);
-	if (telling && c)
-		tell_channel((uintptr_t)c, elem_size, capacity, HERE);
-	leave(0);
-	return c;
+	return is_made(chan_new(elem_size, capacity), elem_size, capacity, HERE);
+}
+
+chan *program_chan_after(int64_t deadline)
+{
+	ENTER(.n = 0);
+	return is_made(chan_after(deadline), sizeof(int64_t), 1, HERE);
+}
+
+chan *program_chan_tick(int64_t period)
+{
+	ENTER(.n = 0);
+	return is_made(chan_tick(period), sizeof(int64_t), 1, HERE);
+}
+
+chan *program_chan_done_after(chan *parent, int64_t deadline)
+{
+	ENTER(.n = 0);
+	return is_made(chan_done_after(parent, deadline), 0, 0, HERE);
+}
+
+bool makes_channel(const char *text)
+{
+	static const char *const makers[] = { "chan_new", "chan_after", "chan_tick", "chan_done_after" };
+	for (size_t i = 0; i < sizeof makers / sizeof *makers; i++) {
+		size_t n = strlen(makers[i]);
+		if (strncmp(text, makers[i], n) == 0 && (text[n] == '\0' || text[n] == '('))
+			return true;
+	}
+	return false;
 }
 
 chan *program_chan_ref(chan *c)
@@ -146,6 +182,45 @@ int program_chan_select(chan_case *cases, size_t n, int64_t deadline)
 {
 	ENTER(.cases = cases, .n = n);
 	return leave(chan_select(cases, n, deadline));
+}
+
+/* ---- Descriptors of channels, which are the only ones ------------------------------ */
+
+int program_chan_fd(chan *c)
+{
+	size_t i = 0;
+	ENTER(ABOUT(c));
+	int fd = chan_fd(c);
+	while (i < sizeof descriptors / sizeof *descriptors && descriptors[i].fd != 0 && descriptors[i].fd != fd)
+		i++;
+	if (i < sizeof descriptors / sizeof *descriptors) {
+		descriptors[i].fd = fd;
+		descriptors[i].c = c;
+	}
+	leave(0);
+	return fd;
+}
+
+static chan *channel_of(int fd)
+{
+	for (size_t i = 0; i < sizeof descriptors / sizeof *descriptors; i++)
+		if (descriptors[i].fd == fd)
+			return descriptors[i].c;
+	return NULL;
+}
+
+int program_poll(struct pollfd *fds, nfds_t n, int timeout)
+{
+	if (n != 1 || fds->events != POLLIN)
+		fail(CONFUSED, "polls %u descriptors, or for something else than POLLIN, which is not simulated, at %s", (unsigned)n,
+			describe_pc(HERE));
+	shadow_access((uintptr_t)fds, sizeof *fds, PLAIN_READ, HERE);
+	ENTER(ABOUT(channel_of(fds->fd)));
+	bool yes = await_readable_until(fds->fd, timeout < 0 ? INT64_MAX : now + timeout * CHAN_MS, HERE);
+	fds->revents = yes ? POLLIN : 0;
+	shadow_access((uintptr_t)&fds->revents, sizeof fds->revents, PLAIN_WRITE, HERE);
+	leave(0);
+	return yes;
 }
 
 /* What a select picks among the cases that are ready; chan.c is changed to ask here. */

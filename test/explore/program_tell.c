@@ -106,7 +106,7 @@ static void find_channel_name(struct channel *c)
 		if (strncmp(at, "CHAN_MAKE(&", 11) == 0) {
 			begin = at + 11;
 			length = strcspn(begin, ",)[");
-		} else if (strncmp(at, "chan_new(", 9) == 0 && at > source) {
+		} else if (makes_channel(at) && at > source && !strchr("_", at[-1])) {
 			const char *end = at;
 			while (end > source && strchr(" =", end[-1]))
 				end--;

@@ -18,13 +18,13 @@ enum operation {
 	SEND, RECV, TRY_SEND, TRY_RECV, TIMED_SEND, TIMED_RECV, BULK_SEND, BULK_RECV, CLOSE, LEN, DISCARD,
 	SELECT_RECV, SELECT_SEND, SELECT_BOTH, SELECT_TIMED, SELECT_DEFAULT, RECV_FREE, OPERATIONS,
 	/* only in combinations made by hand */
-	SEND_B = OPERATIONS, RECV_B, CLOSE_B, SELECT_CROSSED, SELECT_FORTH, SELECT_TWICE, ALL_OPERATIONS
+	SEND_B = OPERATIONS, RECV_B, CLOSE_B, SELECT_CROSSED, SELECT_FORTH, SELECT_TWICE, POLL_RECV, ALL_OPERATIONS
 };
 
 static const char *const operation_names[ALL_OPERATIONS] = {
 	"send", "recv", "try_send", "try_recv", "timed_send", "timed_recv", "bulk_send", "bulk_recv", "close", "len",
 	"discard", "select_recv", "select_send", "select_both", "select_timed", "select_default", "recv_free",
-	"send_b", "recv_b", "close_b", "select_crossed", "select_forth", "select_twice"
+	"send_b", "recv_b", "close_b", "select_crossed", "select_forth", "select_twice", "poll_recv"
 };
 
 int operation_count(void)
@@ -118,7 +118,7 @@ static void do_send(int ch, int64_t deadline)
 		was_taken(value);
 }
 
-static void do_recv(int ch, int64_t deadline)
+static int do_recv(int ch, int64_t deadline)
 {
 	int *buffer = will_receive(), err;
 	int call = call_starts(CALL_RECV, ch, 0);
@@ -130,6 +130,27 @@ static void do_recv(int ch, int64_t deadline)
 	call_received(call, *buffer);
 	call_ends(call, err);
 	after_receive(err, buffer);
+	return err;
+}
+
+/* For those who look from outside a receive that waits. */
+static void do_poll_recv(void)
+{
+	int fd = chan_fd(world.ch[0]);
+	returned();
+	if (fd < 0) {
+		check(fault_happened() && errno == EMFILE, "chan_fd failed");
+		do_recv(0, CHAN_FOREVER);
+		return;
+	}
+	int *buffer = will_receive();
+	int call = call_starts(CALL_RECV, 0, 0);
+	int err = receive_by_polling(world.ch[0], fd, buffer);
+	call_received(call, *buffer);
+	call_ends(call, err);
+	after_receive(err, buffer);
+	check(chan_fd(world.ch[0]) == fd, "another descriptor");
+	returned();
 }
 
 static void do_discard(void)
@@ -340,6 +361,9 @@ static void perform(void *arg)
 	case SELECT_TWICE:
 		do_select(3, (struct choice[]){ { r, 0 }, { r, 0 }, { r, 1 } }, CHAN_FOREVER);
 		break;
+	case POLL_RECV:
+		do_poll_recv();
+		break;
 	case RECV_FREE:
 		do_recv_free();
 		break;
@@ -361,6 +385,8 @@ static void drain(int ch)
 	} while (err == 0);
 }
 
+enum { MADE_BEFORE = 1, MADE_MEANWHILE };        /* the descriptor */
+
 static void run_combination(const struct scenario *s)
 {
 	int channels = 2, *ops = (int *)s->param + 1;
@@ -380,12 +406,26 @@ static void run_combination(const struct scenario *s)
 		}
 		name_memory(world.ch[i], 320, i ? "B" : "A");
 	}
+	if (s->param[5] != 0) {
+		watch_descriptors();
+		watch_descriptor_of(world.ch[0]);
+	}
+	if (s->param[5] == MADE_BEFORE) {
+		int fd = chan_fd(world.ch[0]);
+		returned();
+		check(fd >= 0 || (fault_happened() && errno == EMFILE), "chan_fd failed");
+	}
 	for (int i = 0; i < s->threads; i++)
 		start_thread(perform, &ops[i]);
 	settle();
 	no_more_faults();
 	size_t len[2] = { world.freed ? 0 : chan_len(world.ch[0]), chan_len(world.ch[1]) };
 	history_settled(len);
+	if (s->param[5] != 0 && !world.freed) {
+		enum said said = descriptor_says(world.ch[0]);
+		int err = do_recv(0, CHAN_NOWAIT);
+		check(said != (err == EAGAIN ? READABLE : NOT_READABLE), "the descriptor does not say what a receive finds");
+	}
 	for (int i = world.freed; i < channels; i++) {
 		int call = call_starts(CALL_CLOSE, i, 0);
 		int err = chan_close(world.ch[i]);
@@ -404,14 +444,14 @@ static void run_combination(const struct scenario *s)
 	history_ends();
 }
 
-bool make_combination(struct scenario *s, int capacity, int threads, const int ops[])
+static bool combine(struct scenario *s, const char *prefix, int capacity, int threads, const int ops[])
 {
 	int freeing = 0, sending = 0, closing = 0;
 	memset(s, 0, sizeof *s);
 	s->run = run_combination;
 	s->threads = threads;
 	s->param[0] = capacity;
-	int n = snprintf(s->name, sizeof s->name, "%d", capacity);
+	int n = snprintf(s->name, sizeof s->name, "%s%d", prefix, capacity);
 	for (int i = 0; i < threads; i++) {
 		s->param[1 + i] = ops[i];
 		freeing += ops[i] == RECV_FREE;
@@ -423,6 +463,11 @@ bool make_combination(struct scenario *s, int capacity, int threads, const int o
 	if (freeing > 0)
 		return freeing == 1 && (sending == threads - 1 || (closing == 1 && threads == 2));
 	return true;
+}
+
+bool make_combination(struct scenario *s, int capacity, int threads, const int ops[])
+{
+	return combine(s, "", capacity, threads, ops);
 }
 
 /*
@@ -474,4 +519,49 @@ bool make_four(struct scenario *s, int i)
 {
 	int capacity = i % 3;
 	return (fours[i / 3].capacities & 1 << capacity) && make_combination(s, capacity, 4, fours[i / 3].ops);
+}
+
+/* ---- With a descriptor -------------------------------------------------------------- */
+
+/* One that is served through its other channel has been a sender for a moment only. */
+static const int beside_polling[][2] = {
+	{ SELECT_SEND, SEND_B }, { SELECT_SEND, CLOSE_B }, { SELECT_CROSSED, RECV_B }, { SELECT_SEND, SELECT_CROSSED }
+};
+
+enum { PAIRS = OPERATIONS * (OPERATIONS + 1) / 2, BESIDE = sizeof beside_polling / sizeof *beside_polling };
+
+static void pair_of(int i, int *a, int *b)
+{
+	for (*a = 0; i >= OPERATIONS - *a; ++*a)
+		i -= OPERATIONS - *a;
+	*b = *a + i;
+}
+
+/* Two: all pairs, then each with one who polls, for both moments.  Three: pairs with one who polls, and each with two. */
+int polled_count(int threads)
+{
+	return 3 * (threads == 2 ? PAIRS + 2 * OPERATIONS : PAIRS + BESIDE + OPERATIONS);
+}
+
+bool make_polled(struct scenario *s, int threads, int i)
+{
+	int capacity = i % 3, ops[3] = { 0, POLL_RECV, POLL_RECV };
+	bool meanwhile = false;
+	i /= 3;
+	if (i < PAIRS) {
+		pair_of(i, &ops[0], &ops[1]);
+	} else if (threads == 2) {
+		ops[0] = (i - PAIRS) / 2;
+		meanwhile = (i - PAIRS) % 2;
+	} else if (i < PAIRS + BESIDE) {
+		ops[0] = beside_polling[i - PAIRS][0];
+		ops[1] = beside_polling[i - PAIRS][1];
+	} else {
+		ops[0] = i - PAIRS - BESIDE;
+		meanwhile = true;
+	}
+	if (!combine(s, meanwhile ? "polled-meanwhile-" : "polled-", capacity, threads, ops))
+		return false;
+	s->param[5] = meanwhile ? MADE_MEANWHILE : MADE_BEFORE;
+	return true;
 }

@@ -26,12 +26,20 @@
 
 struct object *clock_object;
 static char last_words[200];
+static void (*look_at_unlock)(const void *mutex);
 
 void sim_reset(void)
 {
 	static char anchor;
 	clock_object = object_at((uintptr_t)&anchor);
 	last_words[0] = '\0';
+	look_at_unlock = NULL;
+	system_reset();
+}
+
+void at_unlock(void (*look)(const void *mutex))
+{
+	look_at_unlock = look;
 }
 
 /* ---- C11 happens-before -------------------------------------------------------- */
@@ -151,6 +159,8 @@ static void let_go(struct object *m, uintptr_t pc)
 		fail(BAD_UNLOCK, "unlocks %s, which it does not hold, at %s", describe(m->address), describe_pc(pc));
 	m->owner = -1;
 	release_to(m);
+	if (look_at_unlock)
+		look_at_unlock((const void *)m->address);
 }
 
 int sim_pthread_mutex_unlock(pthread_mutex_t *m);
@@ -318,6 +328,13 @@ int sim_pthread_join(pthread_t id, void **result)
 	return 0;
 }
 
+int sim_pthread_detach(pthread_t id);
+int sim_pthread_detach(pthread_t id)
+{
+	threads[(int)id - 1].joined = true;
+	return 0;
+}
+
 pthread_t sim_pthread_self(void);
 pthread_t sim_pthread_self(void)
 {
@@ -365,16 +382,6 @@ int sim_pthread_setcanceltype(int type, int *old)
 	(void)type;
 	if (old)
 		*old = PTHREAD_CANCEL_DEFERRED;
-	return 0;
-}
-
-int sim_pthread_sigmask(int how, const sigset_t *set, sigset_t *old);
-int sim_pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
-{
-	(void)how;
-	(void)set;
-	if (old)
-		sigemptyset(old);
 	return 0;
 }
 
@@ -439,6 +446,11 @@ void sim_pthread_testcancel(void)
 }
 
 /* ---- Time ------------------------------------------------------------------------------------- */
+
+int64_t time_now(void)
+{
+	return now;
+}
 
 int64_t sim_time(void)
 {
@@ -524,19 +536,22 @@ long sim_syscall(long number, ...)
  * is not counted while it waits for the end of the others, which the library cannot
  * know: they must be seen asleep though it is there.
  */
+enum { PROC_STAT = 3 };
+
 int sim_open(const char *path, int flags, ...);
 int sim_open(const char *path, int flags, ...)
 {
 	(void)path;
 	(void)flags;
-	return 3;
+	return PROC_STAT;
 }
 
 ssize_t sim_read(int file, void *to, size_t size);
 ssize_t sim_read(int file, void *to, size_t size)
 {
 	int n = 0;
-	(void)file;
+	if (file != PROC_STAT)
+		return read_descriptor(file, to, size, PC);
 	step(OP_CLOCK, NULL, NULL, PC);
 	for (int i = 0; i < thread_count; i++)
 		n += threads[i].state == ALIVE && threads[i].op.kind != OP_JOIN_ALL;
@@ -546,7 +561,7 @@ ssize_t sim_read(int file, void *to, size_t size)
 int sim_close(int file);
 int sim_close(int file)
 {
-	(void)file;
+	close_descriptor(file, PC);
 	return 0;
 }
 
@@ -668,6 +683,7 @@ void sim_end(void)
 			fail(LEAK, "thread %d was never joined", i);
 	if (left > 0)
 		fail(LEAK, "%zu blocks are left, the first is %s", left, describe((uintptr_t)first));
+	system_end();
 }
 
 /* ---- What the compiler puts in for -fsanitize=thread ------------------------------------------------ */

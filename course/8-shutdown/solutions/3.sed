@@ -6,7 +6,7 @@
 # suite: close
 # case: close
 # fails: close_wakes_a_select_and_it_leaves_its_other_channels
-/^int chan_close(/,/^}/{
+/^static int close_locked(/,/^}/{
 	/|| (w = claim_oldest/d
 	/end_closed(w);/d
 }

@@ -1,0 +1,87 @@
+/*
+ * 15-shutdown: SIGTERM and Ctrl-C come over a channel, and the program ends in good order.
+ *
+ * chan_notify has the signals sent to a channel, where main waits for one.  Then nothing new is begun
+ * (quit is closed, and the source ends), what was begun is done (jobs is closed, and the workers drain
+ * it), and all tasks have ended before anything is freed.  The signals are given back first, so that
+ * a second Ctrl-C ends a program that takes too long.
+ *
+ * Expect: as many jobs done as were sent.  How many that are is not certain: the program sends SIGTERM
+ * to itself after a thousand, and goes on until it is told.
+ * Try: without the kill, and Ctrl-C.  Then with kill(getpid(), SIGKILL) in its place.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "chan.h"
+#include "spawn.h"
+
+CHAN_TYPE(ints, int);
+
+static atomic_int sent, done;
+
+struct source {
+	ints_tx jobs;
+	chan *quit;
+};
+
+static void produce(void *arg)
+{
+	struct source *s = arg;
+	int job = 1;
+	chan_case cases[] = { CHAN_ON_SEND(s->jobs, &job), chan_on_recv(s->quit, NULL) };
+
+	for (; chan_select(cases, 2, CHAN_FOREVER) == 0; job++) {
+		sent++;
+		if (job == 1000)
+			kill(getpid(), SIGTERM);
+	}
+	CHAN_CLOSE(s->jobs);
+}
+
+static void work(void *arg)
+{
+	for (int job; CHAN_RECV(*(ints_rx *)arg, &job) == 0; )
+		done++;
+}
+
+int main(void)
+{
+	waitgroup tasks = WAITGROUP_INIT;
+	ints signals, jobs;
+	chan *quit = chan_new(0, 0);
+	sigset_t set;
+	int signo;
+
+	if (!quit || CHAN_MAKE(&signals, 1) != 0 || CHAN_MAKE(&jobs, 10) != 0)
+		return 1;
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	if (chan_notify(signals.tx.ch, &set) != 0)      /* before there are other threads */
+		return 1;
+
+	struct source source = { jobs.tx, quit };
+	if (waitgroup_go(&tasks, produce, &source, sizeof source) != 0)
+		return 1;
+	for (int i = 0; i < 3; i++)
+		if (waitgroup_go(&tasks, work, &jobs.rx, sizeof jobs.rx) != 0)
+			return 1;
+	printf("at work\n");
+
+	CHAN_RECV(signals.rx, &signo);
+	printf("%s: nothing new, and what was begun is done\n", signo == SIGTERM ? "SIGTERM" : "SIGINT");
+	chan_notify(NULL, &set);
+	chan_close(quit);
+	waitgroup_wait(&tasks);
+	waitgroup_destroy(&tasks);
+	printf("%s\n", done == sent && sent >= 1000 ? "every job that was sent is done" : "jobs were lost");
+
+	CHAN_FREE(&signals);
+	CHAN_FREE(&jobs);
+	chan_free(quit);
+	return spawn_shutdown(CHAN_FOREVER);
+}

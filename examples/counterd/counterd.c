@@ -1,0 +1,253 @@
+/*
+ * counterd - counts by name, for clients on TCP connections, and keeps the counters
+ *
+ *     counterd [-b ADDRESS] [-p PORT] [-f FILE] [-i MS] [-c CLIENTS] [-k KEYS] [-w WORKERS] [-t MS] [-g MS]
+ *
+ * README.md has the protocol, the options and what is guaranteed.  The tasks:
+ *
+ *     clients <--> loop --jobs--> workers --asks--> owner --snapshots--> writer --> FILE
+ *                   ^             | ^  ^              | ^                  |
+ *                   `---replies---' |  `-----back-----' `------written-----'
+ *                                   one for each worker
+ *
+ * The loop alone has the sockets, the owner alone has the counters, and what goes over
+ * a channel belongs to who receives it.  The workers parse and format between them.
+ *
+ * No cycle of full channels can arise, because each channel back has room for all that
+ * may come: a client has at most one batch on its way, and the loop does not read more
+ * of it until that is back, so jobs and replies hold a batch of every client; back holds
+ * all that its worker has out; and there is one snapshot at a time.  So the loop waits
+ * in poll only, the writer for the disk, the owner in its select, and only workers wait
+ * for others, for the owner.
+ *
+ * The end goes the same way: a signal ends the loop once every client has its answers,
+ * then jobs is closed, which ends the workers, then asks, which has the owner make the
+ * last snapshot, and then snapshots.
+ *
+ * Exit status: 0; 1 if it could not start or the last snapshot could not be written; 2
+ * for wrong usage.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include "counterd.h"
+#include "spawn.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+	MAX_CLIENTS = 100000,
+	MAX_KEYS = 10000000,
+	MAX_WORKERS = 64,
+	MAX_MS = 1000000000,
+	OTHER_FILES = 32                /* descriptors that are not clients */
+};
+
+static int fail(const char *what, int err)
+{
+	fprintf(stderr, "counterd: %s: %s\n", what, strerror(err));
+	return -1;
+}
+
+/* ---- Options ----------------------------------------------------------------------- */
+
+static int usage(void)
+{
+	fprintf(stderr,
+		"usage: counterd [OPTION...]\n"
+		"  -b ADDRESS  to listen at, default 127.0.0.1\n"
+		"  -p PORT     default 7070, 0 for any that is free\n"
+		"  -f FILE     the snapshot, default counterd.snapshot\n"
+		"  -i MS       between snapshots, default 1000\n"
+		"  -c CLIENTS  at a time, default 1000, at most %d\n"
+		"  -k KEYS     default 100000, at most %d\n"
+		"  -w WORKERS  default 2, at most %d\n"
+		"  -t MS       for a client to send a line or take its answer, default 60000\n"
+		"  -g MS       for all clients to take their answers at the end, default 5000\n",
+		MAX_CLIENTS, MAX_KEYS, MAX_WORKERS);
+	return 2;
+}
+
+/* A number from least to most into *to, which else is left alone. */
+static bool number(const char *text, long least, long most, long *to)
+{
+	char *end;
+
+	errno = 0;
+	long n = strtol(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || n < least || n > most)
+		return false;
+	*to = n;
+	return true;
+}
+
+static bool set_option(struct options *o, int option, const char *text)
+{
+	long n = 0;
+	bool good = true;
+
+	switch (option) {
+	case 'b': o->address = text; break;
+	case 'f': o->file = text; break;
+	case 'p': good = number(text, 0, UINT16_MAX, &n); o->port = (uint16_t)n; break;
+	case 'c': good = number(text, 1, MAX_CLIENTS, &n); o->clients = (size_t)n; break;
+	case 'k': good = number(text, 1, MAX_KEYS, &n); o->keys = (size_t)n; break;
+	case 'w': good = number(text, 1, MAX_WORKERS, &n); o->workers = (size_t)n; break;
+	case 'i': good = number(text, 1, MAX_MS, &n); o->interval = n * CHAN_MS; break;
+	case 't': good = number(text, 1, MAX_MS, &n); o->idle = n * CHAN_MS; break;
+	case 'g': good = number(text, 0, MAX_MS, &n); o->grace = n * CHAN_MS; break;
+	default: good = false;
+	}
+	return good;
+}
+
+/* ---- Start and end ----------------------------------------------------------------- */
+
+/* So that accept does not fail before the limit on clients is reached. */
+static int reserve_files(const struct options *o)
+{
+	const rlim_t needed = loop_places(o) + OTHER_FILES;
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		return fail("file descriptors", errno);
+	if (files.rlim_cur >= needed)
+		return 0;
+	files.rlim_cur = needed;
+	if (needed <= files.rlim_max && setrlimit(RLIMIT_NOFILE, &files) == 0)
+		return 0;
+	fprintf(stderr, "counterd: %zu clients need %llu file descriptors, the limit is %llu\n",
+		o->clients, (unsigned long long)needed, (unsigned long long)files.rlim_max);
+	return -1;
+}
+
+/* SIGINT too, unless it is ignored, as in a shell's background task. */
+static int watch_signals(chan *signals)
+{
+	struct sigaction old;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	if (sigaction(SIGINT, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+		sigaddset(&set, SIGINT);
+	signal(SIGPIPE, SIG_IGN);       /* a write says EPIPE then */
+	return chan_notify(signals, &set);
+}
+
+static int make_channels(struct tasks *t)
+{
+	const size_t places = loop_places(t->options);
+
+	if (CHAN_MAKE(&t->jobs, places) != 0 || CHAN_MAKE(&t->replies, places) != 0
+	    || CHAN_MAKE(&t->asks, t->options->workers * WORKER_BATCHES) != 0
+	    || CHAN_MAKE(&t->snapshots, 1) != 0 || CHAN_MAKE(&t->written, 1) != 0
+	    || !(t->tick = chan_tick(t->options->interval)))
+		return ENOMEM;
+	return 0;
+}
+
+static void free_all(struct tasks *t)
+{
+	CHAN_FREE(&t->jobs);
+	CHAN_FREE(&t->replies);
+	CHAN_FREE(&t->asks);
+	CHAN_FREE(&t->snapshots);
+	CHAN_FREE(&t->written);
+	chan_free(t->tick);
+	table_free(&t->table);
+}
+
+struct groups { waitgroup workers, others; };
+
+static int start_tasks(struct tasks *t, struct groups *g)
+{
+	int err = waitgroup_go(&g->others, write_snapshots, &t, sizeof t);
+
+	if (err == 0)
+		err = waitgroup_go(&g->others, own, &t, sizeof t);
+	for (size_t i = 0; err == 0 && i < t->options->workers; i++)
+		err = waitgroup_go(&g->workers, work, &t, sizeof t);
+	return err;
+}
+
+/* Each closes what the next one waits for. */
+static void end_tasks(struct tasks *t, struct groups *g)
+{
+	CHAN_CLOSE(t->jobs.tx);
+	waitgroup_wait(&g->workers);
+	CHAN_CLOSE(t->asks.tx);
+	waitgroup_wait(&g->others);
+	spawn_shutdown(CHAN_FOREVER);
+}
+
+/* The tasks run from here on until no client is left. */
+static int serve(struct tasks *t, chan *signals, int listener)
+{
+	const struct loop loop = {
+		.options = t->options, .listener = listener, .signals = signals,
+		.jobs = t->jobs.tx, .replies = t->replies.rx
+	};
+	struct groups g = { WAITGROUP_INIT, WAITGROUP_INIT };
+	int err = start_tasks(t, &g);
+
+	if (err != 0) {                 /* the rest would wait for what is missing */
+		fail("cannot start the tasks", err);
+		_exit(1);
+	}
+	err = loop_run(&loop);
+	end_tasks(t, &g);
+	waitgroup_destroy(&g.workers);
+	waitgroup_destroy(&g.others);
+	return err != 0 ? fail("cannot poll", err) : t->result != 0 ? -1 : 0;
+}
+
+/* Whoever reads the port may send a signal at once. */
+static int run(const struct options *o, struct tasks *t)
+{
+	chan *signals = chan_new(sizeof(int), 2);
+	uint16_t port;
+	int err = signals ? make_channels(t) : ENOMEM;
+
+	if (err == 0)
+		err = watch_signals(signals);
+	if (err != 0)
+		return fail("cannot start", err);
+	int listener = loop_listen(o, &port);
+	if (listener < 0)
+		return -1;
+	printf("counterd: listening on %s:%u\n", o->address, (unsigned)port);
+	fflush(stdout);
+	err = serve(t, signals, listener);
+	chan_free(signals);             /* the signals are not given back: one that comes now changes nothing any more */
+	return err;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {
+		.address = "127.0.0.1", .port = 7070, .file = "counterd.snapshot", .interval = CHAN_SECOND,
+		.clients = 1000, .keys = 100000, .workers = 2, .idle = 60 * CHAN_SECOND, .grace = 5 * CHAN_SECOND
+	};
+
+	for (int option; (option = getopt(argc, argv, "b:p:f:i:c:k:w:t:g:")) != -1; )
+		if (!set_option(&o, option, optarg))
+			return usage();
+	if (optind < argc)
+		return usage();
+	struct tasks t = { .options = &o, .table.limit = o.keys };
+	int err = reserve_files(&o);
+	if (err == 0)
+		err = snapshot_lock(o.file);
+	if (err == 0)
+		err = snapshot_read(o.file, &t.table);
+	if (err == 0)
+		err = run(&o, &t);
+	free_all(&t);
+	return err != 0;
+}

@@ -1,0 +1,122 @@
+/* counterd.h - what the tasks of counterd hand to each other; who does so, and why it never stops, stands in counterd.c. */
+#ifndef COUNTERD_H
+#define COUNTERD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "chan.h"
+#include "table.h"
+
+enum {
+	LINE_LIMIT = 128,               /* bytes of a line, without its end */
+	BATCH_BYTES = 4096,             /* of one client, read and not yet answered */
+	BATCH_LINES = 64,               /* of these, answered together */
+	ANSWER_SIZE = 128,              /* no answer is longer */
+	WORKER_BATCHES = 16             /* that a worker has at a time */
+};
+
+struct options {
+	const char *address, *file;
+	uint16_t port;
+	size_t clients, keys, workers;
+	int64_t interval, idle, grace;  /* nanoseconds */
+};
+
+struct stats {
+	size_t keys;
+	uint64_t increments, saved;     /* since the start; of these, in the snapshot */
+	uint64_t snapshots;
+};
+
+enum verb { INCR, GET, STATS, QUIT, WRONG };
+
+/* One line: what it asks for, and what came out. */
+struct op {
+	enum verb verb;
+	const char *key;
+	const char *error;              /* NULL, or the answer says this */
+	union {
+		uint64_t value;
+		struct stats stats;
+	} is;
+};
+
+struct batch;
+CHAN_TYPE(batches, struct batch *);
+
+/*
+ * Lines of one client, on their way from the loop to a worker, to the owner of the
+ * counters and back.  Only who has received the pointer last touches what is in it.
+ */
+struct batch {
+	struct client *client;          /* the loop's */
+	size_t clients;                 /* connected, for STATS */
+	bool eof;                       /* nothing comes after in[used] */
+	bool last;                      /* after these answers the connection is closed */
+	size_t used, taken;             /* of in: read; of these, answered now */
+	size_t count;                   /* of ops */
+	size_t size;                    /* of out */
+	batches_tx back;                /* where the owner sends it */
+	struct op ops[BATCH_LINES];
+	char in[BATCH_BYTES];
+	char out[BATCH_LINES * ANSWER_SIZE];
+};
+
+/* ---- protocol.c: bytes to operations, and operations to answers ------------------- */
+
+/* Whether there is something to answer. */
+bool batch_ready(const struct batch *b);
+
+/* Makes ops of the lines in b->in[0 .. used), and says in b->taken how far. */
+void batch_parse(struct batch *b);
+
+/* Puts the answers to all ops into b->out. */
+void batch_format(struct batch *b);
+
+/* ---- loop.c ----------------------------------------------------------------------- */
+
+struct loop {
+	const struct options *options;
+	int listener;
+	chan *signals;                  /* of int */
+	batches_tx jobs;
+	batches_rx replies;
+};
+
+/* How many clients may be there at a time, with those that are told that they are too many. */
+size_t loop_places(const struct options *o);
+
+/* A socket that listens, or -1 with a message; port gets its number. */
+int loop_listen(const struct options *o, uint16_t *port);
+
+/* Serves until a signal has come and every client has got its answers; 0 or an errno number. */
+int loop_run(const struct loop *l);
+
+/* ---- tasks.c: each gets a pointer to a pointer to this as its argument --------------- */
+
+/* A snapshot on its way to the disk. */
+struct copy {
+	struct counter *counters;
+	size_t count;
+};
+
+CHAN_TYPE(copies, struct copy);
+CHAN_TYPE(results, int);                /* 0 or an errno number */
+
+struct tasks {
+	const struct options *options;
+	struct table table;             /* the owner's, while it runs */
+	batches jobs, asks, replies;
+	copies snapshots;
+	results written;
+	chan *tick;
+	int result;                     /* of the last snapshot, once the owner has ended */
+};
+
+void work(void *tasks);
+void own(void *tasks);
+void write_snapshots(void *tasks);
+
+#endif

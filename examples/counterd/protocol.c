@@ -1,0 +1,99 @@
+/*
+ * protocol.c - lines to operations, and operations to answers
+ *
+ * It only looks at the bytes of one batch, so that any number of workers may do it at a
+ * time.  Whatever bytes come, each line gets one answer of one line.
+ */
+#include "counterd.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+_Static_assert(KEY_LIMIT == 63 && LINE_LIMIT == 128, "the texts below say so");
+
+bool batch_ready(const struct batch *b)
+{
+	return b->used > LINE_LIMIT + 1 || (b->eof && b->used > 0) || memchr(b->in, '\n', b->used) != NULL;
+}
+
+static struct op wrong(const char *why)
+{
+	return (struct op){ .verb = WRONG, .error = why };
+}
+
+static bool is_word(const char *word, const char *line, size_t n)
+{
+	return strlen(word) == n && memcmp(word, line, n) == 0;
+}
+
+/* n bytes at line, and one after them that may be written. */
+static struct op parse_line(char *line, size_t n)
+{
+	line[n] = '\0';
+	const size_t word = strcspn(line, " ");
+	const char *key = line + word + (line[word] == ' ');
+	const bool incr = is_word("INCR", line, word);
+
+	if (strlen(line) != n)
+		return wrong("zero byte in a line");
+	if (is_word("STATS", line, n))
+		return (struct op){ .verb = STATS };
+	if (is_word("QUIT", line, n))
+		return (struct op){ .verb = QUIT };
+	if (!incr && !is_word("GET", line, word))
+		return wrong("unknown command, there are INCR key, GET key, STATS and QUIT");
+	if (!key_valid(key))
+		return wrong("a key has 1 to 63 printable characters and no space");
+	return (struct op){ .verb = incr ? INCR : GET, .key = key };
+}
+
+/* The next line of the batch, if it is there; what has no end is one only if it never will have one. */
+static bool next_op(struct batch *b, struct op *op)
+{
+	char *line = b->in + b->taken, *end = memchr(line, '\n', b->used - b->taken);
+	size_t n = end ? (size_t)(end - line) : b->used - b->taken;
+
+	if (end && n > 0 && line[n - 1] == '\r')
+		n--;
+	if (n > LINE_LIMIT + (end ? 0 : 1))
+		*op = wrong("line longer than 128 bytes");
+	else if (end)
+		*op = parse_line(line, n);
+	else if (b->eof && n > 0)
+		*op = wrong("the last line has no end");
+	else
+		return false;
+	b->last = n > LINE_LIMIT || !end || op->verb == QUIT;
+	b->taken = b->last ? b->used : (size_t)(end + 1 - b->in);
+	return true;
+}
+
+void batch_parse(struct batch *b)
+{
+	b->count = 0;
+	b->taken = 0;
+	while (b->count < BATCH_LINES && !b->last && next_op(b, &b->ops[b->count]))
+		b->count++;
+}
+
+static int format(char *to, const struct batch *b, const struct op *op)
+{
+	const struct stats *s = &op->is.stats;
+
+	if (op->error)
+		return snprintf(to, ANSWER_SIZE, "ERROR %s\n", op->error);
+	if (op->verb == QUIT)
+		return snprintf(to, ANSWER_SIZE, "OK bye\n");
+	if (op->verb != STATS)
+		return snprintf(to, ANSWER_SIZE, "OK %" PRIu64 "\n", op->is.value);
+	return snprintf(to, ANSWER_SIZE, "OK clients=%zu keys=%zu increments=%" PRIu64 " saved=%" PRIu64 " snapshots=%" PRIu64 "\n",
+		b->clients, s->keys, s->increments, s->saved, s->snapshots);
+}
+
+void batch_format(struct batch *b)
+{
+	b->size = 0;
+	for (size_t i = 0; i < b->count; i++)
+		b->size += (size_t)format(b->out + b->size, b, &b->ops[i]);
+}

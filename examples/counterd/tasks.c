@@ -1,0 +1,187 @@
+/*
+ * tasks.c - the workers, the owner of the counters, and the writer of snapshots
+ *
+ * Nobody but the owner touches the table while it runs, so that it needs no lock: who
+ * wants to count sends a batch to it and gets it back.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include "counterd.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- Workers ----------------------------------------------------------------------- */
+
+/* To the owner and back, several batches at a time: so fewer threads are woken. */
+static void answer(struct tasks *t, batches *back, struct batch *mine[], size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		batch_parse(mine[i]);
+		mine[i]->back = back->tx;
+	}
+	CHAN_SEND_N(t->asks.tx, mine, n, NULL, CHAN_FOREVER);
+	for (size_t got; n > 0; n -= got) {
+		CHAN_RECV_N(back->rx, mine, n, &got, CHAN_FOREVER);
+		for (size_t i = 0; i < got; i++)
+			batch_format(mine[i]);
+		CHAN_SEND_N(t->replies.tx, mine, got, NULL, CHAN_FOREVER);
+	}
+}
+
+void work(void *arg)
+{
+	struct tasks *t = *(struct tasks **)arg;
+	struct batch *mine[WORKER_BATCHES];
+	batches back;
+	size_t n;
+
+	if (CHAN_MAKE(&back, WORKER_BATCHES) != 0) {
+		fprintf(stderr, "counterd: %s\n", strerror(ENOMEM));
+		_exit(1);
+	}
+	while (CHAN_RECV_N(t->jobs.rx, mine, WORKER_BATCHES, &n, CHAN_FOREVER) == 0)
+		answer(t, &back, mine, n);
+	CHAN_FREE(&back);
+}
+
+/* ---- The owner --------------------------------------------------------------------- */
+
+struct owner {
+	struct tasks *tasks;
+	struct table *table;
+	struct stats stats;
+	bool writing;                   /* a copy is with the writer, */
+	uint64_t in_copy;               /* and has this many increments */
+	char full[64];
+};
+
+static void find(struct owner *o, struct op *op)
+{
+	struct counter *c = table_find(o->table, op->key);
+
+	op->is.value = c ? c->value : 0;
+}
+
+static void increment(struct owner *o, struct op *op)
+{
+	struct counter *c = table_find(o->table, op->key);
+
+	if (!c && !(c = table_add(o->table, op->key)))
+		op->error = errno == ENOSPC ? o->full : "out of memory";
+	else if (c->value == UINT64_MAX)
+		op->error = "this counter is at 18446744073709551615 and cannot go on";
+	else {
+		op->is.value = ++c->value;
+		o->stats.increments++;
+	}
+}
+
+static void serve(struct owner *o, struct batch *b)
+{
+	for (struct op *op = b->ops; op < b->ops + b->count; op++) {
+		switch (op->verb) {
+		case INCR: increment(o, op); break;
+		case GET: find(o, op); break;
+		case STATS:
+			op->is.stats = o->stats;
+			op->is.stats.keys = o->table->count;
+			break;
+		case QUIT: case WRONG: break;
+		}
+	}
+	CHAN_SEND(b->back, &b);
+}
+
+/* If something was counted and no other snapshot is on its way; the owner is held up only by the copying. */
+static int begin_snapshot(struct owner *o)
+{
+	struct copy copy = { .count = o->table->count };
+
+	if (o->writing || o->stats.saved == o->stats.increments)
+		return 0;
+	if (!(copy.counters = malloc(copy.count * sizeof *copy.counters)))
+		return ENOMEM;
+	memcpy(copy.counters, o->table->counters, copy.count * sizeof *copy.counters);
+	o->in_copy = o->stats.increments;
+	o->writing = true;
+	CHAN_SEND(o->tasks->snapshots.tx, &copy);
+	return 0;
+}
+
+/* Whoever counts goes on when a snapshot fails: the next one has it all. */
+static void end_snapshot(struct owner *o, int err)
+{
+	if (err != 0) {
+		fprintf(stderr, "counterd: %s: %s\n", o->tasks->options->file, strerror(err));
+	} else {
+		o->stats.saved = o->in_copy;
+		o->stats.snapshots++;
+	}
+	o->tasks->result = err;
+	o->writing = false;
+}
+
+static void await_writer(struct owner *o)
+{
+	int err = 0;
+
+	if (o->writing) {
+		CHAN_RECV(o->tasks->written.rx, &err);
+		end_snapshot(o, err);
+	}
+}
+
+/* Nobody counts any more: what the last snapshot has not, one more has. */
+static void end(struct owner *o)
+{
+	await_writer(o);
+	int err = begin_snapshot(o);
+	if (err != 0)
+		end_snapshot(o, err);
+	await_writer(o);
+	CHAN_CLOSE(o->tasks->snapshots.tx);
+}
+
+void own(void *arg)
+{
+	struct tasks *t = *(struct tasks **)arg;
+	struct owner o = { .tasks = t, .table = &t->table };
+	struct batch *b;
+	int err;
+	chan_case cases[] = { CHAN_ON_RECV(t->asks.rx, &b), chan_on_recv(t->tick, NULL), CHAN_ON_RECV(t->written.rx, &err) };
+
+	snprintf(o.full, sizeof o.full, "there are %zu keys, no more are allowed", t->options->keys);
+	for (;;) {
+		switch (chan_select(cases, 3, CHAN_FOREVER)) {
+		case 0:
+			if (cases[0].err == EPIPE) {
+				end(&o);
+				return;
+			}
+			serve(&o, b);
+			break;
+		case 1:
+			if ((err = begin_snapshot(&o)) != 0)
+				end_snapshot(&o, err);
+			break;
+		case 2: end_snapshot(&o, err); break;
+		}
+	}
+}
+
+/* ---- The writer -------------------------------------------------------------------- */
+
+void write_snapshots(void *arg)
+{
+	struct tasks *t = *(struct tasks **)arg;
+
+	for (struct copy copy; CHAN_RECV(t->snapshots.rx, &copy) == 0; ) {
+		int err = snapshot_write(t->options->file, copy.counters, copy.count);
+		free(copy.counters);
+		CHAN_SEND(t->written.tx, &err);
+	}
+}

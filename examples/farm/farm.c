@@ -1,0 +1,198 @@
+/*
+ * farm.c - one program, three roles: the worker pool of 07-workers on any number of hosts, over ZeroMQ
+ *
+ *     farm ventilator [-j ENDPOINT] [-d ENDPOINT] [-w WINDOW] [-l LEASE] [-v] FROM TO STEP
+ *     farm worker     [-j ENDPOINT] [-r ENDPOINT] [-p TASKS] [-g GRACE] [-v]
+ *     farm collector  [-r ENDPOINT] [-d ENDPOINT] [-v]
+ *
+ * counts the primes from FROM up to, but without, TO, in jobs of STEP numbers.  LEASE
+ * and GRACE are milliseconds.  README.md has the picture, and says what is guaranteed.
+ *
+ * Each role is one poll loop in the main thread, which alone uses the sockets: ZeroMQ's
+ * sockets, like the channels' descriptors, stand in zmq_poll.  After each wait it does
+ * whatever can be done without waiting, so it need not know what woke it.
+ *
+ * Exit status: 0 if everything was done, 1 if not, 2 for wrong usage.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include "farm.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void check(bool succeeded, const char *what)
+{
+	if (succeeded)
+		return;
+	fprintf(stderr, "farm: %s: %s\n", what, zmq_strerror(errno));
+	exit(1);
+}
+
+void *need(void *p, const char *what)
+{
+	check(p != NULL, what);
+	return p;
+}
+
+/* ---- Sockets and signals ------------------------------------------------------------ */
+
+void set_option(void *socket, int option, int value)
+{
+	check(zmq_setsockopt(socket, option, &value, sizeof value) == 0, "cannot set up a socket");
+}
+
+/* ZeroMQ disconnects who sends a larger message than ours, before it takes the memory. */
+void *new_socket(void *context, int type, int high_water, int linger)
+{
+	void *socket = need(zmq_socket(context, type), "cannot make a socket");
+
+	set_option(socket, ZMQ_SNDHWM, high_water);
+	set_option(socket, ZMQ_RCVHWM, high_water);
+	set_option(socket, ZMQ_LINGER, linger);
+	check(zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &(int64_t){ MESSAGE_SIZE }, sizeof(int64_t)) == 0, "cannot set up a socket");
+	return socket;
+}
+
+void bind_socket(void *socket, const char *name, const char *endpoint)
+{
+	char bound[256];
+
+	check(zmq_bind(socket, endpoint) == 0, endpoint);
+	check(zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, bound, &(size_t){ sizeof bound }) == 0, endpoint);
+	printf("%s %s\n", name, bound);
+}
+
+void connect_socket(void *socket, const char *endpoint)
+{
+	check(zmq_connect(socket, endpoint) == 0, endpoint);
+}
+
+void wait_for_any(zmq_pollitem_t *items, int n)
+{
+	check(zmq_poll(items, n, -1) >= 0 || errno == EINTR, "cannot wait");
+}
+
+void ignore(unsigned long *ignored, const struct options *o)
+{
+	++*ignored;
+	if (o->verbose)
+		puts("ignored");
+}
+
+static void notify(chan *c)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	errno = chan_notify(c, &signals);
+	check(errno == 0, "signals");
+}
+
+chan *stop_signals(void)
+{
+	chan *signals = need(chan_new(sizeof(int), 1), "signals");
+
+	notify(signals);
+	return signals;
+}
+
+void end_signals(chan *signals)
+{
+	notify(NULL);
+	chan_free(signals);
+}
+
+/* ---- Options ------------------------------------------------------------------------- */
+
+static int usage(void)
+{
+	fputs("usage: farm ventilator [-j ENDPOINT] [-d ENDPOINT] [-w WINDOW] [-l LEASE] [-v] FROM TO STEP\n"
+	      "       farm worker [-j ENDPOINT] [-r ENDPOINT] [-p TASKS] [-g GRACE] [-v]\n"
+	      "       farm collector [-r ENDPOINT] [-d ENDPOINT] [-v]\n"
+	      "ENDPOINT: of jobs, results, done; default tcp://127.0.0.1:5557, 5558, 5559\n"
+	      "WINDOW: jobs given out at a time, 1 to 1000, default 64; LEASE: default 10000 ms\n"
+	      "TASKS: 1 to 500, default one for each CPU; GRACE: default 10000 ms\n", stderr);
+	return 2;
+}
+
+/* Puts a number from least to most into *n; false if text is none. */
+static bool number(const char *text, uint64_t least, uint64_t most, uint64_t *n)
+{
+	char *end;
+
+	errno = 0;
+	*n = strtoull(text, &end, 10);
+	return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && *n >= least && *n <= most;
+}
+
+static bool set(struct options *o, int option, const char *text)
+{
+	uint64_t n = 0;
+	bool right = true;
+
+	switch (option) {
+	case 'j': o->jobs = text; break;
+	case 'r': o->results = text; break;
+	case 'd': o->done = text; break;
+	case 'v': o->verbose = true; break;
+	case 'w': right = number(text, 1, 1000, &n); o->window = (size_t)n; break;
+	case 'p': right = number(text, 1, 500, &n); o->tasks = (size_t)n; break;
+	case 'l': right = number(text, 1, 1 << 24, &n); o->lease = (int)n; break;
+	case 'g': right = number(text, 1, 1 << 24, &n); o->grace = (int)n; break;
+	default: right = false;
+	}
+	return right;
+}
+
+static bool set_work(struct work *w, char **operands)
+{
+	return number(operands[0], 0, UINT64_MAX, &w->from) && number(operands[1], 0, UINT64_MAX, &w->to)
+		&& number(operands[2], 1, UINT64_MAX, &w->step) && job_count(w) > 0;
+}
+
+static const struct role {
+	const char *name, *options;
+	int operands;
+	int (*run)(const struct options *o);
+} roles[] = {
+	{ "ventilator", "j:d:w:l:v", 3, ventilate },
+	{ "worker", "j:r:p:g:v", 0, work },
+	{ "collector", "r:d:v", 0, collect },
+};
+
+static const struct role *find_role(const char *name)
+{
+	for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+		if (strcmp(roles[i].name, name) == 0)
+			return &roles[i];
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	const struct role *role = argc < 2 ? NULL : find_role(argv[1]);
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct options o = {
+		.jobs = "tcp://127.0.0.1:5557", .results = "tcp://127.0.0.1:5558", .done = "tcp://127.0.0.1:5559",
+		.window = 64, .tasks = cpus < 1 ? 1 : cpus > 500 ? 500 : (size_t)cpus, .lease = 10000, .grace = 10000
+	};
+
+	if (role == NULL)
+		return usage();
+	argc--;
+	argv++;
+	for (int option; (option = getopt(argc, argv, role->options)) != -1; )
+		if (!set(&o, option, optarg))
+			return usage();
+	if (argc - optind != role->operands || (role->operands > 0 && !set_work(&o.work, argv + optind)))
+		return usage();
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	return role->run(&o);
+}

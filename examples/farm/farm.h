@@ -1,0 +1,91 @@
+/* farm.h - what the three roles share: the work, the message that goes between them, sockets and signals. */
+#ifndef FARM_H
+#define FARM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <zmq.h>
+
+#include "chan.h"
+
+/* ---- The work: how many primes are there (work.c) ------------------------------ */
+
+/* The numbers from `from` up to, but without, `to`; a job is `step` of them, the last one what is left. */
+struct work {
+	uint64_t from, to, step;
+};
+
+/* 0 if it is no work: nothing to do, or more jobs than MAX_JOBS. */
+uint64_t job_count(const struct work *w);
+
+/* The primes in one job, by trial division: slow on purpose, and the same wherever it is done. */
+uint64_t do_job(const struct work *w, uint64_t job);
+
+enum { MAX_JOBS = 1 << 26 };
+
+/* ---- The message (wire.c) ------------------------------------------------------- */
+
+enum kind {
+	READY = 1,      /* collector to ventilator: give out the jobs of this run */
+	JOB,            /* ventilator to a worker */
+	RESULT,         /* worker to collector */
+	DONE            /* collector to ventilator: the result of this job is counted */
+};
+
+struct message {
+	enum kind kind;
+	uint64_t run;           /* which count this belongs to: the collector's number */
+	uint64_t job;           /* from 0 */
+	struct work work;       /* in JOB and RESULT */
+	uint64_t primes;        /* in RESULT */
+};
+
+enum { MESSAGE_SIZE = 56 };         /* bytes on the wire */
+
+enum received { NOTHING, MESSAGE, MALFORMED };
+
+/* Neither waits.  A JOB or RESULT that is received is a job of some work. */
+bool send_message(void *socket, const struct message *m);
+enum received receive_message(void *socket, struct message *m);
+
+/* ---- Sockets, signals, the end (farm.c) ------------------------------------------ */
+
+struct options {
+	const char *jobs, *results, *done;      /* endpoints */
+	struct work work;
+	size_t window, tasks;
+	int lease, grace;                       /* milliseconds */
+	bool verbose;
+};
+
+int ventilate(const struct options *o);
+int work(const struct options *o);
+int collect(const struct options *o);
+
+/*
+ * A socket that holds this many messages for each peer, 0 for any number.  What it has not sent
+ * when it is closed, it still tries to send for `linger` milliseconds.
+ */
+void *new_socket(void *context, int type, int high_water, int linger);
+
+/* Says under which endpoint it can be reached: the kernel chooses a port for "tcp://127.0.0.1:*". */
+void bind_socket(void *socket, const char *name, const char *endpoint);
+void connect_socket(void *socket, const char *endpoint);
+void set_option(void *socket, int option, int value);
+
+/* Waits for one of the sockets and descriptors, or for nothing longer than it has to: look at all of them afterwards. */
+void wait_for_any(zmq_pollitem_t *items, int n);
+
+/* Counts a message that cannot be used, whoever sent it. */
+void ignore(unsigned long *ignored, const struct options *o);
+
+/* What SIGINT and SIGTERM are sent to.  Before there are other threads. */
+chan *stop_signals(void);
+void end_signals(chan *signals);
+
+/* p, or the program ends with a message; likewise if something has failed. */
+void *need(void *p, const char *what);
+void check(bool succeeded, const char *what);
+
+#endif

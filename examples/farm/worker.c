@@ -1,0 +1,181 @@
+/*
+ * worker.c - a pool of tasks between two sockets: jobs come in at one, results go out at the other
+ *
+ *     jobs socket --> loop --jobs--> tasks --results--> loop --> results socket
+ *
+ * The tasks know nothing of ZeroMQ.  The loop counts what it has in hand: jobs that it
+ * took and whose results it has not sent.  It takes no more than both channels hold,
+ * so it never waits in a send, nor does a task; and while results cannot be sent it
+ * comes to take no jobs: back pressure, from the collector to here.
+ *
+ * It has in hand two jobs for each task, one that is done and one that waits, so that no
+ * task is idle for the time of a round trip.  These are what dies with the process.
+ *
+ * It stays when the run is over, or the ventilator gone, for the next one.  SIGTERM or
+ * SIGINT ends it: it takes no more, does what it has in hand and sends the results, for
+ * as long as the grace lasts.  Jobs that lay in its socket are given out again: who
+ * receives by PULL cannot tell the other side to stop.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "farm.h"
+#include "spawn.h"
+
+CHAN_TYPE(messages, struct message);
+
+struct worker {
+	const struct options *o;
+	void *jobs_socket, *results_socket;
+	messages jobs, results;
+	size_t in_hand, limit;
+	struct message result;          /* to be sent next, if there is one */
+	bool has_result;
+	chan *signals;
+	chan *over;                     /* NULL, or the timer of the grace: it takes no more jobs */
+	bool given_up;
+	unsigned long ignored;
+};
+
+static void do_jobs(void *arg)
+{
+	struct worker *w = *(struct worker **)arg;
+
+	for (struct message m; CHAN_RECV(w->jobs.rx, &m) == 0; ) {
+		m.kind = RESULT;
+		m.primes = do_job(&m.work, m.job);
+		CHAN_SEND(w->results.tx, &m);
+	}
+}
+
+/* ---- The loop ---------------------------------------------------------------------- */
+
+static bool takes_jobs(const struct worker *w)
+{
+	return w->in_hand < w->limit && w->over == NULL;
+}
+
+static void say(const struct worker *w, const char *what, const struct message *m)
+{
+	if (w->o->verbose)
+		printf("%s %llu\n", what, (unsigned long long)m->job);
+}
+
+static void take_jobs(struct worker *w)
+{
+	enum received received;
+	struct message m;
+
+	while (takes_jobs(w) && (received = receive_message(w->jobs_socket, &m)) != NOTHING) {
+		if (received == MALFORMED || m.kind != JOB) {
+			ignore(&w->ignored, w->o);
+			continue;
+		}
+		w->in_hand++;
+		say(w, "took", &m);
+		CHAN_SEND(w->jobs.tx, &m);
+	}
+}
+
+static void send_results(struct worker *w)
+{
+	for (;;) {
+		if (!w->has_result) {
+			if (CHAN_TRY_RECV(w->results.rx, &w->result) != 0)
+				return;
+			w->has_result = true;
+			say(w, "did", &w->result);
+		}
+		if (!send_message(w->results_socket, &w->result))
+			return;
+		w->has_result = false;
+		w->in_hand--;
+		say(w, "sent", &w->result);
+	}
+}
+
+static void heed_signals(struct worker *w)
+{
+	if (w->over == NULL && chan_try_recv(w->signals, NULL) == 0)
+		w->over = need(chan_after(chan_now() + w->o->grace * CHAN_MS), "grace");
+	w->given_up = w->over != NULL && chan_try_recv(w->over, NULL) == 0;
+}
+
+/* Until everything in hand is sent, or the grace is over. */
+static void run(struct worker *w)
+{
+	while (w->over == NULL || (w->in_hand > 0 && !w->given_up)) {
+		zmq_pollitem_t items[] = {
+			{ .socket = w->jobs_socket, .events = takes_jobs(w) ? ZMQ_POLLIN : 0 },
+			{ .socket = w->results_socket, .events = w->has_result ? ZMQ_POLLOUT : 0 },
+			{ .fd = chan_fd(w->results.rx.ch), .events = w->has_result ? 0 : ZMQ_POLLIN },
+			{ .fd = chan_fd(w->over != NULL ? w->over : w->signals), .events = ZMQ_POLLIN },
+		};
+
+		wait_for_any(items, sizeof items / sizeof *items);
+		send_results(w);
+		take_jobs(w);
+		heed_signals(w);
+	}
+}
+
+/* ---- Begin and end ------------------------------------------------------------------- */
+
+/*
+ * What waits in a socket is lost with the process: one message.  Results go only to a connection that stands, for
+ * what waits for one that does not could not be told from what was sent.
+ */
+static void open_sockets(struct worker *w, void *context)
+{
+	w->jobs_socket = new_socket(context, ZMQ_PULL, 1, 0);
+	w->results_socket = new_socket(context, ZMQ_PUSH, 1, w->o->grace);
+	set_option(w->results_socket, ZMQ_IMMEDIATE, 1);
+	connect_socket(w->results_socket, w->o->results);
+	connect_socket(w->jobs_socket, w->o->jobs);
+}
+
+static void start_tasks(struct worker *w, waitgroup *tasks, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		errno = waitgroup_go(tasks, do_jobs, &w, sizeof w);
+		check(errno == 0, "cannot start a task");
+	}
+}
+
+/* The context's end waits until the results have left, or linger is over. */
+static void close_all(struct worker *w, void *context, waitgroup *tasks)
+{
+	CHAN_CLOSE(w->jobs.tx);
+	waitgroup_wait(tasks);
+	waitgroup_destroy(tasks);
+	zmq_close(w->jobs_socket);
+	zmq_close(w->results_socket);
+	zmq_ctx_term(context);
+	CHAN_FREE(&w->jobs);
+	CHAN_FREE(&w->results);
+	end_signals(w->signals);
+	chan_free(w->over);
+	spawn_shutdown(CHAN_FOREVER);
+}
+
+int work(const struct options *o)
+{
+	struct worker w = { .o = o, .limit = 2 * o->tasks, .signals = stop_signals() };
+	void *context = need(zmq_ctx_new(), "ZeroMQ");
+	waitgroup tasks = WAITGROUP_INIT;
+
+	check(CHAN_MAKE(&w.jobs, w.limit) == 0 && CHAN_MAKE(&w.results, w.limit) == 0, "channels");
+	open_sockets(&w, context);
+	start_tasks(&w, &tasks, o->tasks);
+	printf("tasks %zu\n", o->tasks);
+	run(&w);
+	if (w.ignored > 0)
+		printf("%lu messages ignored\n", w.ignored);
+	if (w.in_hand > 0) {
+		fprintf(stderr, "farm: %zu jobs in hand are given up\n", w.in_hand);
+		_Exit(1);       /* tasks are at work on them, and nobody waits for these */
+	}
+	close_all(&w, context, &tasks);
+	return 0;
+}

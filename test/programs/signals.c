@@ -1,0 +1,12 @@
+/* Signals are not simulated for programs. */
+#include <signal.h>
+
+#include "chan.h"
+
+int main(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	return chan_notify(NULL, &set);
+}

@@ -1,0 +1,636 @@
+/* examples/farm: several processes on loopback, some of them late, stopped, killed, or talking nonsense. */
+#define _XOPEN_SOURCE 700
+#include "command.h"
+#include "test.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+Suite *farm_suite(void);
+
+/* A hundred quick jobs, some of them begin with a prime, and the last is shorter; two hundred of some 8 milliseconds. */
+#define QUICK_FROM UINT64_C(1)
+#define QUICK_TO UINT64_C(995000)
+#define QUICK "1", "995000", "10000"
+#define SLOW_FROM UINT64_C(1000000000000)
+#define SLOW_TO (SLOW_FROM + 40000)
+#define SLOW_JOBS 200
+#define SLOW "1000000000000", "1000000040000", "200"
+
+enum { ARGUMENTS = 16, SECONDS = 20 };
+
+struct process {
+	pid_t pid;
+	int out;                /* of it, to be read: stdout and stderr */
+	size_t used;
+	char text[1 << 16];     /* what it has printed */
+};
+
+static char program[4096], scratch[64];
+static char jobs[256], results[256], done[256];        /* endpoints */
+static struct process ventilator, collector, workers[3];
+
+static bool has_farm(void)
+{
+	char test[5000];
+
+	snprintf(test, sizeof test, "test -x '%s'", program);
+	return has_program(test);
+}
+
+/* ---- Processes and what they print -------------------------------------------------------- */
+
+static void launch(struct process *p, const char *const arguments[])
+{
+	int out[2];
+
+	ck_assert_int_eq(pipe(out), 0);
+	*p = (struct process){ .pid = fork(), .out = out[0] };
+	ck_assert_int_ge(p->pid, 0);
+	if (p->pid > 0) {
+		close(out[1]);
+		return;
+	}
+	if (dup2(out[1], 1) == 1 && dup2(out[1], 2) == 2)
+		execv(program, (char *const *)(uintptr_t)arguments);
+	_exit(127);
+}
+
+#define LAUNCH(p, ...) launch(p, (const char *const[]){ "farm", __VA_ARGS__, NULL })
+
+/* Adds what it has printed meanwhile, or waits for something; false at the end of it. */
+static bool read_more(struct process *p, int milliseconds)
+{
+	struct pollfd out = { .fd = p->out, .events = POLLIN };
+
+	ck_assert_uint_lt(p->used, sizeof p->text - 1);
+	if (poll(&out, 1, milliseconds) == 0)
+		return true;
+	ssize_t n = read(p->out, p->text + p->used, sizeof p->text - 1 - p->used);
+	p->used += n > 0 ? (size_t)n : 0;
+	return n > 0;
+}
+
+/* What a message of Check has room for. */
+static const char *tail(const struct process *p)
+{
+	return p->text + (p->used > 4000 ? p->used - 4000 : 0);
+}
+
+static bool has_line(const struct process *p, const char *line)
+{
+	size_t length = strlen(line);
+
+	for (const char *at = p->text; (at = strstr(at, line)) != NULL; at += length)
+		if ((at == p->text || at[-1] == '\n') && at[length] == '\n')
+			return true;
+	return false;
+}
+
+/* Returns when it has printed this line. */
+__attribute__((format(printf, 2, 3)))
+static void await(struct process *p, const char *format, ...)
+{
+	const int64_t deadline = chan_now() + SECONDS * CHAN_SECOND;
+	char line[200];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(line, sizeof line, format, arguments);
+	va_end(arguments);
+	while (!has_line(p, line))
+		ck_assert_msg(read_more(p, 100) && chan_now() < deadline, "not printed: %s, but:\n%s", line, tail(p));
+}
+
+/* What stands behind this word at the begin of a line, once it is printed. */
+static void await_value(struct process *p, const char *word, char value[256])
+{
+	const int64_t deadline = chan_now() + SECONDS * CHAN_SECOND;
+	const char *at;
+
+	while ((at = strstr(p->text, word)) == NULL || strchr(at, '\n') == NULL)
+		ck_assert_msg(read_more(p, 100) && chan_now() < deadline, "no %s, but:\n%s", word, tail(p));
+	ck_assert_int_eq(sscanf(at + strlen(word), "%255s", value), 1);
+}
+
+/* Reads all that it still prints; its exit status, -1 if it was killed. */
+static int finish(struct process *p)
+{
+	const int64_t deadline = chan_now() + SECONDS * CHAN_SECOND;
+	int status;
+
+	while (read_more(p, 100))
+		ck_assert_msg(chan_now() < deadline, "it does not end; printed:\n%s", tail(p));
+	ck_assert_int_eq(waitpid(p->pid, &status, 0), p->pid);
+	close(p->out);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int end(struct process *p, int signal)
+{
+	ck_assert_int_eq(kill(p->pid, signal), 0);
+	return finish(p);
+}
+
+/* Stops it, and reads all that it had printed by then. */
+static void stop(struct process *p)
+{
+	int status;
+
+	ck_assert_int_eq(kill(p->pid, SIGSTOP), 0);
+	ck_assert_int_eq(waitpid(p->pid, &status, WUNTRACED), p->pid);
+	ck_assert(WIFSTOPPED(status));
+	for (size_t before = p->used + 1; before != p->used; ) {
+		before = p->used;
+		ck_assert(read_more(p, 0));
+	}
+}
+
+static void go_on(struct process *p)
+{
+	ck_assert_int_eq(kill(p->pid, SIGCONT), 0);
+}
+
+/* ---- The farm -------------------------------------------------------------------------------- */
+
+/* The kernel chooses the ports. */
+static void any_ports(void)
+{
+	strcpy(jobs, "tcp://127.0.0.1:*");
+	strcpy(results, jobs);
+	strcpy(done, jobs);
+}
+
+/* Endpoints that can be bound again at once. */
+static void endpoints_in_scratch(void)
+{
+	snprintf(jobs, sizeof jobs, "ipc://%s/jobs", scratch);
+	snprintf(results, sizeof results, "ipc://%s/results", scratch);
+	snprintf(done, sizeof done, "ipc://%s/done", scratch);
+}
+
+static void launch_ventilator(const char *window, const char *lease, const char *from, const char *to, const char *step)
+{
+	LAUNCH(&ventilator, "ventilator", "-v", "-j", jobs, "-d", done, "-w", window, "-l", lease, from, to, step);
+	await_value(&ventilator, "jobs ", jobs);
+	await_value(&ventilator, "done ", done);
+}
+
+#define LAUNCH_VENTILATOR(window, lease, ...) launch_ventilator(window, lease, __VA_ARGS__)
+
+static void launch_collector(void)
+{
+	LAUNCH(&collector, "collector", "-v", "-r", results, "-d", done);
+	await_value(&collector, "results ", results);
+}
+
+static void launch_worker(struct process *p, const char *tasks, const char *grace)
+{
+	LAUNCH(p, "worker", "-v", "-j", jobs, "-r", results, "-p", tasks, "-g", grace);
+	await(p, "tasks %s", tasks);
+}
+
+static size_t count_lines(const struct process *p, const char *word)
+{
+	size_t n = 0;
+
+	for (const char *line = p->text; *line; line += strcspn(line, "\n"), line += *line == '\n')
+		n += strncmp(line, word, strlen(word)) == 0;
+	return n;
+}
+
+/*
+ * Stops a worker of one task in the middle of a job, the last one that it took, as it does them in
+ * the order in which they come.  Returns that job.
+ */
+static uint64_t stop_in_the_middle(struct process *p)
+{
+	const int64_t deadline = chan_now() + SECONDS * CHAN_SECOND;
+	uint64_t job = 0;
+
+	for (stop(p); count_lines(p, "took ") == count_lines(p, "did "); stop(p)) {
+		ck_assert_msg(chan_now() < deadline, "it has no jobs:\n%s", tail(p));
+		go_on(p);
+		ck_assert(read_more(p, 100));
+	}
+	for (const char *line = p->text; (line = strstr(line, "took ")) != NULL; line++)
+		ck_assert_int_eq(sscanf(line, "took %" SCNu64, &job), 1);
+	return job;
+}
+
+static bool is_prime(const unsigned char *composite, uint64_t n)
+{
+	return n > 1 && !composite[n];
+}
+
+/* A sieve, with which the program has nothing in common. */
+static uint64_t primes(uint64_t from, uint64_t to)
+{
+	enum { MOST = 1000001 };
+	static unsigned char composite[MOST], above[MOST];
+	uint64_t count = 0;
+
+	ck_assert(to - from <= MOST && to < (uint64_t)MOST * MOST);
+	for (uint64_t d = 2; d * d < to && d < MOST; d++) {
+		if (!is_prime(composite, d))
+			continue;
+		for (uint64_t n = d * d; n < MOST; n += d)
+			composite[n] = 1;
+		for (uint64_t n = d * d > from ? d * d : (from + d - 1) / d * d; n < to; n += d)
+			above[n - from] = 1;
+	}
+	for (uint64_t n = from; n < to; n++)
+		count += n > 1 && !above[n - from];
+	return count;
+}
+
+static void expect_total(uint64_t from, uint64_t to)
+{
+	char line[200];
+
+	ck_assert_msg(finish(&collector) == 0, "%s", tail(&collector));
+	ck_assert_msg(finish(&ventilator) == 0, "%s", tail(&ventilator));
+	snprintf(line, sizeof line, "%" PRIu64 " primes from %" PRIu64 " up to %" PRIu64, primes(from, to), from, to);
+	ck_assert_msg(has_line(&collector, line), "not %s, but:\n%s", line, tail(&collector));
+}
+
+/* Where no job was given out again: a worker may have the result of one that nobody takes any more, and so not end. */
+static void end_workers(size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		ck_assert_msg(end(&workers[i], SIGTERM) == 0, "%s", tail(&workers[i]));
+}
+
+/* ---- Workers that come, go, are killed and stand still ------------------------------------------ */
+
+START_TEST(one_worker_or_three_count_what_one_process_counts)
+{
+	size_t n = _i == 0 ? 1 : 3;
+
+	if (!has_farm())
+		return;
+	any_ports();
+	LAUNCH_VENTILATOR("16", "60000", QUICK);
+	launch_collector();
+	for (size_t i = 0; i < n; i++)
+		launch_worker(&workers[i], "2", "10000");
+	expect_total(QUICK_FROM, QUICK_TO);
+	end_workers(n);
+}
+END_TEST
+
+START_TEST(jobs_that_were_lost_with_a_killed_worker_are_given_out_again)
+{
+	if (!has_farm())
+		return;
+	any_ports();
+	LAUNCH_VENTILATOR("12", "400", SLOW);
+	launch_collector();
+	for (size_t i = 0; i < 3; i++)
+		launch_worker(&workers[i], "1", "10000");
+	uint64_t lost = stop_in_the_middle(&workers[2]);
+	ck_assert_int_eq(end(&workers[2], SIGKILL), -1);
+	await(&ventilator, "again %" PRIu64, lost);
+	await(&collector, "counted %" PRIu64, lost);
+	expect_total(SLOW_FROM, SLOW_TO);
+}
+END_TEST
+
+START_TEST(a_worker_that_comes_late_takes_part)
+{
+	char job[256];
+
+	if (!has_farm())
+		return;
+	any_ports();
+	LAUNCH_VENTILATOR("4", "60000", SLOW);
+	launch_collector();
+	launch_worker(&workers[0], "1", "10000");
+	await_value(&workers[0], "took ", job);
+	launch_worker(&workers[1], "1", "10000");
+	await_value(&workers[1], "sent ", job);
+	await(&collector, "counted %s", job);
+	expect_total(SLOW_FROM, SLOW_TO);
+	end_workers(2);
+}
+END_TEST
+
+/* No lease ends here, and there is no other worker: what is counted this one did.  It takes little more, and leaves the rest. */
+START_TEST(a_worker_that_is_told_to_end_does_what_it_has_taken)
+{
+	unsigned job;
+
+	if (!has_farm())
+		return;
+	any_ports();
+	LAUNCH_VENTILATOR("8", "600000", SLOW);
+	launch_collector();
+	launch_worker(&workers[0], "1", "10000");
+	stop_in_the_middle(&workers[0]);
+	ck_assert_int_eq(kill(workers[0].pid, SIGTERM), 0);
+	go_on(&workers[0]);
+	ck_assert_msg(finish(&workers[0]) == 0, "%s", tail(&workers[0]));
+	ck_assert_uint_lt(count_lines(&workers[0], "took "), SLOW_JOBS);
+	ck_assert_uint_eq(count_lines(&workers[0], "sent "), count_lines(&workers[0], "took "));
+	for (const char *line = workers[0].text; (line = strstr(line, "took ")) != NULL; line++) {
+		ck_assert_int_eq(sscanf(line, "took %u", &job), 1);
+		await(&collector, "counted %u", job);
+	}
+	ck_assert_int_eq(end(&ventilator, SIGKILL), -1);
+	ck_assert_ptr_null(strstr(ventilator.text, "again "));
+}
+END_TEST
+
+/* Its results come when another worker has done its jobs too, and before the run is over: the other one stands still. */
+START_TEST(results_of_a_worker_that_stood_still_are_counted_once)
+{
+	if (!has_farm())
+		return;
+	any_ports();
+	LAUNCH_VENTILATOR("8", "200", SLOW);
+	launch_collector();
+	launch_worker(&workers[0], "1", "10000");
+	launch_worker(&workers[1], "1", "10000");
+	uint64_t late = stop_in_the_middle(&workers[0]);
+	await(&collector, "counted %" PRIu64, late);
+	stop(&workers[1]);
+	go_on(&workers[0]);
+	await(&collector, "duplicate %" PRIu64, late);
+	go_on(&workers[1]);
+	expect_total(SLOW_FROM, SLOW_TO);
+}
+END_TEST
+
+/* ---- The ends of a worker ------------------------------------------------------------------------- */
+
+START_TEST(a_worker_without_a_ventilator_ends_when_it_is_told_to)
+{
+	if (!has_farm())
+		return;
+	endpoints_in_scratch();
+	launch_worker(&workers[0], "3", "10000");
+	ck_assert_int_eq(end(&workers[0], SIGTERM), 0);
+	ck_assert_str_eq(workers[0].text, "tasks 3\n");
+}
+END_TEST
+
+START_TEST(a_worker_that_cannot_send_its_results_gives_them_up_when_the_grace_is_over)
+{
+	char job[256];
+
+	if (!has_farm())
+		return;
+	any_ports();
+	LAUNCH_VENTILATOR("8", "60000", SLOW);
+	launch_collector();
+	await_value(&ventilator, "run ", job);
+	ck_assert_int_eq(end(&collector, SIGKILL), -1);
+	launch_worker(&workers[0], "1", "100");
+	await_value(&workers[0], "took ", job);
+	ck_assert_int_eq(end(&workers[0], SIGTERM), 1);
+	ck_assert_msg(strstr(workers[0].text, " in hand are given up\n") != NULL, "%s", tail(&workers[0]));
+	ck_assert_ptr_null(strstr(workers[0].text, "sent "));
+	ck_assert_int_eq(end(&ventilator, SIGKILL), -1);
+}
+END_TEST
+
+/* ---- Ventilators and collectors that are gone ---------------------------------------------------------- */
+
+/* In the middle of a run. */
+static void launch_farm_in_scratch(void)
+{
+	char job[256];
+
+	endpoints_in_scratch();
+	LAUNCH_VENTILATOR("8", "400", SLOW);
+	launch_collector();
+	launch_worker(&workers[0], "2", "10000");
+	await_value(&collector, "counted ", job);
+}
+
+START_TEST(another_collector_begins_the_run_anew)
+{
+	if (!has_farm())
+		return;
+	launch_farm_in_scratch();
+	ck_assert_int_eq(end(&collector, SIGKILL), -1);
+	launch_collector();
+	expect_total(SLOW_FROM, SLOW_TO);
+}
+END_TEST
+
+START_TEST(another_ventilator_goes_on_with_the_run)
+{
+	if (!has_farm())
+		return;
+	launch_farm_in_scratch();
+	ck_assert_int_eq(end(&ventilator, SIGKILL), -1);
+	LAUNCH_VENTILATOR("8", "400", SLOW);
+	expect_total(SLOW_FROM, SLOW_TO);
+}
+END_TEST
+
+START_TEST(who_is_interrupted_says_what_is_missing_and_fails)
+{
+	if (!has_farm())
+		return;
+	endpoints_in_scratch();
+	LAUNCH_VENTILATOR("8", "400", QUICK);
+	launch_collector();
+	await(&ventilator, "run %.16s of 100 jobs", strstr(collector.text, "run ") + 4);
+	ck_assert_int_eq(end(&ventilator, SIGTERM), 1);
+	ck_assert(has_line(&ventilator, "0 of 100 jobs done, 0 given out, 0 of them again, 0 messages ignored"));
+	ck_assert_int_eq(end(&collector, SIGINT), 1);
+	ck_assert(has_line(&collector, "0 of 0 results counted, 0 duplicates, 0 messages ignored"));
+}
+END_TEST
+
+/* ---- Nonsense --------------------------------------------------------------------------------------------- */
+
+/*
+ * Sends each argument after the first, an endpoint to connect to or, after @, to bind, as a message, given in
+ * hexadecimal.  It stays until it is killed: who goes away early may not be read to the end.
+ */
+static const char push_source[] =
+	"#include <stdio.h>\n"
+	"#include <string.h>\n"
+	"#include <unistd.h>\n"
+	"#include <zmq.h>\n"
+	"int main(int argc, char **argv)\n"
+	"{\n"
+	"	void *context = zmq_ctx_new(), *socket = zmq_socket(context, ZMQ_PUSH);\n"
+	"	const char *to = argv[1];\n"
+	"	if ((*to == '@' ? zmq_bind(socket, to + 1) : zmq_connect(socket, to)) != 0) return 1;\n"
+	"	for (int i = 2; i < argc; i++) {\n"
+	"		unsigned char bytes[1000];\n"
+	"		size_t n = 0;\n"
+	"		char *more = strchr(argv[i], '+');\n"
+	"		for (unsigned byte; sscanf(argv[i] + 2 * n, \"%2x\", &byte) == 1; n++) bytes[n] = (unsigned char)byte;\n"
+	"		if (zmq_send(socket, bytes, n, more ? ZMQ_SNDMORE : 0) < 0) return 1;\n"
+	"		if (more && zmq_send(socket, bytes, n, 0) < 0) return 1;\n"
+	"	}\n"
+	"	return pause();\n"
+	"}\n";
+
+static void build_push(void)
+{
+	write_file(scratch, "push.c", push_source);
+	must("${CC:-cc} -std=c11 '%s/push.c' $(pkg-config --cflags --libs libzmq) -o '%s/push'", scratch, scratch);
+}
+
+#define ZERO "0000000000000000"
+#define ONE "0000000000000001"
+#define TEN "000000000000000a"
+#define ALL "ffffffffffffffff"
+#define HEADER(version, kind) "4641524d" version kind "0000"
+
+/* In hexadecimal: what HEADER makes, the run, by default the one that there is, and job, from, to, step, primes. */
+static const struct nonsense {
+	const char *header, *run, *rest;
+} nonsense[] = {
+	{ "", "", "" },
+	{ "00", "", "" },
+	{ HEADER("01", "03"), NULL, ONE ZERO TEN ONE },                         /* too short */
+	{ "4641524e01030000", NULL, ONE ZERO TEN ONE ONE },                     /* not FARM */
+	{ HEADER("02", "03"), NULL, ONE ZERO TEN ONE ONE },                     /* of a later version */
+	{ HEADER("01", "00"), NULL, ONE ZERO TEN ONE ONE },                     /* no kind */
+	{ HEADER("01", "05"), NULL, ONE ZERO TEN ONE ONE },
+	{ "4641524d01030001", NULL, ONE ZERO TEN ONE ONE },                     /* not zero where zero belongs */
+	{ HEADER("01", "03"), NULL, TEN ZERO TEN ONE ONE },                     /* the eleventh job of ten */
+	{ HEADER("01", "03"), NULL, ZERO TEN ONE ALL ONE },                     /* no work */
+	{ HEADER("01", "03"), NULL, ZERO ZERO TEN ZERO ONE },
+	{ HEADER("01", "03"), NULL, ZERO ZERO ALL ONE ONE },                    /* too many jobs */
+	{ HEADER("01", "03"), ONE, ZERO ZERO TEN ONE ONE },                     /* of another run */
+	{ HEADER("01", "04"), ONE, ZERO ZERO ZERO ZERO ZERO },                  /* and for the ventilator */
+	{ HEADER("01", "03"), NULL, ONE ZERO TEN ONE ONE "+" },                 /* two parts */
+	{ HEADER("01", "02"), NULL, ONE ZERO TEN ONE ZERO },                    /* not for them; a worker does this */
+};
+
+enum { NONSENSE = sizeof nonsense / sizeof *nonsense, FOR_WORKERS = NONSENSE - 1 };
+
+/* Sends n of them to an endpoint; whoever has it has printed as many lines. */
+static void send_nonsense(struct process *to, const char *endpoint, const char *run, size_t n)
+{
+	char messages[6000] = "";
+	const int64_t deadline = chan_now() + SECONDS * CHAN_SECOND;
+	size_t used = 0;
+
+	for (size_t i = 0; i < n; i++)
+		used += (size_t)snprintf(messages + used, sizeof messages - used, " '%s%s%s'",
+		                         nonsense[i].header, nonsense[i].run ? nonsense[i].run : run, nonsense[i].rest);
+	must("'%s/push' '%s' %s >/dev/null 2>&1 &", scratch, endpoint, messages);
+	while (count_lines(to, "ignored") < n)
+		ck_assert_msg(read_more(to, 100) && chan_now() < deadline, "less is ignored:\n%s", tail(to));
+}
+
+START_TEST(nonsense_is_ignored_and_counted)
+{
+	char run[256], line[200];
+
+	if (!has_farm())
+		return;
+	endpoints_in_scratch();
+	build_push();
+	LAUNCH_VENTILATOR("16", "60000", QUICK);
+	launch_collector();
+	await_value(&ventilator, "run ", run);
+	send_nonsense(&collector, results, run, NONSENSE);
+	send_nonsense(&ventilator, done, run, NONSENSE);
+	launch_worker(&workers[0], "2", "10000");
+	expect_total(QUICK_FROM, QUICK_TO);
+	snprintf(line, sizeof line, "100 of 100 results counted, 0 duplicates, %d messages ignored", NONSENSE);
+	ck_assert_msg(has_line(&collector, line), "%s", tail(&collector));
+	snprintf(line, sizeof line, "100 of 100 jobs done, 100 given out, 0 of them again, %d messages ignored", NONSENSE);
+	ck_assert_msg(has_line(&ventilator, line), "%s", tail(&ventilator));
+	end_workers(1);
+}
+END_TEST
+
+START_TEST(a_worker_ignores_nonsense)
+{
+	char endpoint[300], line[100];
+
+	if (!has_farm())
+		return;
+	endpoints_in_scratch();
+	build_push();
+	launch_worker(&workers[0], "1", "10000");
+	snprintf(endpoint, sizeof endpoint, "@%s", jobs);
+	send_nonsense(&workers[0], endpoint, ONE, FOR_WORKERS);
+	ck_assert_int_eq(end(&workers[0], SIGTERM), 0);
+	snprintf(line, sizeof line, "%d messages ignored", FOR_WORKERS);
+	ck_assert_msg(has_line(&workers[0], line), "%s", tail(&workers[0]));
+	ck_assert_ptr_null(strstr(workers[0].text, "took "));
+}
+END_TEST
+
+START_TEST(wrong_usage_is_told)
+{
+	static const char *const wrong[] = {
+		"", "farmer", "ventilator", "ventilator 0 10", "ventilator 0 10 1 1", "ventilator 0 10 0", "ventilator 10 10 1", "ventilator 10 9 18446744073709551615",
+		"ventilator 0 18446744073709551615 1", "ventilator 0 18446744073709551616 1", "ventilator 0 10 x", "ventilator 0 -1 1",
+		"ventilator -w 0 0 10 1", "ventilator -w 1001 0 10 1", "ventilator -l 0 0 10 1", "ventilator -p 1 0 10 1",
+		"worker 1", "worker -p 0", "worker -p 1x", "worker -g ''", "worker -w 1", "worker -x", "worker -j", "collector -l 10", "collector 1",
+	};
+	char text[2000];
+
+	if (!has_farm())
+		return;
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		int status = command(text, sizeof text, "timeout 10 '%s' %s", program, wrong[i]);
+		ck_assert_msg(status == 2 && strstr(text, "usage: farm ") != NULL, "%s: status %d, %s", wrong[i], status, text);
+	}
+	ck_assert_int_eq(command(text, sizeof text, "timeout 10 '%s' worker -j nowhere", program), 1);
+	ck_assert_str_eq(text, "farm: nowhere: Invalid argument\n");
+}
+END_TEST
+
+static void make_it(void)
+{
+	make_scratch(scratch);
+}
+
+static void remove_it(void)
+{
+	remove_scratch(scratch);
+}
+
+Suite *farm_suite(void)
+{
+	Suite *s = suite_create("farm");
+	TCase *going = tcase_create("coming and going"), *ends = tcase_create("ends"), *wrong = tcase_create("nonsense");
+	TCase *all[] = { going, ends, wrong };
+	const char *dir = getenv("EXAMPLES_DIR"), *build = getenv("BUILD");
+
+	if (dir)
+		snprintf(program, sizeof program, "%s/farm", dir);
+	else
+		snprintf(program, sizeof program, "%s/examples/farm", build ? build : "build");
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+		tcase_set_tags(all[i], "process");
+		tcase_set_timeout(all[i], 60);
+		tcase_add_checked_fixture(all[i], make_it, remove_it);
+		suite_add_tcase(s, all[i]);
+	}
+	tcase_add_loop_test(going, one_worker_or_three_count_what_one_process_counts, 0, 2);
+	tcase_add_test(going, jobs_that_were_lost_with_a_killed_worker_are_given_out_again);
+	tcase_add_test(going, a_worker_that_comes_late_takes_part);
+	tcase_add_test(going, a_worker_that_is_told_to_end_does_what_it_has_taken);
+	tcase_add_test(going, results_of_a_worker_that_stood_still_are_counted_once);
+	tcase_add_test(ends, a_worker_without_a_ventilator_ends_when_it_is_told_to);
+	tcase_add_test(ends, a_worker_that_cannot_send_its_results_gives_them_up_when_the_grace_is_over);
+	tcase_add_test(ends, another_collector_begins_the_run_anew);
+	tcase_add_test(ends, another_ventilator_goes_on_with_the_run);
+	tcase_add_test(ends, who_is_interrupted_says_what_is_missing_and_fails);
+	tcase_add_test(wrong, nonsense_is_ignored_and_counted);
+	tcase_add_test(wrong, a_worker_ignores_nonsense);
+	tcase_add_test(wrong, wrong_usage_is_told);
+	return s;
+}

@@ -1,0 +1,947 @@
+/* chan_notify: signals to the process as elements of a channel.  Each test is a process of its own, whose signals these are. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "faults.h"
+#include "threads.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+Suite *notify_suite(void);
+
+/* As in chan.c. */
+#if defined __APPLE__ && !defined CHAN_PORTABLE
+#define CHAN_PORTABLE
+#endif
+
+enum { SENTINEL = 4711, END = 0, TEXT = 8000 };
+
+/* The set of these signals, the last argument being END. */
+static sigset_t set_of(int signo, ...)
+{
+	sigset_t set;
+	va_list more;
+
+	sigemptyset(&set);
+	va_start(more, signo);
+	for (; signo != END; signo = va_arg(more, int))
+		sigaddset(&set, signo);
+	va_end(more);
+	return set;
+}
+
+static chan *new_notified(size_t capacity, sigset_t set)
+{
+	chan *c = chan_new(sizeof(int), capacity);
+
+	ck_assert_int_eq(chan_notify(c, &set), 0);
+	return c;
+}
+
+static void send(int signo)
+{
+	ck_assert_int_eq(kill(getpid(), signo), 0);
+}
+
+static int received(chan *c)
+{
+	int signo = -1;
+
+	ck_assert_int_eq(chan_recv_until(c, &signo, chan_now() + 20 * CHAN_SECOND), 0);
+	return signo;
+}
+
+static bool is_blocked(int signo)
+{
+	sigset_t mask;
+
+	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, NULL, &mask), 0);
+	return sigismember(&mask, signo) == 1;
+}
+
+static atomic_int handled;
+
+static void handle(int signo)
+{
+	(void)signo;
+	atomic_fetch_add(&handled, 1);
+}
+
+static void install(int signo)
+{
+	struct sigaction action = { .sa_handler = handle, .sa_flags = SA_RESTART };
+
+	sigemptyset(&action.sa_mask);
+	ck_assert_int_eq(sigaction(signo, &action, NULL), 0);
+}
+
+/* ---- Signals arrive -------------------------------------------------------------------------------------------- */
+
+static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGPIPE, SIGCHLD };
+enum { ALL_SIGNALS = sizeof signals / sizeof *signals };
+
+/* Rule 43. */
+START_TEST(each_signal_arrives_as_its_number)
+{
+	chan *c = new_notified(1, set_of(signals[_i], END));
+
+	for (enum way way = PLAIN; way < WAYS; way++) {
+		int signo = -1;
+
+		send(signals[_i]);
+		ck_assert_int_eq(recv_by(way, c, &signo), 0);
+		ck_assert_int_eq(signo, signals[_i]);
+	}
+	ck_assert_int_eq(chan_try_recv(c, NULL), EAGAIN);
+	ck_assert_uint_eq(chan_notify_dropped(c), 0);
+	chan_free(c);
+}
+END_TEST
+
+/* Rule 43. */
+START_TEST(all_signals_can_be_asked_for_but_those_that_cannot_be_caught)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigdelset(&all, SIGKILL);
+	sigdelset(&all, SIGSTOP);
+	chan *c = new_notified(10, all);
+	send(SIGUSR1);
+	ck_assert_int_eq(received(c), SIGUSR1);
+#ifdef SIGRTMIN
+	send(SIGRTMAX - 1);             /* the last is valgrind's own */
+	ck_assert_int_eq(received(c), SIGRTMAX - 1);
+	send(SIGRTMIN);
+	ck_assert_int_eq(received(c), SIGRTMIN);
+#endif
+	ck_assert_int_eq(chan_notify(NULL, &all), 0);
+	chan_free(c);
+}
+END_TEST
+
+#ifdef __linux__
+/* Bits that no function sets: the C library keeps these for itself. */
+START_TEST(signals_of_the_system_are_passed_over)
+{
+	sigset_t all;
+
+	memset(&all, 0xff, sizeof all);
+	sigdelset(&all, SIGKILL);
+	sigdelset(&all, SIGSTOP);
+	chan *c = new_notified(10, all);
+	send(SIGUSR1);
+	ck_assert_int_eq(received(c), SIGUSR1);
+	ck_assert_int_eq(chan_notify(NULL, &all), 0);
+	long held = held_by_library();
+	chan_free(c);
+	ck_assert_int_lt(held_by_library(), held);
+}
+END_TEST
+#endif
+
+static void *look_whether_blocked(void *signo)
+{
+	return is_blocked(*(int *)signo) ? signo : NULL;
+}
+
+/* Rule 45. */
+START_TEST(they_are_blocked_here_and_in_threads_started_later_and_others_are_not)
+{
+	int signos[] = { SIGUSR1, SIGTERM, SIGUSR2 };
+	sigset_t set = set_of(SIGUSR1, SIGTERM, END);
+	chan *c = new_notified(1, set);
+	void *result;
+
+	for (int i = 0; i < 3; i++) {
+		ck_assert(is_blocked(signos[i]) == (i < 2));
+		ck_assert_int_eq(pthread_join(start(look_whether_blocked, &signos[i]), &result), 0);
+		ck_assert((result != NULL) == (i < 2));
+	}
+	ck_assert_int_eq(chan_notify(NULL, &set), 0);
+	for (int i = 0; i < 3; i++)
+		ck_assert(!is_blocked(signos[i]));
+	chan_free(c);
+}
+END_TEST
+
+#ifdef SIGRTMIN
+static void await_dropped(chan *c, size_t n)
+{
+	int64_t since = 0, deadline = chan_now() + 20 * CHAN_SECOND;
+
+	while (chan_notify_dropped(c) < n && chan_now() < deadline)
+		look_again(&since);
+	ck_assert_uint_eq(chan_notify_dropped(c), n);
+}
+
+/* Rule 43. */
+START_TEST(what_finds_no_room_is_dropped_and_counted)
+{
+	chan *c = new_notified((size_t)_i, set_of(SIGRTMIN, END)), *other = new_notified(9, set_of(SIGRTMIN + 1, END));
+
+	for (int i = 0; i < 5; i++)
+		send(SIGRTMIN);
+	await_dropped(c, 5 - (size_t)_i);
+	ck_assert_uint_eq(chan_notify_dropped(other), 0);
+	for (int i = 0; i < _i; i++)
+		ck_assert_int_eq(received(c), SIGRTMIN);
+	ck_assert_int_eq(chan_try_recv(c, NULL), EAGAIN);
+	if (_i > 0) {
+		send(SIGRTMIN);
+		ck_assert_int_eq(received(c), SIGRTMIN);
+	}
+	ck_assert_int_eq(chan_close(c), 0);
+	send(SIGRTMIN);
+	await_dropped(c, 6 - (size_t)_i);
+	ck_assert_int_eq(chan_recv(c, NULL), EPIPE);
+	ck_assert_uint_eq(chan_notify_dropped(NULL), 0);
+	chan_free(c);
+	chan_free(other);
+}
+END_TEST
+#endif
+
+/* Rule 43. */
+START_TEST(at_capacity_0_one_who_waits_gets_it)
+{
+	chan *c = new_notified(0, set_of(SIGUSR1, END));
+	struct call k;
+	int signo = -1;
+
+	begin_recv(&k, (enum way)_i, c, &signo);
+	await_waiting(c, 1);
+	send(SIGUSR1);
+	ck_assert_int_eq(finish(&k), 0);
+	ck_assert_int_eq(signo, SIGUSR1);
+	ck_assert_uint_eq(chan_notify_dropped(c), 0);
+	chan_free(c);
+}
+END_TEST
+
+/* Rule 32. */
+START_TEST(a_descriptor_of_it_is_readable_when_one_has_come)
+{
+	chan *c = new_notified(1, set_of(SIGUSR1, END));
+	struct pollfd p = { .fd = chan_fd(c), .events = POLLIN };
+
+	ck_assert_int_eq(poll(&p, 1, 0), 0);
+	send(SIGUSR1);
+	ck_assert_int_eq(poll(&p, 1, 20000), 1);
+	ck_assert_int_eq(received(c), SIGUSR1);
+	ck_assert_int_eq(poll(&p, 1, 0), 0);
+	chan_free(c);
+}
+END_TEST
+
+/* ---- Who gets which -------------------------------------------------------------------------------------------- */
+
+/* Rule 43. */
+START_TEST(each_goes_to_the_last_channel_given_for_it)
+{
+	sigset_t both = set_of(SIGUSR1, SIGUSR2, END), second = set_of(SIGUSR2, END);
+	chan *a = new_notified(5, both), *b = new_notified(5, second);
+
+	for (int i = 0; i < 3; i++) {
+		send(SIGUSR1);
+		ck_assert_int_eq(received(a), SIGUSR1);
+		send(SIGUSR2);
+		ck_assert_int_eq(received(b), SIGUSR2);
+		ck_assert_uint_eq(chan_len(a) + chan_len(b), 0);
+	}
+	ck_assert_int_eq(chan_notify(a, &second), 0);
+	ck_assert_int_eq(chan_notify(a, &second), 0);
+	send(SIGUSR2);
+	ck_assert_int_eq(received(a), SIGUSR2);
+	ck_assert_int_eq(chan_notify(b, &both), 0);
+	send(SIGUSR1);
+	ck_assert_int_eq(received(b), SIGUSR1);
+	send(SIGUSR2);
+	ck_assert_int_eq(received(b), SIGUSR2);
+	ck_assert_uint_eq(chan_len(a) + chan_len(b), 0);
+	chan_free(a);
+	chan_free(b);
+}
+END_TEST
+
+/* Rule 44. */
+START_TEST(what_is_given_back_goes_to_the_process_again)
+{
+	sigset_t first = set_of(SIGUSR1, END), both = set_of(SIGUSR1, SIGUSR2, END), none = set_of(END);
+	chan *c = new_notified(5, both);
+
+	install(SIGUSR1);
+	install(SIGUSR2);
+	send(SIGUSR1);
+	ck_assert_int_eq(received(c), SIGUSR1);
+	ck_assert_int_eq(chan_notify(NULL, &none), 0);
+	ck_assert_int_eq(chan_notify(NULL, &first), 0);
+	ck_assert(!is_blocked(SIGUSR1) && is_blocked(SIGUSR2));
+	send(SIGUSR1);
+	ck_assert_int_eq(atomic_load(&handled), 1);
+	send(SIGUSR2);
+	ck_assert_int_eq(received(c), SIGUSR2);
+	ck_assert_int_eq(chan_notify(NULL, &both), 0);
+	ck_assert_int_eq(chan_notify(NULL, &both), 0);
+	send(SIGUSR2);
+	ck_assert_int_eq(atomic_load(&handled), 2);
+	ck_assert_int_eq(chan_notify(c, &both), 0);
+	send(SIGUSR2);
+	ck_assert_int_eq(received(c), SIGUSR2);
+	ck_assert_int_eq(atomic_load(&handled), 2);
+	ck_assert_uint_eq(chan_len(c), 0);
+	chan_free(c);
+}
+END_TEST
+
+/* Rule 45.  It counts only signals to the process; one to this thread waits until it is unblocked. */
+START_TEST(a_signal_to_a_thread_is_its_own)
+{
+	sigset_t both = set_of(SIGUSR1, SIGUSR2, END);
+	chan *c = new_notified(5, both);
+
+	install(SIGUSR1);
+	ck_assert_int_eq(raise(SIGUSR1), 0);
+	send(SIGUSR2);
+	ck_assert_int_eq(received(c), SIGUSR2);
+	ck_assert_uint_eq(chan_len(c), 0);
+	ck_assert_int_eq(atomic_load(&handled), 0);
+	ck_assert_int_eq(chan_notify(NULL, &both), 0);
+	ck_assert_int_eq(atomic_load(&handled), 1);
+	ck_assert_uint_eq(chan_len(c), 0);
+	chan_free(c);
+}
+END_TEST
+
+/* Rule 43.  What was pending before it was called is one that the process gets. */
+START_TEST(what_was_pending_before_arrives_too)
+{
+	sigset_t set = set_of(SIGUSR1, END);
+
+	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
+	send(SIGUSR1);
+	chan *c = new_notified(5, set);
+	ck_assert_int_eq(received(c), SIGUSR1);
+	chan_free(c);
+}
+END_TEST
+
+static atomic_int drops;
+
+static void count_drop(void *signo)
+{
+	atomic_fetch_add(&drops, *(int *)signo == SIGUSR1);
+}
+
+/* Rule 44. */
+START_TEST(the_library_is_an_owner_until_they_are_given_back)
+{
+	sigset_t both = set_of(SIGUSR1, SIGUSR2, END), first = set_of(SIGUSR1, END), second = set_of(SIGUSR2, END);
+	chan *c = chan_new(sizeof(int), 5);
+
+	chan_set_drop(c, count_drop);
+	ck_assert_int_eq(chan_notify(c, &both), 0);
+	ck_assert_int_eq(chan_notify(c, &both), 0);
+	chan_ref(c);
+	chan_free(c);
+	chan_free(c);
+	long held = held_by_library();
+	send(SIGUSR1);
+	chan *other = new_notified(5, second);
+	send(SIGUSR2);
+	ck_assert_int_eq(received(other), SIGUSR2);
+	ck_assert_int_eq(atomic_load(&drops), 0);
+	int64_t since = 0;
+	while (chan_len(c) == 0)        /* its owner is still the library */
+		look_again(&since);
+	ck_assert_int_eq(chan_notify(NULL, &first), 0);
+	ck_assert_int_eq(atomic_load(&drops), 1);
+	chan_free(other);
+	ck_assert_int_eq(chan_notify(NULL, &second), 0);
+	ck_assert_int_lt(held_by_library(), held);
+}
+END_TEST
+
+/* ---- Refused --------------------------------------------------------------------------------------------------- */
+
+/* Rule 45. */
+START_TEST(what_cannot_be_done_is_refused_and_changes_nothing)
+{
+	sigset_t usr1 = set_of(SIGUSR1, END), with_kill = set_of(SIGUSR1, SIGKILL, END), with_stop = set_of(SIGSTOP, SIGUSR1, END);
+	chan *c = chan_new(sizeof(int), 1), *small = chan_new(sizeof(int) - 1, 1), *large = chan_new(sizeof(int) + 1, 1),
+		*counter = chan_new(0, 1), *timer = chan_after(CHAN_FOREVER), *context = chan_done_after(NULL, CHAN_FOREVER);
+	chan *wrong[] = { small, large, counter, timer, context };
+	long held = held_by_library();
+
+	fail_calls_from(FAIL_THREAD, 1);
+	errno = SENTINEL;
+	for (int i = 0; i < 5; i++)
+		ck_assert_int_eq(chan_notify(wrong[i], &usr1), EINVAL);
+	ck_assert_int_eq(chan_notify(c, NULL), EINVAL);
+	ck_assert_int_eq(chan_notify(NULL, NULL), EINVAL);
+	ck_assert_int_eq(chan_notify(c, &with_kill), EINVAL);
+	ck_assert_int_eq(chan_notify(c, &with_stop), EINVAL);
+	ck_assert_int_eq(chan_notify(NULL, &with_kill), EINVAL);
+	ck_assert_int_eq(errno, SENTINEL);
+	ck_assert_int_eq(failed_calls(), 0);
+	ck_assert(!is_blocked(SIGUSR1));
+	ck_assert_int_eq(held_by_library(), held);
+	fail_call(FAIL_THREAD, 0);
+	chan_free(c);
+	for (int i = 0; i < 5; i++)
+		chan_free(wrong[i]);
+	ck_assert_int_lt(held_by_library(), held);
+}
+END_TEST
+
+static const struct { enum fault fault; int err; } refusals[] = { { FAIL_THREAD, EAGAIN }, { FAIL_ATFORK, ENOMEM } };
+
+/* Rule 45. */
+START_TEST(without_a_thread_nothing_has_changed)
+{
+	sigset_t set = set_of(SIGUSR1, END);
+	chan *c = chan_new(sizeof(int), 1);
+
+	install(SIGUSR1);
+	fail_call(refusals[_i].fault, 1);
+	errno = SENTINEL;
+	int err = chan_notify(c, &set), error = errno;
+	ck_assert_int_eq(error, SENTINEL);
+	ck_assert_int_eq(err, refusals[_i].err);
+	ck_assert(!is_blocked(SIGUSR1));
+	send(SIGUSR1);
+	ck_assert_int_eq(atomic_load(&handled), 1);
+	ck_assert_uint_eq(chan_len(c), 0);
+	ck_assert_int_eq(chan_notify(c, &set), 0);
+	send(SIGUSR1);
+	ck_assert_int_eq(received(c), SIGUSR1);
+	ck_assert_int_eq(chan_notify(NULL, &set), 0);
+	long held = held_by_library();
+	chan_free(c);
+	ck_assert_int_lt(held_by_library(), held);
+}
+END_TEST
+
+/* Rule 44.  A queue of signals that is full: then the thread that waits for them is asked again. */
+START_TEST(a_change_that_the_thread_cannot_be_told_at_first_is_made_all_the_same)
+{
+	sigset_t first = set_of(SIGUSR1, END), second = set_of(SIGUSR2, END);
+	chan *c = new_notified(5, first);
+
+	fail_call(FAIL_KILL, 1);
+	ck_assert_int_eq(chan_notify(c, &second), 0);
+	send(SIGUSR2);
+	ck_assert_int_eq(received(c), SIGUSR2);
+	fail_call(FAIL_KILL, 1);
+	ck_assert_int_eq(chan_notify(NULL, &first), 0);
+	install(SIGUSR1);
+	send(SIGUSR1);
+	ck_assert_int_eq(atomic_load(&handled), 1);
+	chan_free(c);
+}
+END_TEST
+
+/* Rule 45. */
+START_TEST(no_signals_are_no_error_and_leave_no_thread)
+{
+	sigset_t none = set_of(END);
+	chan *c = new_notified(1, none);
+
+	ck_assert_int_eq(chan_notify(NULL, &none), 0);
+	ck_assert_int_eq(chan_notify(c, &none), 0);
+	ck_assert_int_eq(chan_notify(c, &none), 0);
+	long held = held_by_library();
+	chan_free(c);
+	ck_assert_int_lt(held_by_library(), held);
+}
+END_TEST
+
+/* Rule 24. */
+START_TEST(errno_stays_as_it_is_also_with_signals)
+{
+	sigset_t set = set_of(SIGUSR1, END);
+	chan *c = chan_new(sizeof(int), 1);
+
+	errno = SENTINEL;
+	for (int i = 0; i < 5; i++) {
+		chan_notify(c, &set);
+		chan_notify_dropped(c);
+		chan_notify(NULL, &set);
+	}
+	int error = errno;
+	ck_assert_int_eq(error, SENTINEL);
+	chan_free(c);
+}
+END_TEST
+
+/* ---- Threads --------------------------------------------------------------------------------------------------- */
+
+/* Rule 45. */
+START_TEST(the_thread_that_waits_for_signals_takes_no_others)
+{
+	sigset_t usr2 = set_of(SIGUSR2, END), pending;
+	chan *c = new_notified(1, set_of(SIGUSR1, END));
+
+	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &usr2, NULL), 0);
+	send(SIGUSR2);
+	send(SIGUSR1);
+	ck_assert_int_eq(received(c), SIGUSR1);
+	ck_assert_int_eq(sigpending(&pending), 0);
+	ck_assert_int_eq(sigismember(&pending, SIGUSR2), 1);
+	ck_assert_int_eq(sigwait(&usr2, &(int){ 0 }), 0);
+	chan_free(c);
+}
+END_TEST
+
+#ifdef SIGRTMIN
+static void *give_back(void *set)
+{
+	chan_notify(NULL, set);
+	return NULL;
+}
+
+/* Rule 44.  Here it stays blocked and pending, with all that belongs to it; what is sent again would have lost that. */
+START_TEST(the_thread_that_waits_for_signals_leaves_those_that_were_given_back)
+{
+	sigset_t set = set_of(SIGRTMIN, END);
+	chan *c = new_notified(1, set_of(SIGRTMIN, SIGUSR1, END));
+	siginfo_t info;
+
+	join(start(give_back, &set));
+	ck_assert(is_blocked(SIGRTMIN));
+	ck_assert_int_eq(sigqueue(getpid(), SIGRTMIN, (union sigval){ .sival_int = SENTINEL }), 0);
+	send(SIGUSR1);
+	ck_assert_int_eq(received(c), SIGUSR1);
+	pause_for(CHAN_MS);
+	ck_assert_int_eq(sigwaitinfo(&set, &info), SIGRTMIN);
+	ck_assert_int_eq(info.si_code, SI_QUEUE);
+	ck_assert_int_eq(info.si_value.sival_int, SENTINEL);
+	chan_free(c);
+}
+END_TEST
+
+/* Rule 43.  valgrind has this one for itself. */
+START_TEST(the_last_signal_arrives_too)
+{
+	chan *c = new_notified(1, set_of(SIGRTMAX, END));
+
+	send(SIGRTMAX);
+	ck_assert_int_eq(received(c), SIGRTMAX);
+	chan_free(c);
+}
+END_TEST
+#endif
+
+static void *notify_and_be_cancelled(void *c)
+{
+	sigset_t set = set_of(SIGUSR1, END);
+
+	pthread_cancel(pthread_self());
+	for (int i = 0; i < 3; i++)
+		if (chan_notify(c, &set) != 0 || chan_notify(NULL, &set) != 0 || chan_notify(c, &set) != 0)
+			return NULL;
+	pthread_testcancel();
+	return NULL;
+}
+
+/* Rule 26. */
+START_TEST(who_asks_for_signals_is_not_cancelled_there)
+{
+	sigset_t set = set_of(SIGUSR1, END);
+	chan *c = chan_new(sizeof(int), 1);
+	void *result;
+
+	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
+	ck_assert_int_eq(pthread_join(start(notify_and_be_cancelled, c), &result), 0);
+	ck_assert(result == PTHREAD_CANCELED);
+	send(SIGUSR1);
+	ck_assert_int_eq(received(c), SIGUSR1);
+	chan_free(c);
+}
+END_TEST
+
+static chan *work;
+
+static void do_work(void *unused)
+{
+	int v;
+
+	(void)unused;
+	while (chan_recv(work, &v) == 0)
+		;
+}
+
+/* The usual shutdown of a program with workers. */
+START_TEST(a_pool_beside_it_works_on_until_a_signal_ends_it)
+{
+	chan *quit = new_notified(1, set_of(SIGINT, SIGTERM, END));
+	waitgroup wg = WAITGROUP_INIT;
+	int signo = -1, sent = 0;
+
+	work = chan_new(sizeof(int), 0);
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(waitgroup_go(&wg, do_work, NULL, 0), 0);
+	chan_case cases[] = { chan_on_recv(quit, &signo), chan_on_send(work, &sent) };
+	while (chan_select(cases, 2, CHAN_FOREVER) == 1)
+		if (++sent == 100)
+			send(SIGTERM);
+	ck_assert_int_eq(signo, SIGTERM);
+	ck_assert_int_ge(sent, 100);
+	chan_close(work);
+	waitgroup_wait(&wg);
+	ck_assert_int_eq(spawn_shutdown(CHAN_FOREVER), 0);
+	chan_free(work);
+	chan_free(quit);
+}
+END_TEST
+
+/* ---- Storms: signals that queue, so that they can be counted ---------------------------------------------------- */
+
+#ifdef SIGRTMIN
+struct storm {
+	chan *c[2];
+	bool gives_back;
+	uint64_t random;
+	atomic_bool *over;
+	pthread_t thread;
+};
+
+static void *change_tables(void *arg)
+{
+	struct storm *s = arg;
+
+	while (!atomic_load(s->over)) {
+		sigset_t set;
+
+		sigemptyset(&set);
+		for (int i = 0; i < 3; i++)
+			if (pick(&s->random, 2))
+				sigaddset(&set, SIGRTMIN + i);
+		chan_notify(s->gives_back && pick(&s->random, 3) == 0 ? NULL : s->c[pick(&s->random, 2)], &set);
+	}
+	return NULL;
+}
+
+/* Rule 43.  With those that are given back, and go to a handler, or without. */
+START_TEST(no_signal_is_lost_while_two_threads_change_what_goes_where)
+{
+	int n = (int)rounds(3000), got = 0;
+	sigset_t all = set_of(SIGRTMIN, SIGRTMIN + 1, SIGRTMIN + 2, END);
+	chan *c[] = { chan_new(sizeof(int), (size_t)n), chan_new(sizeof(int), (size_t)n) };
+	atomic_bool over = false;
+	struct storm s[2];
+	int64_t since = 0, deadline;
+
+	for (int i = 0; i < 3; i++)
+		install(SIGRTMIN + i);
+	ck_assert_int_eq(chan_notify(c[0], &all), 0);
+	for (int i = 0; i < 2; i++) {
+		s[i] = (struct storm){ .c = { c[0], c[1] }, .gives_back = _i == 1, .over = &over, .random = setting("TEST_SEED", 1) + (uint64_t)i };
+		s[i].thread = start(change_tables, &s[i]);
+	}
+	for (int i = 0; i < n; i++) {
+		while (sigqueue(getpid(), SIGRTMIN + i % 3, (union sigval){ .sival_int = i }) != 0)
+			look_again(&since);     /* the queue is full */
+		if (i % 64 == 0)
+			pause_for(100 * CHAN_US);
+	}
+	atomic_store(&over, true);
+	for (int i = 0; i < 2; i++)
+		join(s[i].thread);
+	ck_assert_int_eq(chan_notify(c[0], &all), 0);
+	deadline = chan_now() + 20 * CHAN_SECOND;
+	while (got < n && chan_now() < deadline) {
+		got = atomic_load(&handled) + (int)(chan_len(c[0]) + chan_len(c[1]));
+		look_again(&since);
+	}
+	ck_assert_int_eq(got, n);
+	ck_assert_uint_eq(chan_notify_dropped(c[0]) + chan_notify_dropped(c[1]), 0);
+	pause_for(5 * CHAN_MS);
+	ck_assert_int_eq(atomic_load(&handled) + (int)(chan_len(c[0]) + chan_len(c[1])), n);
+	long held = held_by_library();
+	ck_assert_int_eq(chan_notify(NULL, &all), 0);
+	chan_free(c[0]);
+	chan_free(c[1]);
+	ck_assert_int_lt(held_by_library(), held);
+}
+END_TEST
+
+/* Rule 44.  Those that are pending when they are given back go to the handler. */
+START_TEST(no_signal_is_lost_when_they_are_given_back_under_way)
+{
+	int n = (int)rounds(300), all = 0;
+	sigset_t set = set_of(SIGRTMIN, END);
+	chan *c = chan_new(sizeof(int), 4 * (size_t)n);
+
+	install(SIGRTMIN);
+	for (int i = 0; i < n; i++) {
+		ck_assert_int_eq(chan_notify(c, &set), 0);
+		for (int k = 0; k < 4; k++)
+			send(SIGRTMIN);
+		all += 4;
+		ck_assert_int_eq(chan_notify(NULL, &set), 0);
+		ck_assert_int_eq(atomic_load(&handled) + (int)chan_len(c), all);
+		send(SIGRTMIN);
+		all++;
+		ck_assert_int_eq(atomic_load(&handled) + (int)chan_len(c), all);
+	}
+	ck_assert_uint_eq(chan_notify_dropped(c), 0);
+	chan_free(c);
+}
+END_TEST
+#endif
+
+static void *notify_often(void *c)
+{
+	sigset_t set = set_of(SIGUSR1, END);
+
+	for (int i = 0; i < 100; i++) {
+		chan_notify(c, &set);
+		chan_notify(NULL, &set);
+	}
+	return NULL;
+}
+
+/* Rule 44.  Each time the thread that waits for signals ends and a new one starts. */
+START_TEST(several_threads_ask_and_give_back_at_the_same_time)
+{
+	sigset_t set = set_of(SIGUSR1, END);
+	pthread_t threads[4];
+	chan *c = chan_new(sizeof(int), 1);
+
+	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
+	for (int i = 0; i < 4; i++)
+		threads[i] = start(notify_often, c);
+	for (int i = 0; i < 4; i++)
+		join(threads[i]);
+	ck_assert_int_eq(chan_notify(c, &set), 0);
+	send(SIGUSR1);
+	ck_assert_int_eq(received(c), SIGUSR1);
+	ck_assert_int_eq(chan_notify(NULL, &set), 0);
+	long held = held_by_library();
+	chan_free(c);
+	ck_assert_int_lt(held_by_library(), held);
+}
+END_TEST
+
+/* ---- Processes ------------------------------------------------------------------------------------------------- */
+
+static chan *of_parent;
+
+static void be_notified_anew(int arg)
+{
+	sigset_t set = set_of(SIGUSR1, END), pending;
+	chan *c = chan_new(sizeof(int), 1);
+	int signo = -1;
+
+	(void)arg;
+	if (!is_blocked(SIGUSR1) || chan_len(of_parent) != 0)
+		_exit(1);
+	kill(getpid(), SIGUSR1);
+	if (sigpending(&pending) != 0 || !sigismember(&pending, SIGUSR1) || chan_try_recv(of_parent, NULL) != EAGAIN)
+		_exit(2);
+	if (chan_notify(c, &set) != 0 || chan_recv(c, &signo) != 0 || signo != SIGUSR1)
+		_exit(3);
+	kill(getpid(), SIGUSR2);        /* of which the parent is notified, too */
+	kill(getpid(), SIGUSR1);
+	if (chan_recv(c, &signo) != 0 || chan_try_recv(of_parent, NULL) != EAGAIN)
+		_exit(4);
+	if (sigpending(&pending) != 0 || !sigismember(&pending, SIGUSR2))
+		_exit(7);
+	if (chan_notify(NULL, &set) != 0 || is_blocked(SIGUSR1))
+		_exit(5);
+	kill(getpid(), SIGUSR1);
+	_exit(6);
+}
+
+/* Rule 45. */
+START_TEST(a_child_of_fork_is_notified_of_nothing_and_can_ask_anew)
+{
+	char text[TEXT];
+
+	of_parent = new_notified(1, set_of(SIGUSR1, SIGUSR2, END));
+	for (int i = 0; i < 10; i++) {
+		int status = run_in_child(be_notified_anew, 0, text, sizeof text);
+		ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1, "status %x", (unsigned)status);
+		send(SIGUSR1);
+		ck_assert_int_eq(received(of_parent), SIGUSR1);
+	}
+	chan_free(of_parent);
+}
+END_TEST
+
+static atomic_bool stop;
+
+static void *change_all_the_time(void *c)
+{
+	sigset_t set = set_of(SIGUSR2, END);
+
+	while (!atomic_load(&stop)) {
+		chan_notify(c, &set);
+		chan_notify(NULL, &set);
+	}
+	return NULL;
+}
+
+/* Rule 45. */
+START_TEST(a_fork_in_the_middle_of_a_change_leaves_it_whole)
+{
+	char text[TEXT];
+	sigset_t usr2 = set_of(SIGUSR2, END);
+
+	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &usr2, NULL), 0);
+	of_parent = new_notified(1, set_of(SIGUSR1, END));
+	pthread_t thread = start(change_all_the_time, of_parent);
+	for (size_t i = 0; i < rounds(50); i++) {
+		int status = run_in_child(be_notified_anew, 0, text, sizeof text);
+		ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1, "status %x", (unsigned)status);
+	}
+	atomic_store(&stop, true);
+	join(thread);
+	send(SIGUSR1);
+	ck_assert_int_eq(received(of_parent), SIGUSR1);
+	chan_free(of_parent);
+}
+END_TEST
+
+static void die_of_it(int arg)
+{
+	sigset_t set = set_of(SIGUSR2, END);
+	chan *c = chan_new(sizeof(int), 1);
+
+	(void)arg;
+	if (chan_notify(c, &set) != 0 || kill(getpid(), SIGUSR2) != 0 || chan_recv(c, NULL) != 0 || chan_notify(NULL, &set) != 0)
+		_exit(1);
+	kill(getpid(), SIGUSR2);
+	_exit(2);
+}
+
+/* Rule 44. */
+START_TEST(a_signal_given_back_kills_again)
+{
+	char text[TEXT];
+	int status = run_in_child(die_of_it, 0, text, sizeof text);
+
+	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR2, "status %x", (unsigned)status);
+}
+END_TEST
+
+static chan *never;
+
+static void *interrupt_later(void *arg)
+{
+	pause_for(500 * CHAN_MS);
+	return arg;
+}
+
+/* 0: a signal may still come.  1: it has been given back, and who waits is alone. */
+static void wait_beside_signals(int given_back)
+{
+	sigset_t set = set_of(SIGUSR1, END);
+	int signo;
+
+	never = chan_new(sizeof(int), 0);
+	if (chan_notify(never, &set) != 0 || (given_back && chan_notify(NULL, &set) != 0))
+		_exit(1);
+	if (!given_back) {
+		pid_t parent = getpid();
+		if (fork() == 0) {
+			interrupt_later(NULL);
+			kill(parent, SIGUSR1);
+			_exit(0);
+		}
+	}
+	if (chan_recv(never, &signo) == 0 && signo == SIGUSR1)
+		fprintf(stderr, "awake");
+	_exit(0);
+}
+
+/* Rule 45. */
+START_TEST(a_signal_that_can_come_keeps_away_the_report_of_a_deadlock)
+{
+	char text[TEXT];
+
+	setenv("CHAN_DEADLOCK", "abort", 1);
+	ck_assert_int_eq(run_in_child(wait_beside_signals, 0, text, sizeof text), 0);
+	ck_assert_str_eq(text, "awake");
+#if defined __linux__ && !defined CHAN_PORTABLE
+	int status = run_in_child(wait_beside_signals, 1, text, sizeof text);
+	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	ck_assert_ptr_nonnull(strstr(text, "All threads are asleep: deadlock\n"));
+#endif
+}
+END_TEST
+
+/* ---------------------------------------------------------------------------------------------------------------- */
+
+Suite *notify_suite(void)
+{
+	Suite *s = suite_create("notify");
+	TCase *tc = tcase_create("notify");
+
+	tcase_set_timeout(tc, 30);
+	tcase_add_loop_test(tc, each_signal_arrives_as_its_number, 0, ALL_SIGNALS);
+	tcase_add_test(tc, all_signals_can_be_asked_for_but_those_that_cannot_be_caught);
+#ifdef __linux__
+	tcase_add_test(tc, signals_of_the_system_are_passed_over);
+#endif
+	tcase_add_test(tc, they_are_blocked_here_and_in_threads_started_later_and_others_are_not);
+#ifdef SIGRTMIN
+	tcase_add_test(tc, the_thread_that_waits_for_signals_leaves_those_that_were_given_back);
+	tcase_add_loop_test(tc, what_finds_no_room_is_dropped_and_counted, 0, 4);
+#endif
+	tcase_add_loop_test(tc, at_capacity_0_one_who_waits_gets_it, 0, WAITING_WAYS);
+	tcase_add_test(tc, a_descriptor_of_it_is_readable_when_one_has_come);
+	tcase_add_test(tc, each_goes_to_the_last_channel_given_for_it);
+	tcase_add_test(tc, what_is_given_back_goes_to_the_process_again);
+	tcase_add_test(tc, a_signal_to_a_thread_is_its_own);
+	tcase_add_test(tc, what_was_pending_before_arrives_too);
+	tcase_add_test(tc, the_library_is_an_owner_until_they_are_given_back);
+	tcase_add_test(tc, what_cannot_be_done_is_refused_and_changes_nothing);
+	tcase_add_loop_test(tc, without_a_thread_nothing_has_changed, 0, 2);
+	tcase_add_test(tc, a_change_that_the_thread_cannot_be_told_at_first_is_made_all_the_same);
+	tcase_add_test(tc, no_signals_are_no_error_and_leave_no_thread);
+	tcase_add_test(tc, errno_stays_as_it_is_also_with_signals);
+	tcase_add_test(tc, the_thread_that_waits_for_signals_takes_no_others);
+	tcase_add_test(tc, a_pool_beside_it_works_on_until_a_signal_ends_it);
+	tcase_add_test(tc, several_threads_ask_and_give_back_at_the_same_time);
+	suite_add_tcase(s, tc);
+
+#ifdef SIGRTMIN
+	tc = tcase_create("storms");
+	tcase_set_tags(tc, "stress");
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, no_signal_is_lost_while_two_threads_change_what_goes_where, 0, 1);
+	suite_add_tcase(s, tc);
+
+	tc = tcase_create("handlers");
+	tcase_set_tags(tc, "process");          /* a sanitizer keeps one signal of each kind until the handler can run */
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, no_signal_is_lost_while_two_threads_change_what_goes_where, 1, 2);
+	tcase_add_test(tc, the_last_signal_arrives_too);
+	tcase_add_test(tc, no_signal_is_lost_when_they_are_given_back_under_way);
+	suite_add_tcase(s, tc);
+#endif
+
+	tc = tcase_create("cancelled");
+	tcase_set_tags(tc, "cancelled");
+	tcase_set_timeout(tc, 30);
+	tcase_add_test(tc, who_asks_for_signals_is_not_cancelled_there);
+	suite_add_tcase(s, tc);
+
+	tc = tcase_create("processes");
+	tcase_set_tags(tc, "process");
+	tcase_set_timeout(tc, 30);
+	tcase_add_test(tc, a_child_of_fork_is_notified_of_nothing_and_can_ask_anew);
+	tcase_add_test(tc, a_fork_in_the_middle_of_a_change_leaves_it_whole);
+	tcase_add_test(tc, a_signal_given_back_kills_again);
+	tcase_add_test(tc, a_signal_that_can_come_keeps_away_the_report_of_a_deadlock);
+	suite_add_tcase(s, tc);
+	return s;
+}

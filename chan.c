@@ -74,7 +74,8 @@ enum {
 	YIELDS = 8,             /* looks with a sched_yield between them, after the spinning */
 	LONG_YIELD = 300000,    /* nanoseconds: many others share the CPU */
 	LOCK_TRIES = 10,        /* looks at a taken lock before sleeping on it, */
-	LOCK_PAUSE = 64,        /* with so many pauses (of about 20 ns) after each */
+	LOCK_PAUSE = 64,        /* with so many pauses (of about 20 ns) after each, */
+	SHORT_PAUSE = 4,        /* but so many if there is no room for a batch, and one more for each place */
 	GATHERINGS = 4,         /* looks at a channel that another thread fills or empties, */
 	FIRST_PAUSE = 32,       /* with so many pauses before the first */
 	NEXT_PAUSE = 128,       /* and before each other one */
@@ -405,16 +406,19 @@ static bool linger(bool (*done)(void *what), void *what)
 
 /*
  * Nobody holds a channel's lock for long: look some times before sleeping on it, but
- * seldom, so that the one who has it can go on with the next element undisturbed.
+ * seldom, so that the one who has it can go on with the next element undisturbed.  Where
+ * there is no room for one look soon: a select over 8 channels of capacity 0 takes a third of
+ * the time with it, and 16 places two thirds.
  * DOC: lock
  */
 static void lock(chan *c)
 {
 	if (CHAN_SPIN > 0 && cpus() > 1) {
+		int pause = c->capacity < LOCK_PAUSE - SHORT_PAUSE ? (int)c->capacity + SHORT_PAUSE : LOCK_PAUSE;
 		for (int i = 0; i < LOCK_TRIES; i++) {
 			if (pthread_mutex_trylock(&c->lock) == 0)
 				return;
-			relax_cpu(LOCK_PAUSE);
+			relax_cpu(pause);
 		}
 	}
 	pthread_mutex_lock(&c->lock);

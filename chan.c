@@ -165,6 +165,13 @@ static _Thread_local struct {
 	int line;
 } here;
 
+/* What copies an element of any size: where the compiler sees one of 4 bytes as well, it warns of those of 8. */
+#ifdef __GNUC__
+#define NOT_INLINE __attribute__((noinline))
+#else
+#define NOT_INLINE
+#endif
+
 #ifdef __GNUC__
 #define UNTIL(deadline) (struct until){ (deadline), __builtin_return_address(0) }
 #else
@@ -1540,13 +1547,18 @@ static int transfer(chan *c, enum chan_op op, void *values, size_t least, size_t
 	return err;
 }
 
-static int transfer_one(chan *c, enum chan_op op, void *value, struct until until)
+/*
+ * As most calls find the channel: one value can be moved, and the lock is free.  Inline, because with the operation
+ * known an eighth of the time of a lone thread goes, and a tenth of that between threads on one CPU.
+ */
+static inline int transfer_one(chan *c, enum chan_op op, void *value, struct until until)
 {
 	size_t moved;
 	int err = 0;
 
 	TRACE(begin(op, c));
-	lock_to(op, c, until.deadline);
+	if (CHAN_SPIN == 0 || !(op == CHAN_OP_SEND ? may_send(c) : may_recv(c)) || pthread_mutex_trylock(&c->lock) != 0)
+		lock_to(op, c, until.deadline);
 	if (move_one(c, op, value))
 		unlock(c);
 	else
@@ -1561,7 +1573,12 @@ static int transfer_one(chan *c, enum chan_op op, void *value, struct until unti
  * into memory of this thread's first.
  */
 
-static int recv_one(chan *c, void *value, struct until until)
+static NOT_INLINE int send_one(chan *c, const void *value, struct until until)
+{
+	return transfer_one(c, CHAN_OP_SEND, (void *)value, until);
+}
+
+static NOT_INLINE int recv_one(chan *c, void *value, struct until until)
 {
 	size_t elem_size = c->elem_size;
 	int err = transfer_one(c, CHAN_OP_RECV, value, until);
@@ -1903,7 +1920,7 @@ static int send_until(chan *c, const void *value, struct until until)
 {
 	if (c == NULL || is_wrong(c, CHAN_OP_SEND, value))
 		return EINVAL;
-	return transfer_one(c, CHAN_OP_SEND, (void *)value, until);
+	return send_one(c, value, until);
 }
 
 static int recv_until(chan *c, void *value, struct until until)

@@ -72,6 +72,7 @@ enum {
 	CACHE_LINE = 64,        /* bytes */
 	UNCOUNTED = CHAN_SPIN / 16,     /* looks after which a thread counts as one that spins */
 	YIELDS = 8,             /* looks with a sched_yield between them, after the spinning */
+	PROBES = 256,           /* waits of which one is patient whatever came before */
 	LONG_YIELD = 300000,    /* nanoseconds: many others share the CPU */
 	LOCK_TRIES = 10,        /* looks at a taken lock before sleeping on it, */
 	LOCK_PAUSE = 64,        /* with so many pauses (of about 20 ns) after each, */
@@ -366,13 +367,27 @@ static bool spin(bool (*done)(void *what), void *what, int looks)
 	return yes;
 }
 
-/* How often a thread tries follows from how it went before: a success doubles it, a failure halves it. */
-static void learn(int *tries, int most, bool success)
+/*
+ * How often a thread tries follows from how it went before: a wait in vain halves it, down to none, a success doubles it.
+ * One wait in PROBES is as patient as the first, and if that was of use the next ones are, too: else two threads that had
+ * long waited for each other would go on to sleep, each woken too late for the other, when both are busy again.
+ */
+struct patience {
+	unsigned vain;                  /* how often it is halved, */
+	unsigned waits;                 /* and the waits since it was first */
+};
+
+static int tries(struct patience *p, int most)
 {
-	if (success)
-		*tries = *tries < most / 2 ? 2 * *tries : most;
-	else
-		*tries = *tries > 1 ? *tries / 2 : 1;
+	return p->vain == 0 || ++p->waits % PROBES == 0 ? most : most >> p->vain;
+}
+
+static void learn(struct patience *p, int most, bool success)
+{
+	if (!success && most >> p->vain > 0)
+		p->vain++;
+	else if (success && p->vain > 0)
+		p->vain = p->waits % PROBES == 0 ? 0 : p->vain - 1;
 }
 
 static bool yield(bool (*done)(void *what), void *what, int yields)
@@ -395,13 +410,15 @@ static bool yield(bool (*done)(void *what), void *what, int yields)
  */
 static bool linger(bool (*done)(void *what), void *what, int yields)
 {
-	static _Thread_local int looks = CHAN_SPIN;
+	static _Thread_local struct patience looks;
 	bool yes = done(what);
 
 	if (yes || CHAN_SPIN == 0)
 		return yes;
 	TRACE(wait());
-	yes = spin(done, what, looks) || yield(done, what, yields);
+	if (yields == 0 && cpus() == 1)
+		yields = 1;             /* lets the next thread run before this one has gone to sleep */
+	yes = spin(done, what, tries(&looks, CHAN_SPIN)) || yield(done, what, yields);
 	learn(&looks, CHAN_SPIN, yes);
 	return yes;
 }
@@ -850,16 +867,16 @@ static bool make_bed(struct sleeper *s)
 
 /*
  * Waits until one of the cases was done (true), or the deadline.  Who has napped before goes to sleep at once.
- * Of hundreds of threads that hand on one by one each yields in vain: with what a thread learns from that, the
- * sieve of 500 primes takes three quarters of the time.
+ * Of hundreds of threads that hand on one by one each yields in vain: with what a thread learns from that, a ring of
+ * 500 takes half the time.
  */
 static bool wait_for_claim(struct sleeper *s, struct until until, bool has_napped)
 {
-	static _Thread_local int yields = YIELDS;
+	static _Thread_local struct patience yields;
 	bool done = false;
 
 	if (!has_napped) {
-		done = linger(is_done, s, yields);
+		done = linger(is_done, s, tries(&yields, YIELDS));
 		learn(&yields, YIELDS, done);
 	}
 	if (done)

@@ -19,6 +19,21 @@ size_t waiting_in(chan *c)
 	return n;
 }
 
+int tries_after(const char *waits, int most);
+
+/* How often a thread tries in its next wait, after some in vain (-) and some that were a success (+). */
+int tries_after(const char *waits, int most)
+{
+	struct patience p = { 0 };
+	int n = tries(&p, most);
+
+	for (; *waits != '\0'; waits++) {
+		learn(&p, most, *waits == '+');
+		n = tries(&p, most);
+	}
+	return n;
+}
+
 void wake_without_reason(chan *c);
 
 void wake_without_reason(chan *c)

@@ -460,13 +460,32 @@ static void reverse(int earlier, int later)
 		}
 		without[count++] = i;
 	}
-	if (initials & node->backtrack)
+	/* A thread that sleeps has been tried, but may stand here because two objects of one group woke it: others count first. */
+	unsigned awake = program ? initials & ~node->sleep : initials;
+	if (awake ? awake & node->backtrack : initials)
 		return;
-	unsigned able = initials & node->enabled;
+	unsigned able = awake & node->enabled;
 	if (able)
 		node->backtrack |= able & -able;
 	else
 		node->backtrack |= node->enabled;
+}
+
+/* The objects that an event uses, and of these what it changes: a bit for each of 64 groups. */
+static void groups_of(const struct event *e, uint64_t *used, uint64_t *written)
+{
+	*used = *written = 0;
+	for (int i = 0; i < e->uses; i++) {
+		uint64_t bit = (uint64_t)1 << (e->object[i]->address * 0x9E3779B97F4A7C15u >> 58);
+		*used |= bit;
+		if (e->use[i] != READS)
+			*written |= bit;
+	}
+}
+
+static bool clash(uint64_t used, uint64_t written, uint64_t used_too, uint64_t written_too)
+{
+	return (used & written_too) || (written & used_too);
 }
 
 static void join_clock(int into[MAX_THREADS], int event)
@@ -478,6 +497,31 @@ static void join_clock(int into[MAX_THREADS], int event)
 			into[i] = events[event].clock[i];
 	if (into[events[event].thread] <= event)
 		into[events[event].thread] = event + 1;
+}
+
+/*
+ * What a block uses may depend on what came before.  If x wakes one that sleeps, that one may go another way than it
+ * would have gone, and no longer race with an event that would have woken it, too: then that event races with x instead.
+ */
+static void consider_sleepers(int index)
+{
+	const struct event *e = &events[index];
+	uint64_t used, written;
+	groups_of(e, &used, &written);
+	for (int i = 0; i < index; i++) {
+		const struct event *x = &events[i];
+		if (x->node < 0 || before(x, i, e->clock))
+			continue;
+		const struct node *n = &nodes[x->node];
+		bool races = false;
+		for (unsigned rest = n->sleep & ~(1u << e->thread); rest && !races; rest &= rest - 1) {
+			int q = __builtin_ctz(rest);
+			races = clash(n->used[x->thread], n->written[x->thread], n->used[q], n->written[q])
+				&& clash(used, written, n->used[q], n->written[q]);
+		}
+		if (races)
+			reverse(i, index);
+	}
 }
 
 static void consider_races(int index)
@@ -522,6 +566,8 @@ static void consider_races(int index)
 		if (direct)
 			reverse(found[i], index);
 	}
+	if (program)
+		consider_sleepers(index);
 }
 
 static uint64_t mix(uint64_t h, uint64_t v)
@@ -572,12 +618,7 @@ static void join_block(int id, int index)
 
 static void note_uses(const struct event *e, uint64_t *used, uint64_t *written)
 {
-	for (int i = 0; i < e->uses; i++) {
-		uint64_t bit = (uint64_t)1 << (e->object[i]->address * 0x9E3779B97F4A7C15u >> 58);
-		*used |= bit;
-		if (e->use[i] != READS)
-			*written |= bit;
-	}
+	groups_of(e, used, written);
 	int node = events[e->block].node;
 	if (node >= 0) {
 		nodes[node].used[e->thread] |= *used;
@@ -669,7 +710,7 @@ static void commit(int id, int node)
 	unsigned kept = 0;
 	for (unsigned rest = sleeping & ~(1u << id); rest; rest &= rest - 1) {
 		int q = __builtin_ctz(rest);
-		if (commute(e, q) && !(used & sleepers_write[q]) && !(written & sleepers_use[q]))
+		if (commute(e, q) && !clash(used, written, sleepers_use[q], sleepers_write[q]))
 			kept |= 1u << q;
 	}
 	sleeping = kept;

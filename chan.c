@@ -405,7 +405,9 @@ static bool yield(bool (*done)(void *what), void *what, int yields)
 
 /*
  * Waits until done(what), but not for long: spins, then yields so often at most.  Where a yield
- * takes long it is the last one.
+ * takes long it is the last one.  If spinning is in vain and a yield is not, both threads are on
+ * one CPU, where the system leaves them for tens of milliseconds: so only the spinning counts.
+ * A round trip then takes 2.6 us instead of 5 to 30.
  * DOC: linger
  */
 static bool linger(bool (*done)(void *what), void *what, int yields)
@@ -418,9 +420,9 @@ static bool linger(bool (*done)(void *what), void *what, int yields)
 	TRACE(wait());
 	if (yields == 0 && cpus() == 1)
 		yields = 1;             /* lets the next thread run before this one has gone to sleep */
-	yes = spin(done, what, tries(&looks, CHAN_SPIN)) || yield(done, what, yields);
+	yes = spin(done, what, tries(&looks, CHAN_SPIN));
 	learn(&looks, CHAN_SPIN, yes);
-	return yes;
+	return yes || yield(done, what, yields);
 }
 
 /*

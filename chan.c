@@ -1586,12 +1586,6 @@ static inline int transfer_one(chan *c, enum chan_op op, void *value, struct unt
 	return err;
 }
 
-/* ---- Discarding what has a drop callback -------------------------------------------
- *
- * The callback runs without a lock and gets the element, so the element is received
- * into memory of this thread's first.
- */
-
 static NOT_INLINE int send_one(chan *c, const void *value, struct until until)
 {
 	return transfer_one(c, CHAN_OP_SEND, (void *)value, until);
@@ -1605,6 +1599,12 @@ static NOT_INLINE int recv_one(chan *c, void *value, struct until until)
 		memset(value, 0, elem_size);
 	return err;
 }
+
+/* ---- Discarding what has a drop callback -------------------------------------------
+ *
+ * The callback runs without a lock and gets the element, so the element is received
+ * into memory of this thread's first.
+ */
 
 static int drop_up_to(chan *c, size_t max, size_t *got, struct until until)
 {

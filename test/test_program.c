@@ -156,7 +156,7 @@ END_TEST
 /* What the pruned search leaves out is equivalent to what it does: calls that are one step included. */
 START_TEST(pruning_leaves_nothing_out)
 {
-	static const char *const programs[] = { "right", "locked_counter", "choices", "beside_sockets", "closed_meanwhile" };
+	static const char *const programs[] = { "right", "locked_counter", "choices", "beside_sockets" };
 	char said[TEXT];
 
 	if (!can_explore())
@@ -181,7 +181,7 @@ Suite *program_suite(void)
 	tcase_add_test(tc, a_function_that_is_not_simulated_is_named);
 	tcase_add_loop_test(tc, nothing_is_wrong_in_all_interleavings, 0, COUNT(right));
 	tcase_add_test(tc, a_search_that_was_cut_short_says_so);
-	tcase_add_loop_test(tc, pruning_leaves_nothing_out, 0, 5);
+	tcase_add_loop_test(tc, pruning_leaves_nothing_out, 0, 4);
 	suite_add_tcase(s, tc);
 	return s;
 }

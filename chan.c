@@ -176,11 +176,6 @@ static size_t count(const chan *c)
 	return atomic_load_explicit(&c->count, memory_order_relaxed);
 }
 
-static void set_count(chan *c, size_t n)
-{
-	atomic_store_explicit(&c->count, n, memory_order_relaxed);
-}
-
 static bool closed(const chan *c)
 {
 	return atomic_load_explicit(&c->closed, memory_order_relaxed);
@@ -222,7 +217,7 @@ static size_t put(chan *c, void *values, size_t n)
 		copy(c->ring + tail * size, values, end * size);
 		copy(c->ring, element(values, end, size), (n - end) * size);
 	}
-	set_count(c, used + n);
+	atomic_store_explicit(&c->count, used + n, memory_order_relaxed);
 	return n;
 }
 
@@ -240,7 +235,7 @@ static size_t take(chan *c, void *values, size_t n)
 		copy(element(values, end, size), c->ring, (n - end) * size);
 	}
 	c->head = after(c, c->head, n);
-	set_count(c, used - n);
+	atomic_store_explicit(&c->count, used - n, memory_order_relaxed);
 	return n;
 }
 
@@ -710,11 +705,6 @@ static int set_state(struct sleeper *s, int bit)
 	return atomic_fetch_or_explicit(&s->state, bit, memory_order_acq_rel);
 }
 
-static bool is_done(struct sleeper *s)
-{
-	return atomic_load_explicit(&s->state, memory_order_acquire) & DONE;
-}
-
 /* ---- Claim, park, release ----------------------------------------------------------- */
 
 /*
@@ -750,7 +740,7 @@ static void release_all(struct sleeper *s)
 }
 
 /* The watcher looks whether anybody is left to wake this thread.  The caller holds s->lock. */
-static void recheck(struct sleeper *s)
+static void look_around(struct sleeper *s)
 {
 	s->wait.recheck = CHAN_FOREVER;
 	pthread_mutex_unlock(&s->lock);
@@ -777,7 +767,7 @@ static bool park(struct sleeper *s, int64_t deadline, bool watched)
 		if (!passed(next))
 			sleep_on(&s->wake, &s->lock, next);
 		else if (next < deadline)
-			recheck(s);
+			look_around(s);
 		else if (claim(s))
 			gave_up = true;
 		else
@@ -822,17 +812,6 @@ static bool wait_for_claim(struct sleeper *s, int64_t deadline)
 
 /* ---- Queues: the caller holds the channel's lock ------------------------------------------ */
 
-static void enqueue(struct waiter *w)
-{
-	struct side *side = side_of(w->ch, w->op);
-
-	w->next = NULL;
-	w->link = side->end;
-	*side->end = w;
-	side->end = &w->next;
-	w->ch->waiters++;
-}
-
 static void dequeue(struct waiter *w)
 {
 	if (w->link == NULL)
@@ -843,6 +822,7 @@ static void dequeue(struct waiter *w)
 	w->ch->waiters--;
 }
 
+/* Each waiter joins the end of its queue. */
 static void begin_wait(struct sleeper *s, struct waiter *cases, size_t n)
 {
 	atomic_init(&s->state, 0);
@@ -850,9 +830,14 @@ static void begin_wait(struct sleeper *s, struct waiter *cases, size_t n)
 	s->wait.n = n;
 	s->fired = false;
 	s->wait.step.n = 0;
-	for (size_t i = 0; i < n; i++) {
-		cases[i].sleeper = s;
-		enqueue(&cases[i]);
+	for (struct waiter *w = cases; w < cases + n; w++) {
+		struct side *side = side_of(w->ch, w->op);
+		w->sleeper = s;
+		w->next = NULL;
+		w->link = side->end;
+		*side->end = w;
+		side->end = &w->next;
+		w->ch->waiters++;
 	}
 }
 
@@ -1335,7 +1320,7 @@ struct chan_extra *chan_extra(const chan *c, const struct chan_extra_kind *kind)
 {
 	struct chan_extra *x = c->extras;
 
-	while (x != NULL && x->kind != kind)
+	while (x != NULL && kind != NULL && x->kind != kind)
 		x = x->next;
 	return x;
 }
@@ -1343,6 +1328,11 @@ struct chan_extra *chan_extra(const chan *c, const struct chan_extra_kind *kind)
 bool chan_put(chan *c, const void *value)
 {
 	return put(c, (void *)(uintptr_t)value, 1) == 1;
+}
+
+bool chan_take(chan *c)
+{
+	return take(c, NULL, 1) == 1;
 }
 
 void chan_end(chan *c)
@@ -1367,6 +1357,11 @@ int64_t chan_ready_at(chan *c)
 	if (closed(c) || count(c) > 0 || (c->capacity == 0 && oldest(&c->senders) != NULL))
 		return CHAN_NOWAIT;
 	return due(c);
+}
+
+size_t chan_elem_size(const chan *c)
+{
+	return c->elem_size;
 }
 
 bool chan_is_closed(const chan *c)
@@ -1478,7 +1473,7 @@ static void relax_cpu(int pauses)
 /* Whether the wait is over: for a case that another thread does, or, if s is NULL, for elements or room. */
 static bool is_over(const chan *c, enum chan_op op, struct sleeper *s)
 {
-	return s != NULL ? is_done(s) : may(c, op);
+	return s != NULL ? atomic_load_explicit(&s->state, memory_order_acquire) & DONE : may(c, op);
 }
 
 /*

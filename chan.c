@@ -1348,6 +1348,11 @@ size_t chan_elem_size(const chan *c)
 	return c->elem_size;
 }
 
+size_t chan_count(const chan *c)
+{
+	return count(c);
+}
+
 bool chan_is_closed(const chan *c)
 {
 	return closed(c);

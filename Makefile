@@ -49,8 +49,8 @@ ARFLAGS = rcsD
 SHARED_FLAGS = -shared -Wl,-soname,$(SONAME) -Wl,-z,nodelete
 endif
 
-WARNINGS = -pedantic -Wall -Wextra -Wshadow -Wconversion -Wcast-qual
-COMPILE = $(CC) -std=c11 $(WARNINGS) -pthread -I. -Iextra -I$(BUILD) $(CPPFLAGS) $(CFLAGS) $(SANITIZE)
+WARNINGS = -pedantic -Wall -Wextra -Wshadow -Wconversion
+COMPILE = $(CC) -std=c11 $(WARNINGS) -Wcast-qual -pthread -I. -Iextra -I$(BUILD) $(CPPFLAGS) $(CFLAGS) $(SANITIZE)
 NEED = CC='$(CC)' sh test/need.sh
 
 COMPANIONS = $(sort $(wildcard extra/chan_*.c))

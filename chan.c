@@ -1462,6 +1462,11 @@ bool chan_is_closed(const chan *c)
 	return closed(c);
 }
 
+size_t chan_elem_size(const chan *c)
+{
+	return c->elem_size;
+}
+
 /* ---- The watcher, and names --------------------------------------------------------------------- */
 
 struct chan_watcher *chan_watcher;

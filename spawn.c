@@ -710,7 +710,7 @@ static size_t least_stack(void)
 	long n = sysconf(_SC_THREAD_STACK_MIN);
 
 	errno = saved;
-	return n > 0 ? (size_t)n : PTHREAD_STACK_MIN;
+	return n > 0 ? (size_t)n : (size_t)PTHREAD_STACK_MIN;
 }
 
 int spawn_configure(const spawn_options *o)

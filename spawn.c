@@ -182,33 +182,17 @@ void waitgroup_wait(waitgroup *wg)
 enum {
 	DEFAULT_STACK = 256 * 1024,     /* bytes */
 	YIELDS = 2,                     /* before another thread is started */
-	LONG_YIELD = 1000000,           /* nanoseconds: other threads keep the CPU; */
-	STARTS = 64,                    /* start so many threads without a yield, */
-	FEW = 16,                       /* and so the first ones of the pool */
+	LONG_YIELD = 1000000,           /* nanoseconds: other threads keep the CPU, so start */
+	STARTS = 64,                    /* so many threads without a yield */
+	FEW = 16,                       /* the first threads of a pool: no yield for them either */
 	WAKES = 2                       /* threads that a woken one wakes before it begins its task */
 };
 #define DEFAULT_IDLE_TIMEOUT (10 * CHAN_SECOND)
-
-/* Hooks for traces; without -DCHAN_TRACE they compile to nothing. */
-#ifdef CHAN_TRACE
-void chan_trace_spawn(const char *name, unsigned start[2]);
-void chan_trace_spawned(int err);
-void chan_trace_task(const char *name, const unsigned start[2]);
-void chan_trace_task_end(void);
-#define TRACE(hook) chan_trace_##hook
-static _Thread_local const char *next_name;     /* of the task that is spawned next; NULL */
-#else
-#define TRACE(hook) ((void)0)
-#endif
 
 struct task {
 	struct task *next;              /* in the queue, NULL at first; protected by pool.lock */
 	void (*fn)(void *arg);
 	waitgroup *wg;                  /* the group that counts it; may be NULL */
-#ifdef CHAN_TRACE
-	const char *name;
-	unsigned start[2];
-#endif
 	void *arg;                      /* NULL or the copy: */
 	_Alignas(max_align_t) unsigned char copy[];
 };
@@ -369,7 +353,6 @@ static void end_task(struct worker *self, bool goes_on)
 	waitgroup *wg = self->task->wg;
 	struct worker *before = NULL;
 
-	TRACE(task_end());
 	block_signals(NULL);    /* before anybody may learn of the end and send one */
 	free(self->task);
 	self->task = NULL;
@@ -413,7 +396,6 @@ static void run_task(struct worker *self)
 
 	pthread_cleanup_push(end_with_thread, self);
 	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &ignored);
-	TRACE(task(self->task->name, self->task->start));
 	self->task->fn(self->task->arg);
 	pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &ignored);
 	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &ignored);
@@ -450,15 +432,15 @@ static bool retire(struct worker *self)
 static bool next_task(struct worker *self)
 {
 	chan_case inbox = chan_on_recv(self->inbox, &self->task);
+	bool retires = false;
 
 	if (self->task != NULL)
 		return true;
 	chan_purpose = (struct chan_purpose){ .what = "idle in the pool", .idle = true };
-	while (chan_select(&inbox, 1, idle_deadline(self)) < 0)
-		if (retire(self))
-			return false;
+	while (!retires && chan_select(&inbox, 1, idle_deadline(self)) < 0)
+		retires = retire(self);
 	chan_purpose = (struct chan_purpose){ .what = NULL };
-	if (inbox.err != 0)
+	if (retires || inbox.err != 0)
 		return false;
 	pthread_mutex_lock(&pool.lock);
 	pool.coming--;
@@ -621,20 +603,12 @@ static bool find_free(void)
 	return any_free();
 }
 
-#ifdef CHAN_TRACE
-static void chan_trace_name(struct task *task)
-{
-	task->name = next_name != NULL ? next_name : "task";
-}
-#endif
-
 static struct task *make_task(waitgroup *wg, void (*fn)(void *arg), const void *arg, size_t size)
 {
 	struct task *task = size <= SIZE_MAX - sizeof *task ? malloc(sizeof *task + size) : NULL;
 	if (task == NULL)
 		return NULL;
 	*task = (struct task){ .fn = fn, .wg = wg };
-	TRACE(name(task));
 	if (size > 0)
 		task->arg = memcpy(task->copy, arg, size);
 	return task;
@@ -645,14 +619,12 @@ static int start(struct task *task)
 {
 	int err = 0;
 
-	TRACE(spawn(task->name, task->start));
 	pthread_mutex_lock(&pool.lock);
 	if (find_free())
 		append(task);
 	else
 		err = start_worker(task);
 	wake_and_unlock(pool.coming == 0 ? 1 : 0);
-	TRACE(spawned(err));
 	return err;
 }
 
@@ -683,24 +655,6 @@ int waitgroup_go(waitgroup *wg, void (*fn)(void *arg), const void *arg, size_t s
 		waitgroup_done(wg);
 	return err;
 }
-
-#ifdef CHAN_TRACE
-int spawn_as(const char *name, void (*fn)(void *arg), const void *arg, size_t size)
-{
-	next_name = name;
-	int err = spawn(fn, arg, size);
-	next_name = NULL;               /* even if no task took it */
-	return err;
-}
-
-int waitgroup_go_as(waitgroup *wg, const char *name, void (*fn)(void *arg), const void *arg, size_t size)
-{
-	next_name = name;
-	int err = waitgroup_go(wg, fn, arg, size);
-	next_name = NULL;
-	return err;
-}
-#endif
 
 /* ---- Configuration and statistics ------------------------------------------------------------ */
 

@@ -117,16 +117,6 @@ void spawn_get_stats(spawn_stats *s);
  */
 int spawn_shutdown(int64_t deadline);
 
-/* With -DCHAN_TRACE a task has the name of its function. */
-#ifdef CHAN_TRACE
-int spawn_as(const char *name, void (*fn)(void *arg), const void *arg, size_t size);
-int waitgroup_go_as(waitgroup *wg, const char *name, void (*fn)(void *arg), const void *arg, size_t size);
-#ifndef CHAN_INSIDE
-#define spawn(fn, arg, size)               spawn_as(#fn, fn, arg, size)
-#define waitgroup_go(wg, fn, arg, size)    waitgroup_go_as(wg, #fn, fn, arg, size)
-#endif
-#endif
-
 /* With -DCHAN_DEBUG each waiting call tells its file and line. */
 #if defined CHAN_DEBUG && !defined CHAN_INSIDE
 #define waitgroup_wait(wg)                 ((void)CHAN_HERE((waitgroup_wait(wg), 0)))
@@ -139,6 +129,10 @@ int waitgroup_go_as(waitgroup *wg, const char *name, void (*fn)(void *arg), cons
 #endif
 #ifdef CHAN_EXPORT
 #pragma GCC visibility pop
+#endif
+
+#if defined CHAN_TRACE && !defined CHAN_INSIDE
+#include "chan_trace.h"         /* each task is noted, and each wait */
 #endif
 
 #endif

@@ -3,6 +3,8 @@
 #include "command.h"
 #include "test.h"
 
+#include <stdio.h>
+
 Suite *manual_suite(void);
 
 static char scratch[64];
@@ -121,6 +123,81 @@ START_TEST(each_example_compiles_and_prints_what_stands_below_it)
 }
 END_TEST
 
+/* ---- The loops of the README --------------------------------------------------------------------------- */
+
+/* What stands around the first block below the paragraph that begins with this word, so that it is a program. */
+static const struct snippet {
+	const char *word, *before, *after;
+} snippets[] = {
+	{ "Select",
+	  "#include \"chan.h\"\n"
+	  "CHAN_TYPE(ints, int);\n"
+	  "static int used, calls;\n"
+	  "static void use(int v) { used += v; if (++calls > 10) _Exit(2); }\n"
+	  "int main(void)\n"
+	  "{\n"
+	  "	ints results;\n"
+	  "	chan *quit = chan_new(0, 0);\n"
+	  "	int r;\n"
+	  "	if (quit == NULL || CHAN_MAKE(&results, 2) != 0 || CHAN_SEND(results.tx, &(int){ 1 }) != 0) return 1;\n"
+	  "	if (CHAN_SEND(results.tx, &(int){ 2 }) != 0 || CHAN_CLOSE(results.tx) != 0) return 1;\n",
+	  "	CHAN_FREE(&results);\n"
+	  "	chan_free(quit);\n"
+	  "	return used != 3;\n"
+	  "}\n" },
+	{ "Beside sockets",
+	  "#include <poll.h>\n"
+	  "#include <stdbool.h>\n"
+	  "#include <unistd.h>\n"
+	  "#include \"chan.h\"\n"
+	  "#include \"chan_fd.h\"\n"
+	  "static int ends[2], answers, polls;\n"
+	  "static bool read_request(int fd) { char c; return read(fd, &c, 1) == 1; }\n"
+	  "static void answer(int fd, int v) { answers += fd == ends[0] ? v : 100; }\n"
+	  /* The client hangs up as soon as nothing is ready. */
+	  "static int counted(struct pollfd *fds, nfds_t n, int timeout)\n"
+	  "{\n"
+	  "	int ready = poll(fds, n, 0);\n"
+	  "	if (++polls > 10) _exit(2);\n"
+	  "	if (ready != 0) return ready;\n"
+	  "	close(ends[1]);\n"
+	  "	return poll(fds, n, timeout);\n"
+	  "}\n"
+	  "#define poll counted\n"
+	  "int main(void)\n"
+	  "{\n"
+	  "	chan *results = chan_new(sizeof(int), 2);\n"
+	  "	int r;\n"
+	  "	if (results == NULL || pipe(ends) != 0 || chan_send(results, &(int){ 1 }) != 0) return 1;\n"
+	  "	if (chan_send(results, &(int){ 2 }) != 0 || chan_close(results) != 0) return 1;\n"
+	  "	int socket = ends[0];\n",
+	  "	chan_free(results);\n"
+	  "	close(socket);\n"
+	  "	return answers != 3;\n"
+	  "}\n" },
+};
+
+/* Failure: a loop that does not look at the error goes round for ever once its channel is closed. */
+START_TEST(a_loop_of_the_readme_ends_when_its_channel_is_closed)
+{
+	const struct snippet *s = &snippets[_i];
+	char path[100];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/snippet.c", scratch);
+	ck_assert_ptr_nonnull(f = fopen(path, "w"));
+	fprintf(f, "#define _POSIX_C_SOURCE 200809L\n#include <stdlib.h>\n%s", s->before);
+	fclose(f);
+	must("awk -v word='**%s.**' 'index($0, word) == 1 { near = 1 } near && /^```/ { if (code) exit; code = 1; next }"
+	     "	code { print \"\\t\" $0; n++ } END { exit n < 3 }' README.md >>%s", s->word, path);
+	ck_assert_ptr_nonnull(f = fopen(path, "a"));
+	fputs(s->after, f);
+	fclose(f);
+	must("cd '%s' && to=$PWD && cd - && ${CC:-cc} -std=c11 -pedantic -Wall -Wextra -Werror -pthread -I. -Iextra $to/snippet.c"
+	     "	${BUILD:-build}/libchan.a -o $to/snippet && timeout 30 $to/snippet", scratch);
+}
+END_TEST
+
 Suite *manual_suite(void)
 {
 	Suite *s = suite_create("manual");
@@ -136,6 +213,7 @@ Suite *manual_suite(void)
 	tcase_add_test(tc, mandoc_finds_nothing_to_say_about_the_pages);
 	tcase_add_test(tc, pages_refer_to_pages_that_are_there);
 	tcase_add_test(tc, each_example_compiles_and_prints_what_stands_below_it);
+	tcase_add_loop_test(tc, a_loop_of_the_readme_ends_when_its_channel_is_closed, 0, (int)(sizeof snippets / sizeof snippets[0]));
 	suite_add_tcase(s, tc);
 	return s;
 }

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 Suite *course_suite(void);
 
@@ -575,26 +576,40 @@ static void expect_program_fails(const char *directory, const char *command_line
 
 #define COMPILE_TEST "-std=c11 -O0 -pthread -DCHAN_CHECK $(pkg-config --cflags check)"
 
-/* All that holds code of the library, from the sources in $1, to $2. */
-#define COMPILE_INSIDE \
-	"inside() { mkdir -p $2 $1/test && cp test/*.h test/inside*.c $1/test && for f in $1/test/inside*.c; do" \
-	"	$cc -I$1/test -I$1 -I$1/extra -c -o $2/$(basename $f .c).o $f || return; done;" \
-	"	for f in $1/extra/*.c; do $cc -I$1/test -I$1 -I$1/extra -DCALL_FAULTY -include test/faults.h" \
-	"		-c -o $2/$(basename $f .c).o $f || return; done; };"
+/* The objects that hold code of the library, from the sources in a directory: in objects/ there. */
+static void build_inside(const char *directory)
+{
+	must("d='%s' cc=\"%s " COMPILE_TEST "\"; mkdir -p $d/objects $d/test && cp test/*.h test/inside*.c $d/test &&"
+		"for f in $d/test/inside*.c; do $cc -I$d/test -I$d -I$d/extra -c -o $d/objects/$(basename $f .c).o $f || exit; done;"
+		"for f in $d/extra/*.c; do $cc -I$d -I$d/extra -DCALL_FAULTY -include test/faults.h -c -o $d/objects/$(basename $f .c).o $f"
+		"	|| exit; done", directory, compiler());
+}
+
+/* The directory gets a copy of the sources in which one file, or none, is changed by a script. */
+static void copy_sources(const char *directory, const char *file, const char *script)
+{
+	must("d='%s' f='%s'; mkdir -p $d/extra && cp chan.[ch] spawn.[ch] $d && cp extra/*.[ch] $d/extra || exit;"
+		"[ -z $f ] || { sed -f '%s' $f >$d/$f && ! cmp -s $f $d/$f; }", directory, file, script);
+}
 
 /* Builds a suite twice, as broken and unbroken below the directory, which has a library that is broken. */
 static void build_suite(const char *directory, const char *suite)
 {
-	must(COMPILE_INSIDE "s='%s' d='%s' suite='%s' cc=\"%s " COMPILE_TEST "\"; here='-Itest -I. -Iextra';"
-		"mkdir -p $s/tests && for f in support threads faults command; do"
-		"	[ -e $s/tests/$f.o ] || $cc $here -c -o $s/tests/$f.o test/$f.c || exit; done;"
-		"[ -e $s/unbroken ] || { mkdir -p $s/sources/extra && cp chan.[ch] spawn.[ch] $s/sources && cp extra/*.[ch] $s/sources/extra &&"
-		"	inside $s/sources $s/unbroken || exit; };"
-		"inside $d $d/broken-library && echo \"SUITE($suite)\" >$d/suites.h &&"
-		"$cc -I$d $here -c -o $d/main.o test/main.c && $cc $here -c -o $d/suite.o test/test_$suite.c &&"
-		"libraries=$(pkg-config --libs check) && $cc -o $d/unbroken $d/main.o $d/suite.o $s/tests/*.o $s/unbroken/*.o $libraries &&"
-		"$cc -o $d/broken $d/main.o $d/suite.o $s/tests/*.o $d/broken-library/*.o $libraries",
-		scratch, directory, suite, compiler());
+	char whole[100];
+
+	snprintf(whole, sizeof whole, "%s/whole", scratch);
+	if (access(whole, F_OK) != 0) {
+		copy_sources(whole, "", "");
+		build_inside(whole);
+		must("for f in support threads faults command; do %s " COMPILE_TEST " -Itest -I. -Iextra -c -o %s/objects/$f.o test/$f.c || exit; done",
+			compiler(), whole);
+	}
+	build_inside(directory);
+	must("s='%s' d='%s' suite='%s' cc=\"%s " COMPILE_TEST "\"; libraries=$(pkg-config --libs check);"
+		"for f in support threads faults command; do cp $s/objects/$f.o $d/objects || exit; done; echo \"SUITE($suite)\" >$d/suites.h &&"
+		"$cc -I$d -Itest -I. -c -o $d/main.o test/main.c && $cc -Itest -I. -Iextra -c -o $d/suite.o test/test_$suite.c &&"
+		"$cc -o $d/unbroken $d/main.o $d/suite.o $s/objects/*.o $libraries && $cc -o $d/broken $d/main.o $d/suite.o $d/objects/*.o $libraries",
+		whole, directory, suite, compiler());
 }
 
 /* Runs it, or a case of it; whether all tests have passed. */
@@ -629,8 +644,7 @@ START_TEST(a_broken_library_fails_as_the_solution_says)
 
 	says(text, "\n# file:", file);
 	snprintf(directory, sizeof directory, "%s/broken-%d", scratch, _i);
-	must("d=%s; f=%s; mkdir -p $d/extra && cp chan.[ch] spawn.[ch] $d && cp extra/*.[ch] $d/extra && sed -f %s $f >$d/$f && ! cmp -s $f $d/$f",
-		directory, file, path);
+	copy_sources(directory, file, path);
 	if (says(text, "\n# program:", value)) {
 		ck_assert(says(text, "\n# says:", what));
 #ifndef __linux__

@@ -246,8 +246,7 @@ int chan_close_alone(chan *c);                  /* not locked: as chan_close of 
 void chan_wake(chan *c);                        /* not locked: all who sleep in c look at it again */
 int64_t chan_ready_at(chan *c);                 /* locked: from when on a receive does not wait */
 bool chan_is_closed(const chan *c);             /* not locked, like the next two: what is so at some moment */
-size_t chan_count(const chan *c);               /* elements in the ring, but for what time has brought */
-size_t chan_elem_size(const chan *c);
+size_t chan_count(const chan *c), chan_elem_size(const chan *c);      /* elements in the ring, and their size */
 const char *chan_name(const chan *c);           /* with the watcher's lock; may be NULL */
 
 /* A thread that sleeps.  The first lines are the library's, the rest is the watcher's and a trace's. */

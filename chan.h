@@ -235,8 +235,8 @@ struct chan_extra {
 	} *kind;
 	int64_t due;    /* belongs to the lock: nobody sleeps in the channel beyond this without looking */
 };
-void chan_add_extra(chan *c, struct chan_extra *x, bool receives_only);/* locked, or not shared yet */
-struct chan_extra *chan_extra(const chan *c, const struct chan_extra_kind *kind);  /* NULL: the first */
+void chan_add_extra(chan *c, struct chan_extra *x, bool receives_only);  /* locked, or not shared yet */
+struct chan_extra *chan_extra(const chan *c, const struct chan_extra_kind *kind);  /* likewise; NULL: first */
 void chan_lock(chan *c);                        /* and looks */
 void chan_unlock(chan *c);                      /* and settles */
 bool chan_put(chan *c, const void *value);      /* in look: puts an element, if there is room */

@@ -272,6 +272,7 @@ struct chan_watcher {
 	void (*signals)(size_t n);
 	void (*wakes)(struct chan_wait *w, bool counted);
 	void (*lock)(void), (*unlock)(void);    /* around a change of a name */
+	void (*deadlock)(void);                 /* a trace's, or NULL: called before the report, not locked */
 };
 extern struct chan_watcher *chan_watcher;       /* NULL: nobody watches, and nothing is paid */
 extern _Thread_local struct chan_purpose chan_purpose;  /* what it waits for, if no channel of the program's */

@@ -4,14 +4,15 @@
  *
  * Needs chan.h, chan.c and chan_watch.h.  It works by being linked.
  *
- * A thread that goes to sleep in a call of the library enters itself into a list, and whoever lets it go on takes it
- * out, before it can wake.  So with watch.lock held every thread of the list is asleep, and its channels exist.
+ * A thread that goes to sleep in a call of the library enters itself into a list.  Whoever lets it go on takes
+ * it out, before it can wake.  So while watch.lock is held every thread of the list is asleep, and its channels
+ * exist.
  *
- * A deadlock comes about only when a thread falls asleep or ends.  So the watcher counts the threads that the library
- * knows, and those of them that sleep without a deadline.  While one of them is awake nobody looks for a deadlock.
- * The last one that falls asleep is the guard.  It asks the system how many threads the process has.  If there are
- * no others, it is a deadlock.  If there are, only the system can tell when they end, so the guard wakes up now and
- * then to ask again.
+ * A deadlock comes about only when a thread falls asleep or ends.  So the watcher counts the threads that it
+ * knows, and how many of them sleep without a deadline.  While one is awake, nobody looks for a deadlock.  The
+ * last one that falls asleep looks: it asks the system how many threads the process has.  If there are no
+ * others, it is a deadlock.  If there are others, nobody will say when they end.  So one of the threads asleep
+ * is the guard, which wakes up now and then and looks again.
  */
 #if defined __linux__ && !defined CHAN_PORTABLE
 #ifndef _GNU_SOURCE
@@ -26,6 +27,7 @@
 #include "chan_watch.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -38,30 +40,31 @@
 #include <sys/syscall.h>
 #endif
 
-/* After so long (nanoseconds) the guard asks again, then after four times as long, and so on, up to a minute. */
+/* The guard looks after so long (nanoseconds), then after four times as long, and so on, up to a minute. */
 #ifndef CHAN_WATCH
 #define CHAN_WATCH (10 * CHAN_MS)
 #endif
 
-/* How a thread sleeps, and how many do.  In watch.asleep[FOREVER] a signal counts before the thread is awake. */
+/* How a thread sleeps.  An idle one is a thread of the pool without a task. */
 enum kind { TIMED, FOREVER, IDLE, KINDS };
 
 /* chan_wait.state: not in the list; claimed before it was; from KINDS on in the list. */
 enum { UNLISTED = 0, CLAIMED = -1 };
 
-enum { FEW_CASES = 16 };        /* of a select so many are told */
+enum { FEW_CASES = 16 };        /* of a select so many are printed */
 
 static struct {
 	pthread_mutex_t lock;
 	struct chan_wait *first, *last; /* threads asleep, the one that has slept longest first */
-	struct chan_wait *guard;        /* NULL: a thread is awake, or there is nothing to look for */
 	long known;                     /* living threads that use channels */
-	long asleep[KINDS];
+	long asleep[KINDS];             /* in FOREVER a signal counts before the thread that it wakes is awake */
 	long helpers;                   /* 1 if there is a thread for chan_dump_on, which waits in another way */
-	long seen;                      /* threads at the last look; 0: look as if there had been none */
-	int64_t looked, next, pause;    /* the last look, the next one, and the time between them */
-	unsigned long changes;          /* of known and of the list */
+	unsigned long changes;          /* of all the above */
 	int generation;                 /* of the list: a child of fork has a new one */
+	const struct chan_wait *guard;  /* NULL: none; */
+	int64_t guard_looks;            /* at this time */
+	long seen;                      /* threads of the process at the last look; 0: that is too old */
+	int64_t looked, next, pause;    /* when that was, when to look again, and the time between the two */
 	bool off, aborts;               /* what the environment says about a deadlock */
 	bool reported;
 } watch = { .lock = PTHREAD_MUTEX_INITIALIZER, .generation = 1, .off = true };
@@ -100,7 +103,7 @@ static long thread_id(void)
 #endif
 }
 
-/* Good enough for hundredths of a second, and in no call of the system. */
+/* Good enough for hundredths of a second, and without a system call. */
 static int64_t about_now(void)
 {
 #if defined __linux__ && !defined CHAN_PORTABLE
@@ -112,25 +115,18 @@ static int64_t about_now(void)
 #endif
 }
 
-/* ---- Which threads are asleep: caller holds watch.lock ------------------------------------------------- */
-
-static enum kind kind_of(const struct chan_wait *w)
-{
-	if (w->purpose.idle)
-		return IDLE;
-	return w->deadline == CHAN_FOREVER ? FOREVER : TIMED;
-}
+/* ---- The list and the counts: the caller holds watch.lock --------------------------------------- */
 
 static void enlist(struct chan_wait *w)
 {
-	const enum kind kind = kind_of(w);
+	const enum kind kind = w->purpose.idle ? IDLE : w->deadline == CHAN_FOREVER ? FOREVER : TIMED;
 
+	w->state = watch.generation * KINDS + (int)kind;
 	w->before = watch.last;
 	w->after = NULL;
 	*(w->before != NULL ? &w->before->after : &watch.first) = w;
 	watch.last = w;
 	watch.asleep[kind]++;
-	w->state = watch.generation * KINDS + (int)kind;
 }
 
 static void take_out(struct chan_wait *w)
@@ -143,86 +139,73 @@ static void take_out(struct chan_wait *w)
 		watch.guard = NULL;
 }
 
-/* Of the threads that the library knows, nobody is left to wake the others.  Idle threads do nothing without a task. */
-static bool all_known_sleep(void)
-{
-	const long asleep = watch.asleep[FOREVER] + watch.asleep[IDLE];
-
-	return watch.asleep[FOREVER] > 0 && asleep >= watch.known && !watch.off && !watch.reported;
-}
-
-/* All threads of the process, if there is no one else. */
+/* An idle thread does nothing without a task, and the helper only writes a dump. */
 static long all_asleep(void)
 {
 	return watch.asleep[FOREVER] + watch.asleep[IDLE] + watch.helpers;
 }
 
-/*
- * When this thread, which is about to sleep, is to look for a deadlock: now, if it may have brought it about.  Other
- * threads there were at the last look are taken to be there yet, but not for long.
- */
-static int64_t time_to_look(struct chan_wait *w)
+/* No thread that the watcher knows is left to wake another one. */
+static bool may_be_deadlock(void)
 {
-	if (!all_known_sleep())
-		return CHAN_FOREVER;
-	watch.guard = w;
-	if (all_asleep() >= watch.seen || chan_now() - watch.looked >= CHAN_WATCH)
-		return CHAN_NOWAIT;
-	return watch.next;
+	return watch.asleep[FOREVER] > 0 && all_asleep() - watch.helpers >= watch.known && !watch.off && !watch.reported;
 }
 
-/* ---- Looking for a deadlock ------------------------------------------------------------------------------ */
+/* This thread looks again in time, unless the guard does so by then. */
+static int64_t stand_guard(const struct chan_wait *w)
+{
+	const bool needed = may_be_deadlock() && w->state >= KINDS;
+
+	if (needed && (watch.guard == NULL || watch.guard == w || watch.next < watch.guard_looks)) {
+		watch.guard = w;
+		watch.guard_looks = watch.next;
+		return watch.next;
+	}
+	if (watch.guard == w)
+		watch.guard = NULL;
+	return CHAN_FOREVER;
+}
+
+/* ---- Looking for a deadlock ------------------------------------------------------------------------ */
 
 static void ask_for_dump(int signo);
 static void report(void);
 
 #if defined __linux__ && !defined CHAN_PORTABLE
-
-/* All threads of the process, as the system counts them at one moment; LONG_MAX if it does not tell. */
+/* All threads of the process, as the system counts them at one moment; LONG_MAX if it does not say. */
 static long count_threads(void)
 {
-	char text[512], *rest, *end;
+	char text[512];
 	int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
 	if (file < 0)
 		return LONG_MAX;
 	ssize_t size = read(file, text, sizeof text - 1);
 	close(file);
 	text[size > 0 ? size : 0] = '\0';
-	rest = strrchr(text, ')');              /* the name before it may hold anything */
-	if (rest == NULL)
-		return LONG_MAX;
-	bool first_has_ended = rest[1] != '\0' && rest[2] == 'Z';       /* the system counts it as long as there are others */
-	for (int field = 2; field < 20 && rest != NULL; field++)
-		rest = strchr(rest + 1, ' ');
-	long n = rest != NULL ? strtol(rest, &end, 10) : 0;
-	return n > 0 ? n - first_has_ended : LONG_MAX;
+	const char *at = strrchr(text, ')');    /* the end of the second field, a name that may hold anything */
+	bool main_ended = at != NULL && strncmp(at, ") Z", 3) == 0;     /* it is counted while there are others */
+	for (int field = 2; field < 20 && at != NULL; field++)
+		at = strchr(at + 1, ' ');
+	long n = at != NULL ? strtol(at, NULL, 10) : 0;
+	return n > 0 ? n - main_ended : LONG_MAX;
 }
 
-/* Signals that a thread causes itself; all others come from elsewhere. */
-static bool is_of_its_thread(int signo)
-{
-	static const int own[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPIPE };
-
-	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-		if (own[i] == signo)
-			return true;
-	return false;
-}
-
-/* A handler of the program's may do what the threads wait for.  Ours does not. */
+/* Whether a handler of the program's may do what the threads wait for: not if only the thread itself causes its signal. */
 static bool signals_have_handlers(void)
 {
+	static const int from_itself[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPIPE };
 	struct sigaction a;
 
-	for (int signo = 1; signo < NSIG; signo++)
-		if (!is_of_its_thread(signo) && sigaction(signo, NULL, &a) == 0 && a.sa_handler != SIG_DFL &&
-		    a.sa_handler != SIG_IGN && a.sa_handler != ask_for_dump)
+	for (int signo = 1; signo < NSIG; signo++) {
+		bool counts = sigaction(signo, NULL, &a) == 0 && a.sa_handler != SIG_DFL && a.sa_handler != SIG_IGN;
+		for (size_t i = 0; i < sizeof from_itself / sizeof *from_itself; i++)
+			counts = counts && signo != from_itself[i];
+		if (counts && a.sa_handler != ask_for_dump)
 			return true;
+	}
 	return false;
 }
-
 #else
-
 static long count_threads(void)
 {
 	return LONG_MAX;
@@ -232,46 +215,37 @@ static bool signals_have_handlers(void)
 {
 	return false;
 }
-
 #endif
 
-/* Remembers how many threads there are; whether all of them are asleep.  Caller holds watch.lock. */
-static bool note_threads(long n)
-{
-	watch.pause = n != watch.seen ? CHAN_WATCH : watch.pause < 15 * CHAN_SECOND ? 4 * watch.pause : 60 * CHAN_SECOND;
-	watch.seen = n;
-	watch.looked = chan_now();
-	watch.next = watch.looked + watch.pause;
-	return n == all_asleep();
-}
-
 /*
- * Whether all threads of the process are asleep without a deadline.  If the list and the counts are the same before and
- * after the system has counted, each thread of the list was asleep all the time, and if there are as many threads as
- * that, there is no other one.  A handler counts as a thread that is awake.  Caller holds watch.lock.
+ * Whether all threads of the process sleep without a deadline.  If nothing has changed while the system counted,
+ * each thread of the list was asleep all the time.  If there are no more threads than these, there is nobody else.
+ * A handler counts as one more thread, which is awake.  The caller holds watch.lock.
  * DOC: all-asleep
  */
-static bool is_deadlock(const struct chan_wait *w)
+static bool is_deadlock(void)
 {
-	while (watch.guard == w && all_known_sleep()) {
+	while (may_be_deadlock()) {
 		const unsigned long changes = watch.changes;
 		const long asleep = all_asleep();
 
 		unlock_watch();
 		long n = count_threads();
-		if (n == asleep && signals_have_handlers())
-			n++;
+		n += n == asleep && signals_have_handlers();
+		int64_t now = chan_now();
 		lock_watch();
-		if (changes == watch.changes)
-			return note_threads(n);
+		if (changes != watch.changes)
+			continue;
+		watch.pause = n != watch.seen ? CHAN_WATCH : watch.pause < 15 * CHAN_SECOND ? 4 * watch.pause : 60 * CHAN_SECOND;
+		watch.seen = n;
+		watch.looked = now;
+		watch.next = now + watch.pause;
+		return n == asleep;
 	}
 	return false;
 }
 
-/*
- * Another thread may nudge this one as soon as watch.lock is given up, so recheck is set before.  Opening files would be
- * a cancellation point.
- */
+/* To open files would be a cancellation point. */
 static int64_t look(struct chan_wait *w)
 {
 	volatile int saved = errno;
@@ -279,10 +253,9 @@ static int64_t look(struct chan_wait *w)
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	lock_watch();
-	const bool found = is_deadlock(w);
+	const bool found = is_deadlock();
 	watch.reported |= found;
-	const int64_t next = watch.guard == w && all_known_sleep() ? watch.next : CHAN_FOREVER;
-	w->recheck = next;
+	const int64_t next = stand_guard(w);
 	unlock_watch();
 	if (found)
 		report();
@@ -291,7 +264,7 @@ static int64_t look(struct chan_wait *w)
 	return next;
 }
 
-/* ---- What the library says of each thread ------------------------------------------------------------------ */
+/* ---- What the library says of each thread ------------------------------------------------------------ */
 
 static void knows(void)
 {
@@ -307,7 +280,10 @@ static void knows(void)
 	unlock_watch();
 }
 
-/* As long as it is not in the list, nobody else touches anything but its state. */
+/*
+ * If this is the last thread to fall asleep, it looks for a deadlock now.  Threads that there were at the last look
+ * are taken to be there yet, but not for long.
+ */
 static int64_t sleeps(struct chan_wait *w)
 {
 	int64_t next = CHAN_FOREVER;
@@ -322,9 +298,11 @@ static int64_t sleeps(struct chan_wait *w)
 	if (w->state != CLAIMED) {
 		enlist(w);
 		watch.changes++;
-		next = time_to_look(w);
+		if (may_be_deadlock() && (all_asleep() >= watch.seen || chan_now() - watch.looked >= CHAN_WATCH))
+			next = CHAN_NOWAIT;
+		else
+			next = stand_guard(w);
 	}
-	w->recheck = next;
 	unlock_watch();
 	return next;
 }
@@ -338,8 +316,9 @@ static void signals(size_t n)
 }
 
 /*
- * A signal was counted as if it woke a thread without a deadline.  If it has woken this one, whatever it waited for, then
- * another one, for which that was counted, sleeps on.  A thread of which a child of fork has only the memory is in no list.
+ * A signal was counted as if it woke a thread without a deadline.  If it has woken this one instead, whatever that
+ * waited for, another one sleeps on, and the count for it is given back.  A thread of which a child of fork has only
+ * the memory is in no list.
  */
 static void wakes(struct chan_wait *w, bool counted)
 {
@@ -353,31 +332,23 @@ static void wakes(struct chan_wait *w, bool counted)
 	unlock_watch();
 }
 
-/* Lets another thread finish its last step: yields, and from time to time sleeps, so that one of lower priority can run. */
-static void give_way(unsigned tries)
-{
-	if (tries % 16 != 15)
-		sched_yield();
-	else
-		nanosleep(&(struct timespec){ 0, 50000 }, NULL);
-}
-
 /*
- * Makes a thread of the list look.  Those who share its condition variable do so too if one of them wakes instead.  Fails
- * if it is just about to sleep or to wake.  Locks in this order only without waiting.
+ * Makes a thread of the list look.  (If another one wakes that sleeps on the same condition variable, that one
+ * looks.)  This is against the order of locks, so it does not wait, and fails if the thread is just about to sleep
+ * or to wake.
  */
 static bool nudge(struct chan_wait *w)
 {
 	if (pthread_mutex_trylock(w->lock) != 0)
 		return false;
-	watch.guard = w;
+	watch.guard = NULL;
 	w->recheck = CHAN_NOWAIT;
 	pthread_cond_signal(w->wake);
 	pthread_mutex_unlock(w->lock);
 	return true;
 }
 
-/* A thread that was known ends.  The system counts it a little longer, so the looks begin with the shortest pause. */
+/* A thread that was known ends.  The system counts it a little longer, so the pauses begin with the shortest one. */
 static void ends(void *unused)
 {
 	(void)unused;
@@ -386,22 +357,25 @@ static void ends(void *unused)
 	watch.known--;
 	watch.changes++;
 	watch.seen = 0;
-	for (unsigned i = 0; all_known_sleep() && !nudge(watch.first); i++) {
+	for (int i = 0; may_be_deadlock() && !nudge(watch.first); i++) {
 		unlock_watch();
-		give_way(i);
+		if (i % 16 == 15)
+			nanosleep(&(struct timespec){ 0, 50000 }, NULL);        /* one of lower priority may run */
+		else
+			sched_yield();
 		lock_watch();
 	}
 	unlock_watch();
 }
 
-/* ---- What is told: a copy is made with watch.lock held, all else without ------------------------------------ */
+/* ---- Dumps: a copy is made while watch.lock is held, all else without ----------------------------------- */
 
 struct told_case {
 	chan_case k;                    /* .err is its place in the program's array */
 	const char *name;               /* NULL: none */
 	size_t len, cap;
 	bool closed;
-	size_t senders, receivers;      /* in the first case told of each channel: how many wait in it */
+	size_t senders, receivers;      /* in the first case of each channel: how many wait in it */
 };
 
 struct told {
@@ -413,18 +387,18 @@ struct told {
 
 struct copy {
 	char *bytes;
-	size_t room, used;              /* if used is more than there is, it is a try that has failed */
+	size_t room, used;              /* if used is more than room, the copy is not complete */
 	struct told *first, **end;
 	struct told_case **cases;       /* all of them */
 	size_t n;
 };
 
-static void *take(struct copy *to, size_t size)
+static void *take(struct copy *from, size_t size)
 {
-	const size_t begin = to->used;
+	const size_t begin = from->used;
 
-	to->used += (size + 15) / 16 * 16;
-	return to->used <= to->room ? to->bytes + begin : NULL;
+	from->used += (size + 15) / 16 * 16;
+	return from->used <= from->room ? from->bytes + begin : NULL;
 }
 
 static void copy_case(struct copy *to, struct told_case *t, chan_case k)
@@ -453,7 +427,7 @@ static void copy_sleeper(struct copy *to, const struct chan_wait *w)
 	to->n += n;
 }
 
-/* No memory is asked for while watch.lock is held, so it may take another try; false: there is none. */
+/* Memory is allocated before, so if there is not enough it tries again; false: there is none. */
 static bool copy_all(struct copy *to)
 {
 	do {
@@ -507,14 +481,15 @@ static void print_cases(FILE *out, struct told *t)
 {
 	qsort(t->cases, t->n, sizeof *t->cases, by_place);
 	for (size_t i = 0; i < t->n && i < FEW_CASES; i++) {
+		const char *op = t->cases[i].k.op == CHAN_OP_SEND ? "send to " : "receive from ";
 		fprintf(out, i > 0 ? ", " : t->n > 1 ? ": " : "");
-		print_channel(out, t->cases[i].k.op == CHAN_OP_SEND ? "send to " : "receive from ", &t->cases[i]);
+		print_channel(out, op, &t->cases[i]);
 	}
 	if (t->n > FEW_CASES)
 		fprintf(out, ", and others");
 }
 
-/* In hundredths of a second; floating point would need much of a small stack. */
+/* In hundredths of a second; to print floating point takes much of a small stack. */
 static void print_time(FILE *out, const char *before, int64_t time, const char *after)
 {
 	const long long hundredths = time > 0 ? time / (10 * CHAN_MS) : 0;
@@ -540,7 +515,7 @@ static void print_sleeper(FILE *out, struct told *t, int64_t now)
 	fprintf(out, "\n");
 }
 
-/* Cases of one channel stand together then, the first one told first. */
+/* Brings the cases of each channel together, the one that was copied first in front. */
 static int by_channel(const void *a, const void *b)
 {
 	const struct told_case *s = *(struct told_case *const *)a, *t = *(struct told_case *const *)b;
@@ -559,9 +534,10 @@ static void count_by_channel(struct copy *all)
 			all->cases[n++] = &t->cases[i];
 	qsort(all->cases, n, sizeof *all->cases, by_channel);
 	for (size_t i = 0; i < n; i++) {
-		if (first == NULL || all->cases[i]->k.ch != first->k.ch)
-			first = all->cases[i];
-		++*(all->cases[i]->k.op == CHAN_OP_SEND ? &first->senders : &first->receivers);
+		struct told_case *t = all->cases[i];
+		if (first == NULL || t->k.ch != first->k.ch)
+			first = t;
+		++*(t->k.op == CHAN_OP_SEND ? &first->senders : &first->receivers);
 	}
 }
 
@@ -582,15 +558,13 @@ static void print_all(FILE *out, struct copy *all)
 			}
 }
 
-/* All of it as one text, to be freed; NULL if there is no memory for it. */
+/* All of it, to be freed; NULL if there is no memory for it. */
 static char *describe(const char *heading, size_t *size)
 {
 	struct copy all = { .bytes = NULL };
 	char *text = NULL;
+	FILE *out = copy_all(&all) ? open_memstream(&text, size) : NULL;
 
-	if (!copy_all(&all))
-		return NULL;
-	FILE *out = open_memstream(&text, size);
 	if (out != NULL) {
 		fprintf(out, "%s", heading);
 		print_all(out, &all);
@@ -598,24 +572,6 @@ static char *describe(const char *heading, size_t *size)
 	}
 	free(all.bytes);
 	return text;
-}
-
-static const char heading[] = "All threads are asleep: deadlock\n";
-
-/* Once, in one piece if the system takes it like that. */
-static void report(void)
-{
-	size_t size = sizeof heading - 1, written = 0;
-	char *text = describe(heading, &size);
-	ssize_t n;
-
-	if (watcher.deadlock != NULL)
-		watcher.deadlock();
-	while ((n = write(STDERR_FILENO, (text != NULL ? text : heading) + written, size - written)) > 0)
-		written += (size_t)n;
-	free(text);
-	if (watch.aborts)
-		abort();
 }
 
 void chan_dump(FILE *out)
@@ -629,7 +585,8 @@ void chan_dump(FILE *out)
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	char *text = describe("", &size);
 	flockfile(out);
-	fwrite(text, 1, size, out);
+	if (text != NULL)
+		fwrite(text, 1, size, out);
 	fflush(out);
 	funlockfile(out);
 	free(text);
@@ -637,7 +594,24 @@ void chan_dump(FILE *out)
 	errno = saved;
 }
 
-/* ---- What the macros of -DCHAN_DEBUG tell ------------------------------------------------------------------ */
+/* All threads are asleep, so nothing changes meanwhile.  With one write, if the system takes it all at once. */
+static void report(void)
+{
+	static const char heading[] = "All threads are asleep: deadlock\n";
+	size_t size = sizeof heading - 1, done = 0;
+	char *text = describe(heading, &size);
+	ssize_t n;
+
+	if (watcher.deadlock != NULL)
+		watcher.deadlock();
+	while ((n = write(STDERR_FILENO, (text != NULL ? text : heading) + done, size - done)) > 0)
+		done += (size_t)n;
+	free(text);
+	if (watch.aborts)
+		abort();
+}
+
+/* ---- What -DCHAN_DEBUG tells ------------------------------------------------------------------------------ */
 
 void chan_called_at(const char *file, int line)
 {
@@ -651,7 +625,7 @@ int chan_call_over(int result)
 	return result;
 }
 
-/* How many channels have had this name: those after the first 63 names are counted together. */
+/* How many channels have had this name.  From the 64th name on they are counted together. */
 static unsigned count_name(const char *name)
 {
 	static struct { char name[21]; unsigned n; } names[64];
@@ -666,7 +640,7 @@ static unsigned count_name(const char *name)
 	return n;
 }
 
-/* &ints gives ints, and the second one of that name is "ints 2", as in a trace. */
+/* The variable of &ints is ints, and the second channel of that name is "ints 2", as in a trace. */
 void chan_named_after(chan *c, const char *variable)
 {
 	volatile int saved = errno;
@@ -679,7 +653,7 @@ void chan_named_after(chan *c, const char *variable)
 	errno = saved;
 }
 
-/* ---- Dumps at a signal --------------------------------------------------------------------------------------- */
+/* ---- Dumps at a signal -------------------------------------------------------------------------------------- */
 
 static struct {
 	pthread_mutex_t lock;
@@ -698,7 +672,7 @@ static void ask_for_dump(int signo)
 	errno = saved;
 }
 
-/* Signals that come meanwhile are as good as one. */
+/* Several signals that have come meanwhile are as good as one. */
 static void *dump_when_asked(void *asked)
 {
 	for (;;) {
@@ -713,18 +687,18 @@ static void *dump_when_asked(void *asked)
 
 static sem_t *new_semaphore(void)
 {
-#ifdef __APPLE__                        /* which has only those with names */
+#ifdef __APPLE__                        /* where each has a name */
 	char name[32];
 	snprintf(name, sizeof name, "/chan-%ld", (long)getpid());
-	sem_t *s = sem_open(name, O_CREAT | O_EXCL, 0600, 0);
+	sem_t *asked = sem_open(name, O_CREAT | O_EXCL, 0600, 0);
 	sem_unlink(name);
-	return s != SEM_FAILED ? s : NULL;
+	return asked != SEM_FAILED ? asked : NULL;
 #else
 	return sem_init(&helper.memory, 0, 0) == 0 ? &helper.memory : NULL;
 #endif
 }
 
-/* With all signals blocked: they are for the program's own threads.  Caller holds helper.lock. */
+/* It takes no signals, which are for the program's own threads.  The caller holds helper.lock. */
 static int start_helper(void)
 {
 	sigset_t all, old;
@@ -768,15 +742,16 @@ int chan_dump_on(int signo)
 	return err;
 }
 
-/* ---- Beginning, of a process and of a child of fork ------------------------------------------------------------ */
+/* ---- The beginning, of a process and of a child of fork -------------------------------------------------------- */
 
 static struct chan_watcher watcher = { knows, sleeps, look, signals, wakes, lock_watch, unlock_watch, NULL };
 
-/* The child has this thread only, and it is awake. */
+/* The child has this thread only, which is awake. */
 static void begin_in_child(void)
 {
 	watch.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-	watch.first = watch.last = watch.guard = NULL;
+	watch.first = watch.last = NULL;
+	watch.guard = NULL;
 	watch.known = me.known;
 	memset(watch.asleep, 0, sizeof watch.asleep);
 	watch.helpers = watch.seen = 0;

@@ -212,10 +212,6 @@ int64_t chan_now(void);
 /* ptr, if it has elem's type: to subtract others is an error.  Evaluates ptr once, elem never. */
 #define CHAN_CHECKED(ptr, elem)       ((void)sizeof((ptr) - (elem)), (ptr))
 
-#ifdef CHAN_EXPORT
-#pragma GCC visibility pop
-#endif
-
 /* ---- For companions (extra/), not for programs -------------------------------
  *
  * A companion embeds a chan_extra in a structure of its own and adds it to a channel.  Extras
@@ -276,7 +272,6 @@ struct chan_watcher {
 	void (*signals)(size_t n);
 	void (*wakes)(struct chan_wait *w, bool counted);
 	void (*lock)(void), (*unlock)(void);    /* around a change of a name */
-	void (*deadlock)(void);                 /* a trace's, or NULL: called before the report, not locked */
 };
 extern struct chan_watcher *chan_watcher;       /* NULL: nobody watches, and nothing is paid */
 extern _Thread_local struct chan_purpose chan_purpose;  /* what it waits for, if no channel of the program's */
@@ -284,6 +279,9 @@ extern _Thread_local struct chan_purpose chan_purpose;  /* what it waits for, if
 
 #ifdef __cplusplus
 }
+#endif
+#ifdef CHAN_EXPORT
+#pragma GCC visibility pop
 #endif
 
 #if defined CHAN_DEBUG && !defined CHAN_INSIDE

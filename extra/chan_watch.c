@@ -25,6 +25,12 @@
 
 #define CHAN_INSIDE
 #include "chan_watch.h"
+#ifdef CHAN_TRACE
+#include "chan_trace.h"
+#define TRACE(hook) chan_trace_##hook
+#else
+#define TRACE(hook) ((void)0)
+#endif
 
 #include <fcntl.h>
 #include <limits.h>
@@ -602,8 +608,7 @@ static void report(void)
 	char *text = describe(heading, &size);
 	ssize_t n;
 
-	if (watcher.deadlock != NULL)
-		watcher.deadlock();
+	TRACE(write());
 	while ((n = write(STDERR_FILENO, (text != NULL ? text : heading) + done, size - done)) > 0)
 		done += (size_t)n;
 	free(text);
@@ -744,7 +749,7 @@ int chan_dump_on(int signo)
 
 /* ---- The beginning, of a process and of a child of fork -------------------------------------------------------- */
 
-static struct chan_watcher watcher = { knows, sleeps, look, signals, wakes, lock_watch, unlock_watch, NULL };
+static struct chan_watcher watcher = { knows, sleeps, look, signals, wakes, lock_watch, unlock_watch };
 
 /* The child has this thread only, which is awake. */
 static void begin_in_child(void)

@@ -203,45 +203,29 @@ static size_t after(const chan *c, size_t p, size_t i)
 	return i < c->capacity - p ? p + i : i - (c->capacity - p);
 }
 
-/* Puts as many of the n values as there is room for, and returns how many.  DOC: put */
-static size_t put(chan *c, void *values, size_t n)
+/*
+ * Puts values into the ring, or takes the oldest out: n at most, and none beyond the ring's end.  Returns
+ * how many: 0 if there is no room, or nothing to take.  NULL discards.  DOC: move
+ */
+static inline size_t move(chan *c, enum chan_op op, void *values, size_t n)
 {
-	size_t used = count(c), tail = after(c, c->head, used), size = c->elem_size;
-	size_t room = c->capacity - used, end = c->capacity - tail;
+	bool sends = op == CHAN_OP_SEND;
+	size_t used = count(c), size = c->elem_size;
+	size_t most = sends ? c->capacity - used : used;
 
-	if (n > room)
-		n = room;
-	if (n <= end) {
-		copy(c->ring + tail * size, values, n * size);
-	} else {
-		copy(c->ring + tail * size, values, end * size);
-		copy(c->ring, element(values, end, size), (n - end) * size);
-	}
-	atomic_store_explicit(&c->count, used + n, memory_order_relaxed);
+	if (most == 0)
+		return 0;
+	size_t at = sends ? after(c, c->head, used) : c->head, run = c->capacity - at;
+	unsigned char *place = c->ring + at * size;
+	if (n > 1 && most > run)
+		most = run;
+	if (n > 1 && n > most)
+		n = most;
+	copy(sends ? place : values, sends ? values : place, n * size);
+	if (!sends)
+		c->head = after(c, at, n);
+	atomic_store_explicit(&c->count, sends ? used + n : used - n, memory_order_relaxed);
 	return n;
-}
-
-/* Takes as many values as there are, at most n, and returns how many; NULL discards them.  DOC: take */
-static size_t take(chan *c, void *values, size_t n)
-{
-	size_t used = count(c), size = c->elem_size, end = c->capacity - c->head;
-
-	if (n > used)
-		n = used;
-	if (n <= end) {
-		copy(values, c->ring + c->head * size, n * size);
-	} else {
-		copy(values, c->ring + c->head * size, end * size);
-		copy(element(values, end, size), c->ring, (n - end) * size);
-	}
-	c->head = after(c, c->head, n);
-	atomic_store_explicit(&c->count, used - n, memory_order_relaxed);
-	return n;
-}
-
-static size_t move(chan *c, enum chan_op op, void *values, size_t n)
-{
-	return op == CHAN_OP_SEND ? put(c, values, n) : take(c, values, n);
 }
 
 /* ---- The lock, and sleeping -------------------------------------------------------- */
@@ -462,7 +446,7 @@ static inline int transfer_one(chan *c, enum chan_op op, void *value, int64_t de
 		lock_when_ready(c, op, deadline);
 	bool is_plain = c->waiters == 0 && c->extras == NULL && !(op == CHAN_OP_SEND && closed(c));
 	if (is_plain && move(c, op, value, 1) == 1) {
-		chan_unlock(c);
+		pthread_mutex_unlock(&c->lock);
 		return 0;
 	}
 	return transfer_locked(c, op, value, 1, 1, &moved, deadline);
@@ -1192,14 +1176,16 @@ static void signal_all(struct side *side)
 	pthread_cond_broadcast(&side->ready);
 }
 
-/* Ends the wait of every waiter with this error. */
-static void end_waiters(chan *c, int err, struct wakeups *wakeups)
+/* Ends the wait of every waiter with this error; plain operations come back and look at the channel. */
+static void wake_all(chan *c, int err, struct wakeups *wakeups)
 {
 	struct waiter *w;
 
 	while ((w = claim_oldest(&c->receivers, wakeups)) != NULL ||
 			(w = claim_oldest(&c->senders, wakeups)) != NULL)
 		w->err = err;
+	signal_all(&c->receivers);
+	signal_all(&c->senders);
 }
 
 /* The caller holds the lock, which is given up.  DOC: close */
@@ -1216,9 +1202,7 @@ static int close_locked(chan *c)
 	/* A select may wait beside an element that a plain receiver is on its way for. */
 	while (count(c) > 0 && (w = claim_oldest(&c->receivers, &wakeups)) != NULL)
 		serve_waiter(w);
-	end_waiters(c, EPIPE, &wakeups);
-	signal_all(&c->receivers);
-	signal_all(&c->senders);
+	wake_all(c, EPIPE, &wakeups);
 	unlock_and_wake(c, &wakeups);
 	return 0;
 }
@@ -1327,12 +1311,12 @@ struct chan_extra *chan_extra(const chan *c, const struct chan_extra_kind *kind)
 
 bool chan_put(chan *c, const void *value)
 {
-	return put(c, (void *)(uintptr_t)value, 1) == 1;
+	return move(c, CHAN_OP_SEND, (void *)(uintptr_t)value, 1) == 1;
 }
 
 bool chan_take(chan *c)
 {
-	return take(c, NULL, 1) == 1;
+	return move(c, CHAN_OP_RECV, NULL, 1) == 1;
 }
 
 void chan_end(chan *c)
@@ -1340,15 +1324,12 @@ void chan_end(chan *c)
 	atomic_store_explicit(&c->closed, true, memory_order_relaxed);
 }
 
-/* Plain operations wake for no reason; claimed ones are told EAGAIN. */
 void chan_wake(chan *c)
 {
 	struct wakeups wakeups = { 0 };
 
 	chan_lock(c);
-	end_waiters(c, EAGAIN, &wakeups);
-	pthread_cond_broadcast(&c->receivers.ready);
-	pthread_cond_broadcast(&c->senders.ready);
+	wake_all(c, EAGAIN, &wakeups);
 	unlock_and_wake(c, &wakeups);
 }
 
@@ -1362,6 +1343,11 @@ int64_t chan_ready_at(chan *c)
 size_t chan_elem_size(const chan *c)
 {
 	return c->elem_size;
+}
+
+size_t chan_count(const chan *c)
+{
+	return count(c);
 }
 
 bool chan_is_closed(const chan *c)

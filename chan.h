@@ -212,10 +212,6 @@ int64_t chan_now(void);
 /* ptr, if it has elem's type: to subtract others is an error.  Evaluates ptr once, elem never. */
 #define CHAN_CHECKED(ptr, elem)       ((void)sizeof((ptr) - (elem)), (ptr))
 
-#ifdef CHAN_EXPORT
-#pragma GCC visibility pop
-#endif
-
 /* ---- For companions (extra/), not for programs -------------------------------
  *
  * A companion embeds a chan_extra in a structure of its own and adds it to a channel.  Extras
@@ -235,8 +231,8 @@ struct chan_extra {
 	} *kind;
 	int64_t due;    /* belongs to the lock: nobody sleeps in the channel beyond this without looking */
 };
-void chan_add_extra(chan *c, struct chan_extra *x, bool receives_only);/* locked, or not shared yet */
-struct chan_extra *chan_extra(const chan *c, const struct chan_extra_kind *kind);  /* NULL: the first */
+void chan_add_extra(chan *c, struct chan_extra *x, bool receives_only);  /* locked, or not shared yet */
+struct chan_extra *chan_extra(const chan *c, const struct chan_extra_kind *kind);  /* likewise; NULL: first */
 void chan_lock(chan *c);                        /* and looks */
 void chan_unlock(chan *c);                      /* and settles */
 bool chan_put(chan *c, const void *value);      /* in look: puts an element, if there is room */
@@ -245,8 +241,8 @@ void chan_end(chan *c);                         /* in look, or not shared yet: c
 int chan_close_alone(chan *c);                  /* not locked: as chan_close of a channel without extras */
 void chan_wake(chan *c);                        /* not locked: all who sleep in c look at it again */
 int64_t chan_ready_at(chan *c);                 /* locked: from when on a receive does not wait */
-bool chan_is_closed(const chan *c);             /* not locked, as chan_len */
-size_t chan_elem_size(const chan *c);
+bool chan_is_closed(const chan *c);             /* not locked, like the next two: what is so at some moment */
+size_t chan_count(const chan *c), chan_elem_size(const chan *c);  /* elements in the ring, their size */
 const char *chan_name(const chan *c);           /* with the watcher's lock; may be NULL */
 
 /* A thread that sleeps.  The first lines are the library's, the rest is the watcher's and a trace's. */
@@ -285,6 +281,9 @@ extern _Thread_local struct chan_purpose chan_purpose;  /* of this thread, if no
 
 #ifdef __cplusplus
 }
+#endif
+#ifdef CHAN_EXPORT
+#pragma GCC visibility pop
 #endif
 
 #if defined CHAN_DEBUG && !defined CHAN_INSIDE

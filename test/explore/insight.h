@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "../../chan.h"
+#include "chan.h"
 
 bool insight_is_lock(const chan *c, const void *mutex);
 int insight_fd(const chan *c);                          /* -1: it has none */

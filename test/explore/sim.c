@@ -25,13 +25,23 @@
 #define WALL_CLOCK_AHEAD ((int64_t)1000000000 * 1000000000)
 
 struct object *clock_object;
+static struct object *number_of_threads;        /* NULL: no watcher is linked, and nobody asks for it */
 static char last_words[200];
 static void (*look_at_unlock)(const void *mutex);
 
+/* Those that the library's constructors have made are there from the start. */
+static struct key { void (*destructor)(void *); } keys[MAX_KEYS];
+static int key_count, first_keys = -1;
+
 void sim_reset(void)
 {
-	static char anchor;
+	static char anchor, of_threads;
 	clock_object = object_at((uintptr_t)&anchor);
+	if (first_keys < 0)
+		first_keys = key_count;
+	key_count = first_keys;
+	number_of_threads = first_keys > 0 ? object_at((uintptr_t)&of_threads) : NULL;
+	name_memory(&of_threads, 1, "the number of threads");
 	last_words[0] = '\0';
 	look_at_unlock = NULL;
 	system_reset();
@@ -300,7 +310,8 @@ int sim_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*fn)(vo
 int sim_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
 {
 	(void)attr;
-	step(OP_CREATE, NULL, NULL, PC);
+	threads[self].op.use = READS;
+	step(OP_CREATE, number_of_threads, NULL, PC);
 	if (injected(NO_THREAD))
 		return EAGAIN;
 	int t = new_thread();
@@ -349,8 +360,61 @@ void start_thread(void (*fn)(void *), void *arg)
 	threads[t].arg = arg;
 }
 
+/* ---- Variables of a thread ------------------------------------------------------------- */
+
+int sim_pthread_key_create(pthread_key_t *key, void (*destructor)(void *));
+int sim_pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
+{
+	if (key_count == MAX_KEYS)
+		return EAGAIN;
+	keys[key_count].destructor = destructor;
+	*key = (pthread_key_t)key_count++;
+	shadow_access((uintptr_t)key, sizeof *key, PLAIN_WRITE, PC);
+	return 0;
+}
+
+int sim_pthread_setspecific(pthread_key_t key, const void *value);
+int sim_pthread_setspecific(pthread_key_t key, const void *value)
+{
+	if (injected(NO_MEMORY))
+		return ENOMEM;
+	threads[self].of_key[key] = (void *)value;
+	return 0;
+}
+
+void *sim_pthread_getspecific(pthread_key_t key);
+void *sim_pthread_getspecific(pthread_key_t key)
+{
+	return threads[self].of_key[key];
+}
+
+static void destroy_values(void)
+{
+	void **of_key = threads[self].of_key;
+	for (int round = 0; round < PTHREAD_DESTRUCTOR_ITERATIONS; round++)
+		for (int i = 0; i < key_count; i++) {
+			void *value = of_key[i];
+			of_key[i] = NULL;
+			if (value && keys[i].destructor)
+				keys[i].destructor(value);
+		}
+}
+
+/*
+ * A watcher knows the threads that use channels.  One that now waits for the others, in a way that it does not see, would be
+ * awake for it until the end, and it would never look.  So this thread ends here, as far as it knows, and goes on as a new one.
+ */
+static void become_unknown(void)
+{
+	if (!number_of_threads)
+		return;
+	destroy_values();
+	fresh_thread_locals();
+}
+
 void join_threads(void)
 {
+	become_unknown();
 	step(OP_JOIN_ALL, NULL, NULL, 0);
 	for (int i = 0; i < thread_count; i++)
 		if (threads[i].by_scenario) {
@@ -361,6 +425,7 @@ void join_threads(void)
 
 void settle(void)
 {
+	become_unknown();
 	step(OP_SETTLE, NULL, NULL, 0);
 }
 
@@ -552,7 +617,9 @@ ssize_t sim_read(int file, void *to, size_t size)
 	int n = 0;
 	if (file != PROC_STAT)
 		return read_descriptor(file, to, size, PC);
-	step(OP_CLOCK, NULL, NULL, PC);
+	/* Nobody else writes it: that threads begin and end in either order is the same for it, so they only read. */
+	threads[self].op.use = WRITES;
+	step(OP_CHANGE, number_of_threads, NULL, PC);
 	for (int i = 0; i < thread_count; i++)
 		n += threads[i].state == ALIVE && threads[i].op.kind != OP_JOIN_ALL;
 	return snprintf(to, size, "1 (explore) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 %d 0", n);
@@ -633,6 +700,13 @@ int sim_fprintf(FILE *f, const char *format, ...)
 	return n;
 }
 
+/* The same, written at once. */
+void keep_last_words(const char *text, size_t size)
+{
+	if (last_words[0] == '\0')
+		snprintf(last_words, sizeof last_words, "%.*s", (int)size, text);
+}
+
 void sim_abort(void) __attribute__((noreturn));
 void sim_abort(void)
 {
@@ -672,6 +746,11 @@ void thread_exit_hooks(void)
 {
 	if (threads[self].cleanup)
 		fail(CONFUSED, "a thread ended with a cleanup handler left");
+	if (!number_of_threads)
+		return;
+	destroy_values();
+	threads[self].op.use = READS;
+	step(OP_CHANGE, number_of_threads, NULL, 0);
 }
 
 void sim_end(void)

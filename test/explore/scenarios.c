@@ -43,6 +43,8 @@ bool operation_selects(int op)
 	return op >= SELECT_RECV && op <= SELECT_DEFAULT;
 }
 
+#pragma weak chan_dump            /* only where a watcher is linked */
+
 /* Where dumps go. */
 static FILE *nowhere(void)
 {

@@ -1,6 +1,7 @@
 /* The simulated pthreads, atomics, memory and time: what the library's calls arrive at. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -688,14 +689,65 @@ void *sim_memset(void *p, int c, size_t n)
 	return memset(p, c, n);
 }
 
-/* What the library says before it aborts. */
+char *sim_strcpy(char *to, const char *from);
+char *sim_strcpy(char *to, const char *from)
+{
+	return sim_memcpy(to, from, strlen(from) + 1);
+}
+
+size_t sim_strlen(const char *text);
+size_t sim_strlen(const char *text)
+{
+	size_t n = strlen(text);
+	shadow_access((uintptr_t)text, n + 1, PLAIN_READ, PC);
+	return n;
+}
+
+/* A file in memory, one for each thread at most; what is written gets into the simulated heap when it is closed. */
+static struct stream { FILE *file; char *bytes, **text; size_t written, *size; } streams[MAX_THREADS];
+
+FILE *sim_open_memstream(char **text, size_t *size);
+FILE *sim_open_memstream(char **text, size_t *size)
+{
+	struct stream *s = &streams[self];
+	if (injected(NO_MEMORY)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	s->text = text;
+	s->size = size;
+	/* One may be left from a run that ended. */
+	if (!s->file && !(s->file = open_memstream(&s->bytes, &s->written)))
+		abort();
+	rewind(s->file);
+	return s->file;
+}
+
+int sim_fclose(FILE *file);
+int sim_fclose(FILE *file)
+{
+	struct stream *s = &streams[self];
+	check(file == s->file, "closes a file that is not simulated");
+	fputc('\0', file);
+	fflush(file);
+	*s->size = s->written - 1;
+	*s->text = heap_allocate(s->written, PC);
+	check(*s->text != NULL, "the heap is too small");
+	memcpy(*s->text, s->bytes, s->written);
+	return 0;
+}
+
+/* What the library says before it aborts, or writes to memory. */
 int sim_fprintf(FILE *f, const char *format, ...);
 int sim_fprintf(FILE *f, const char *format, ...)
 {
-	(void)f;
 	va_list args;
+	int n = 0;
 	va_start(args, format);
-	int n = last_words[0] == '\0' ? vsnprintf(last_words, sizeof last_words, format, args) : 0;
+	if (f != stderr)
+		n = vfprintf(f, format, args);
+	else if (last_words[0] == '\0')
+		n = vsnprintf(last_words, sizeof last_words, format, args);
 	va_end(args);
 	return n;
 }

@@ -221,6 +221,7 @@ struct block {
 const struct block *heap_block(uintptr_t address);      /* that contains it; NULL: none */
 const struct block *heap_nth(size_t n);                 /* NULL behind the last */
 bool in_heap(uintptr_t address);
+bool is_temporary(uintptr_t address);
 size_t heap_blocks(const void **first);
 void stack_dead(uintptr_t low, uintptr_t high);
 /* The thread uses its stack down to here: so all above is part of functions that have not returned. */

@@ -75,20 +75,19 @@ static void release_to(struct object *o)
 
 /* ---- Mutexes --------------------------------------------------------------------- */
 
-/* A program may make an object anew by assigning an initializer to it: then what its destruction left is gone. */
+/* An object may be made anew by assigning an initializer to it: then what its destruction left is gone. */
 enum { DESTROYED = 0xdd };
 
 static void leave_destroyed(struct object *o, void *p, size_t size)
 {
 	o->destroyed = true;
 	o->initialised = NULL;
-	if (program)
-		memset(p, DESTROYED, size);
+	memset(p, DESTROYED, size);
 }
 
 static bool made_anew(struct object *o)
 {
-	if (!program || *(unsigned char *)o->address == DESTROYED)
+	if (*(unsigned char *)o->address == DESTROYED)
 		return false;
 	o->destroyed = o->monotonic = false;
 	return true;
@@ -106,9 +105,12 @@ static void touch(struct object *o, const char *what, uintptr_t pc)
 		shadow_access(o->address, sizeof(int), ATOMIC_WRITE, pc);
 }
 
+/* One that is no variable must be destroyed, also if it was made by an assignment. */
 static void taken(struct object *m, uintptr_t pc)
 {
 	touch(m, "locks", pc);
+	if (!program && is_temporary(m->address))
+		m->initialised = "mutex";
 	m->owner = self;
 	acquire_from(m);
 }
@@ -214,12 +216,21 @@ int sim_pthread_cond_destroy(pthread_cond_t *c)
 	return 0;
 }
 
+static void pause_thread(uintptr_t pc);
+
 static int wait_on(struct object *c, struct object *m, bool timed, int64_t deadline, uintptr_t pc)
 {
 	struct thread *t = &threads[self];
 	step(OP_WAIT, c, m, pc);
 	touch(c, "waits on", pc);
 	let_go(m, pc);
+	if (timed && deadline < 0) {
+		/* To a time of the other clock: whoever waits like this looks again and again. */
+		pause_thread(pc);
+		step(OP_LOCK, m, NULL, pc);
+		taken(m, pc);
+		return ETIMEDOUT;
+	}
 	c->waiters |= 1u << self;
 	t->signalled = false;
 	t->timed = timed;

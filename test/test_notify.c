@@ -906,6 +906,9 @@ static void wait_beside_signals(int given_back)
 	sigset_t set = set_of(SIGUSR1, END);
 	int signo;
 
+	for (int i = 1; i < 32; i++)    /* Check has handlers, and beside those no deadlock is reported */
+		if (i != SIGKILL && i != SIGSTOP)
+			signal(i, SIG_DFL);
 	never = chan_new(sizeof(int), 0);
 	if (chan_notify(never, &set) != 0 || (given_back && chan_notify(NULL, &set) != 0))
 		_exit(1);
@@ -917,6 +920,7 @@ static void wait_beside_signals(int given_back)
 			_exit(0);
 		}
 	}
+	alarm(given_back ? 2 : 20);
 	if (chan_recv(never, &signo) == 0 && signo == SIGUSR1)
 		fprintf(stderr, "awake");
 	_exit(0);
@@ -927,12 +931,11 @@ START_TEST(a_signal_that_can_come_keeps_away_the_report_of_a_deadlock)
 {
 	char text[TEXT];
 
-	setenv("CHAN_DEADLOCK", "abort", 1);
 	ck_assert_int_eq(run_in_child(wait_beside_signals, 0, text, sizeof text), 0);
 	ck_assert_str_eq(text, "awake");
 #if defined __linux__ && !defined CHAN_PORTABLE
 	int status = run_in_child(wait_beside_signals, 1, text, sizeof text);
-	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
 	ck_assert_ptr_nonnull(strstr(text, "All threads are asleep: deadlock\n"));
 #endif
 }

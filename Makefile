@@ -3,6 +3,7 @@
 #   make                    the static and the shared library and the examples, below build/
 #   make run [DIR=...]      the main example, treehash, on a directory
 #   make test               all tests
+#   make size               the limits that keep the library thin, and how much of each is used
 #   make course             the programs of the course, below build/course/
 #   make tsan asan valgrind the tests under ThreadSanitizer (gcc and clang), AddressSanitizer with LeakSanitizer and
 #                           UndefinedBehaviorSanitizer, and valgrind (memcheck and helgrind)
@@ -29,7 +30,8 @@ SECONDS ?= 60
 PROGRAMS ?= 1000000
 DIR ?= $(firstword $(wildcard /usr/include) .)
 
-VERSION = 0.1.0
+# As chan.h says it, which goes into every copy: 200 is 0.2.0.
+VERSION := $(shell awk '$$2 == "CHAN_VERSION" { printf "%d.%d.%d", $$3 / 10000, $$3 / 100 % 100, $$3 % 100 }' chan.h)
 MAJOR = $(firstword $(subst ., ,$(VERSION)))
 
 ifeq ($(shell uname -s),Darwin)
@@ -43,27 +45,32 @@ SHARED = libchan.so.$(VERSION)
 SONAME = libchan.so.$(MAJOR)
 DEVELOP = libchan.so
 ARFLAGS = rcsD
-SHARED_FLAGS = -shared -Wl,-soname,$(SONAME)
+# A thread of the pool may be in it when a program closes it, so it stays.
+SHARED_FLAGS = -shared -Wl,-soname,$(SONAME) -Wl,-z,nodelete
 endif
 
 WARNINGS = -pedantic -Wall -Wextra -Wshadow -Wconversion
-COMPILE = $(CC) -std=c11 $(WARNINGS) -pthread -I. -I$(BUILD) $(CPPFLAGS) $(CFLAGS) $(SANITIZE)
+COMPILE = $(CC) -std=c11 $(WARNINGS) -Wcast-qual -pthread -I. -Iextra -I$(BUILD) $(CPPFLAGS) $(CFLAGS) $(SANITIZE)
 NEED = CC='$(CC)' sh test/need.sh
 
+COMPANIONS = $(sort $(wildcard extra/chan_*.c))
+SOURCES = chan.c spawn.c $(COMPANIONS)
+HEADERS = chan.h spawn.h $(sort $(wildcard extra/chan_*.h))
 LIBRARIES = $(BUILD)/libchan.a $(BUILD)/$(SHARED)
 LADDER = $(patsubst examples/%.c,$(BUILD)/examples/%,$(sort $(wildcard examples/[0-9]*.c)))
 COURSE = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard course/*/*.c course/*/solutions/*.c)))
 TREEHASH = $(shell pkg-config --exists libcrypto 2>/dev/null && echo $(BUILD)/examples/treehash)
 TREEHASH_OBJECTS = $(patsubst examples/%.c,$(BUILD)/%.o,$(wildcard examples/treehash/*.c))
 COUNTERD = $(addprefix $(BUILD)/examples/,counterd counterd-load)
-DIRECTORIES = $(addprefix $(BUILD)/,test examples treehash counterd bench)
+DIRECTORIES = $(addprefix $(BUILD)/,extra test test/extra examples treehash counterd bench)
 SUITES = $(patsubst test/test_%.c,%,$(sort $(wildcard test/test_*.c)))
 TEST_PROGRAMS = test/soak.c test/awake.c
-TEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_PROGRAMS),$(wildcard test/*.c))))
+TEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_PROGRAMS),$(wildcard test/*.c)))) \
+	$(COMPANIONS:%.c=$(BUILD)/test/%.o)
 
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all run run-here test check course tsan tsan-gcc tsan-clang asan valgrind memcheck helgrind soak awake mutate install uninstall dist clean FORCE
+.PHONY: all run run-here test check size course tsan tsan-gcc tsan-clang asan valgrind memcheck helgrind soak awake mutate install uninstall dist clean FORCE
 
 all: $(LIBRARIES) $(LADDER) $(TREEHASH) $(COUNTERD)
 
@@ -89,6 +96,7 @@ test:
 	@$(NEED) cc pkg-config check crypto
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory explore-if-possible
+	@$(MAKE) --no-print-directory size
 
 # Two processes share the suites, unless one suite or case is asked for.
 check: all $(BUILD)/test/run
@@ -96,6 +104,9 @@ check: all $(BUILD)/test/run
 	if [ -n "$$CK_RUN_SUITE$$CK_RUN_CASE" ]; then TEST_LANES=1 $$run; exit; fi; \
 	TEST_LANE=2 $$run >$$other 2>&1 & TEST_LANE=1 $$run; one=$$?; wait $$!; two=$$?; \
 	cat $$other; exit $$((one | two))
+
+size:
+	@sh test/size.sh
 
 # Wrong programs too, so all does not make them.
 course: $(COURSE)
@@ -124,19 +135,22 @@ $(DIRECTORIES):
 	@mkdir -p $@
 
 # The same bytes, wherever it is built.
-LIBRARY = $(COMPILE) -fdebug-prefix-map='$(CURDIR)=.'
+LIBRARY = $(COMPILE) -fdebug-prefix-map='$(CURDIR)=.' -fvisibility=hidden -DCHAN_EXPORT
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
-	$(LIBRARY) -MMD -c -o $@ $<
+	$(LIBRARY) $(WITH_WATCHER) -MMD -c -o $@ $<
 
 $(BUILD)/%.pic.o: %.c $(BUILD)/flags
-	$(LIBRARY) -fPIC -fvisibility=hidden -DCHAN_EXPORT -MMD -c -o $@ $<
+	$(LIBRARY) -fPIC -MMD -c -o $@ $<
 
-$(BUILD)/libchan.a: $(BUILD)/chan.o $(BUILD)/spawn.o
+# A linker takes from an archive only what somebody calls, and the watcher nobody has to call.
+$(BUILD)/chan.o: WITH_WATCHER = $(if $(wildcard extra/chan_watch.c),-include packaging/with_watcher.h)
+
+$(BUILD)/libchan.a: $(SOURCES:%.c=$(BUILD)/%.o)
 	@rm -f $@
 	$(AR) $(ARFLAGS) $@ $^
 
-$(BUILD)/$(SHARED): $(BUILD)/chan.pic.o $(BUILD)/spawn.pic.o
+$(BUILD)/$(SHARED): $(SOURCES:%.c=$(BUILD)/%.pic.o)
 	$(COMPILE) $(LDFLAGS) $(SHARED_FLAGS) -o $@ $^
 
 $(BUILD)/treehash/%.o: examples/treehash/%.c $(BUILD)/flags
@@ -152,11 +166,12 @@ $(BUILD)/course/%: course/%.c $(BUILD)/libchan.a $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(COMPILE) -DCHAN_DEBUG $(LDFLAGS) -o $@ $< $(BUILD)/libchan.a $(LDLIBS)
 
-$(BUILD)/test/soak: test/soak.c $(BUILD)/flags
-	$(COMPILE) -MMD $(LDFLAGS) -o $@ $< $(LDLIBS)
+# These two hold chan.c.
+$(BUILD)/test/soak: test/soak.c $(COMPANIONS:%.c=$(BUILD)/%.o)
+	$(COMPILE) -MMD $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(BUILD)/test/awake: test/awake.c $(BUILD)/spawn.o
-	$(COMPILE) -MMD $(LDFLAGS) -o $@ $< $(BUILD)/spawn.o $(LDLIBS)
+$(BUILD)/test/awake: test/awake.c $(patsubst %.c,$(BUILD)/%.o,spawn.c $(COMPANIONS))
+	$(COMPILE) -MMD $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/suites.h: FORCE | $(BUILD)/test
 	@printf 'SUITE(%s)\n' $(SUITES) >$@.new
@@ -168,13 +183,18 @@ $(BUILD)/test/main.o: $(BUILD)/suites.h
 $(BUILD)/test/%.o: test/%.c $(BUILD)/flags
 	$(COMPILE) -DCHAN_CHECK -MMD -c -o $@ $<
 
+# The companions, as the tests see them: each call of the system may fail.
+$(BUILD)/test/extra/%.o: extra/%.c test/faults.h $(BUILD)/flags
+	$(COMPILE) -DCHAN_CHECK -DCALL_FAULTY -include test/faults.h -MMD -c -o $@ $<
+
 # inside.o and inside_spawn.o hold chan.c and spawn.c, so the library must not give them a second time.
-$(BUILD)/test/run: $(TEST_OBJECTS) $(if $(wildcard test/inside_spawn.c),,$(BUILD)/spawn.o)
+$(BUILD)/test/run: $(TEST_OBJECTS)
 	$(COMPILE) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
 
--include examples/counterd/counterd.mk examples/farm/farm.mk bench/bench.mk test/verify.mk test/explore/explore.mk trace/trace.mk
+-include examples/counterd/counterd.mk examples/farm/farm.mk bench/bench.mk test/verify.mk test/explore/explore.mk
+-include $(wildcard trace/trace.mk extra/trace.mk)
 
--include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
+-include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(BUILD)/test/extra/*.d)
 
 # ---- Sanitizers ------------------------------------------------------------------------------------------------
 
@@ -216,7 +236,7 @@ CONFIGURED = $(addprefix $(BUILD)/,chan.pc chan-config.cmake chan-config-version
 cmakedir = $(libdir)/cmake/chan
 MANUAL = $(wildcard man/*.3)
 
-$(CONFIGURED): $(BUILD)/%: %.in FORCE | $(BUILD)/test
+$(CONFIGURED): $(BUILD)/%: packaging/%.in FORCE | $(BUILD)/test
 	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@includedir@|$(includedir)|' -e 's|@libdir@|$(libdir)|' -e 's|@VERSION@|$(VERSION)|' \
 		-e 's|@MAJOR@|$(MAJOR)|' -e 's|@SONAME@|$(SONAME)|' -e 's|@DEVELOP@|$(DEVELOP)|' $< >$@
 
@@ -227,7 +247,7 @@ LINKS = awk '$$1 == ".Nm" && $$2 ~ /^[a-z]/ { page = FILENAME; sub(".*/", "", pa
 install: $(LIBRARIES) $(CONFIGURED)
 	install -d '$(DESTDIR)$(includedir)/chan' '$(DESTDIR)$(libdir)' '$(DESTDIR)$(pkgconfigdir)' '$(DESTDIR)$(cmakedir)' \
 		'$(DESTDIR)$(mandir)/man3'
-	install -m 644 chan.h spawn.h '$(DESTDIR)$(includedir)/chan'
+	install -m 644 $(HEADERS) '$(DESTDIR)$(includedir)/chan'
 	install -m 644 $(BUILD)/libchan.a '$(DESTDIR)$(libdir)'
 	install -m 755 $(BUILD)/$(SHARED) '$(DESTDIR)$(libdir)'
 	ln -sf $(SHARED) '$(DESTDIR)$(libdir)/$(SONAME)'
@@ -238,7 +258,7 @@ install: $(LIBRARIES) $(CONFIGURED)
 	@$(LINKS) | (umask 022; cd '$(DESTDIR)$(mandir)/man3' && while read page name; do echo ".so man3/$$page" >$$name; done)
 
 uninstall:
-	rm -f '$(DESTDIR)$(includedir)/chan/chan.h' '$(DESTDIR)$(includedir)/chan/spawn.h'
+	cd '$(DESTDIR)$(includedir)/chan' && rm -f $(notdir $(HEADERS))
 	-rmdir '$(DESTDIR)$(includedir)/chan'
 	cd '$(DESTDIR)$(libdir)' && rm -f libchan.a $(SHARED) $(SONAME) $(DEVELOP)
 	rm -f '$(DESTDIR)$(pkgconfigdir)/chan.pc'

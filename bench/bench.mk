@@ -33,8 +33,8 @@ $(BUILD)/bench/apr: bench/apr.c $(BUILD)/flags
 	$(COMPILE) $(call APR,--cflags) -MMD $(LDFLAGS) -o $@ $< $(call APR,--libs) $(LDLIBS)
 
 # Without spinning: every thread that has to wait sleeps at once.
-$(BUILD)/bench/ours-asleep: bench/ours.c chan.c spawn.c $(BUILD)/flags
-	$(COMPILE) -DCHAN_SPIN=0 -MMD $(LDFLAGS) -o $@ bench/ours.c chan.c spawn.c $(LDLIBS)
+$(BUILD)/bench/ours-asleep: bench/ours.c $(SOURCES) $(BUILD)/flags
+	$(COMPILE) -DCHAN_SPIN=0 -MMD $(LDFLAGS) -o $@ bench/ours.c $(SOURCES) $(LDLIBS)
 
 # Go and Cargo want a directory of their own.
 $(BUILD)/bench/go: bench/peer.go bench/select_cases.py

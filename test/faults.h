@@ -1,6 +1,15 @@
-/* Failing calls of the system, as chan.c and spawn.c see them in the tests (test/inside.c, test/inside_spawn.c). */
+/* Failing calls of the system, as the library sees them in the tests (test/inside.c, test/inside_spawn.c, the objects of extra/). */
 #ifndef TEST_FAULTS_H
 #define TEST_FAULTS_H
+
+/* Included from the command line, it comes before the file has said this. */
+#if defined CALL_FAULTY && !defined _GNU_SOURCE && !defined _POSIX_C_SOURCE
+#if defined __linux__ && !defined CHAN_PORTABLE
+#define _GNU_SOURCE
+#else
+#define _POSIX_C_SOURCE 200809L
+#endif
+#endif
 
 #include <fcntl.h>
 #include <pthread.h>

@@ -7,9 +7,9 @@
 
 # The tests of the library itself, and some random programs, with counters; what they do not reach must stand in exceptions.txt.
 COUNTED = BUILD=build/coverage CC=gcc CFLAGS='-O0 -g --coverage -fprofile-update=atomic'
-COUNTED_SUITES = $(filter-out build compile counterd course examples farm install manual need program sequence trace treehash,$(SUITES))
+COUNTED_SUITES = $(filter-out build compile counterd course examples farm install manual need program sequence size trace treehash vendor,$(SUITES))
 DUMP = build/coverage/dump.o
-SOURCES_ONLY = --root . --filter 'chan\.c$$' --filter 'spawn\.c$$'
+SOURCES_ONLY = --root . --filter 'chan\.c$$' --filter 'spawn\.c$$' --filter 'extra/chan_[a-z]*\.c$$'
 
 coverage:
 	@$(NEED) cc pkg-config check gcovr faketime
@@ -79,11 +79,11 @@ $(addprefix elsewhere-,$(ELSEWHERE)): elsewhere-%:
 soak: soak-no-spin soak-32-bit
 
 soak-no-spin: | $(BUILD)/test
-	@$(COMPILE) -DCHAN_SPIN=0 -o $(BUILD)/test/$@ test/soak.c
+	@$(COMPILE) -DCHAN_SPIN=0 -o $(BUILD)/test/$@ test/soak.c $(COMPANIONS)
 	$(BUILD)/test/$@ $(SECONDS) $(TEST_SEED)
 
 soak-32-bit: | $(BUILD)/test
 	@if runner=$$(sh test/32-bit.sh) && \
-			$(32_BIT) -std=c11 -pthread $(CFLAGS) $${runner:+-DSIGNALS=0} -o $(BUILD)/test/$@ test/soak.c; \
+			$(32_BIT) -std=c11 -pthread -I. -Iextra $(CFLAGS) $${runner:+-DSIGNALS=0} -o $(BUILD)/test/$@ test/soak.c $(COMPANIONS); \
 		then echo $$runner $(BUILD)/test/$@ $(SECONDS); $$runner $(BUILD)/test/$@ $(SECONDS) $(TEST_SEED); \
 		else echo 'Not tested, because nothing here makes or runs them: 32 bit programs.'; [ -z "$$TEST_EVERY_COMPILER" ]; fi

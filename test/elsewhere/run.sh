@@ -13,7 +13,7 @@ sources= suites=
 for file in test/test_*.c; do
 	suite=${file#test/test_}
 	suite=${suite%.c}
-	case $suite in build | compile | counterd | course | examples | farm | install | manual | need | program | sequence | trace | treehash) continue ;; esac
+	case $suite in build | compile | counterd | course | examples | farm | install | manual | need | program | sequence | size | trace | treehash | vendor) continue ;; esac
 	sources="$sources $file"
 	suites="$suites $suite"
 done
@@ -21,21 +21,26 @@ printf 'SUITE(%s)\n' $suites >"$directory/suites.h"
 for file in test/*.c; do
 	case $file in test/test_*.c | test/soak.c | test/awake.c) ;; *) sources="$sources $file" ;; esac
 done
-[ -e test/inside_spawn.c ] || sources="$sources spawn.c"
+companions=$(echo extra/chan_*.c) objects=
+mkdir -p "$directory/extra"
+for file in $companions; do
+	"$@" -std=c11 -O2 -g -pthread -DCHAN_CHECK -DCALL_FAULTY -include test/faults.h -I. -Iextra -c "$file" -o "$directory/${file%.c}.o"
+	objects="$objects $directory/${file%.c}.o"
+done
 
-"$@" -std=c11 -O2 -g -pthread -DCHAN_CHECK -I. -Itest/elsewhere -I"$directory" \
-	$sources test/elsewhere/check.c -o "$directory/run"
+"$@" -std=c11 -O2 -g -pthread -DCHAN_CHECK -I. -Iextra -Itest/elsewhere -I"$directory" \
+	$sources $objects test/elsewhere/check.c -o "$directory/run"
 CK_EXCLUDE_TAGS="${EXCLUDE:-}" CK_TIMEOUT_MULTIPLIER=${MULTIPLIER:-5} TEST_ROUNDS=2 \
 	$runner "$directory/run" >"$directory/tests.log" 2>&1 || { cat "$directory/tests.log"; exit 1; }
 tail -n 1 "$directory/tests.log"
 
-"$@" -std=c11 -O2 -g -pthread ${SOAK:-} test/soak.c -o "$directory/soak"
+"$@" -std=c11 -O2 -g -pthread -I. -Iextra ${SOAK:-} test/soak.c $companions -o "$directory/soak"
 $runner "$directory/soak" "${SECONDS_EACH:-3}" | tail -n 1
 
 for file in examples/[0-9]*.c; do
 	name=${file#examples/}
 	name=${name%.c}
-	"$@" -std=c11 -O2 -pthread -I. "$file" chan.c spawn.c -o "$directory/$name"
+	"$@" -std=c11 -O2 -pthread -I. -Iextra "$file" chan.c spawn.c $companions -o "$directory/$name"
 	$runner "$directory/$name" >"$directory/$name.out" </dev/null
 	cmp "$directory/$name.out" "examples/$name.expected"
 done

@@ -249,7 +249,7 @@ const char *chan_name(const chan *c);           /* with the watcher's lock; may 
 
 /* A thread that sleeps.  The first lines are the library's, the rest is the watcher's and a trace's. */
 struct chan_wait {
-	const struct waiter *cases;             /* n of them: see chan_wait_case */
+	struct waiter *cases;                   /* n of them: see chan_wait_case */
 	size_t n;
 	int64_t deadline;                       /* CHAN_FOREVER: only another thread can end it */
 	int64_t recheck;                        /* belongs to lock: when to call look again */

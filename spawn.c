@@ -15,7 +15,7 @@
  */
 #define _POSIX_C_SOURCE 200809L
 
-#define CHAN_LIBRARY            /* no macros around the calls */
+#define CHAN_INSIDE             /* no macros around the calls */
 #include "spawn.h"
 
 #include <errno.h>
@@ -202,26 +202,10 @@ enum {
 };
 #define DEFAULT_IDLE_TIMEOUT (10 * CHAN_SECOND)
 
-/* Hooks of trace/record.c; without -DCHAN_TRACE nothing is left of them. */
-#ifdef CHAN_TRACE
-void chan_trace_spawn(const char *name, unsigned start[2]);
-void chan_trace_spawned(int err);
-void chan_trace_task(const char *name, const unsigned start[2]);
-void chan_trace_task_end(void);
-#define TRACE(hook) chan_trace_##hook
-static _Thread_local const char *next_name;     /* of the task that is spawned next; NULL */
-#else
-#define TRACE(hook) ((void)0)
-#endif
-
 struct task {
 	struct task *next;              /* in the queue, made with NULL; belongs to pool.lock */
 	void (*fn)(void *arg);
 	waitgroup *wg;                  /* told when the task has ended; may be NULL */
-#ifdef CHAN_TRACE
-	const char *name;
-	unsigned start[2];
-#endif
 	void *arg;                      /* NULL or its copy: */
 	alignas(max_align_t) unsigned char copy[];
 };
@@ -410,7 +394,6 @@ static void end_task(struct worker *self, bool goes_on)
 	waitgroup *wg = self->task->wg;
 	struct worker *before = NULL;
 
-	TRACE(task_end());
 	block_signals(NULL);    /* before anybody may hear of the end and send one */
 	free(self->task);
 	self->task = NULL;
@@ -453,7 +436,6 @@ static void run_task(struct worker *self)
 
 	pthread_cleanup_push(end_with_thread, self);
 	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &ignored);
-	TRACE(task(self->task->name, self->task->start));
 	self->task->fn(self->task->arg);
 	pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &ignored);
 	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &ignored);
@@ -662,20 +644,12 @@ static bool find_free(void)
 	return any_free();
 }
 
-#ifdef CHAN_TRACE
-static void chan_trace_name(struct task *task)
-{
-	task->name = next_name != NULL ? next_name : "task";
-}
-#endif
-
 static struct task *make_task(waitgroup *wg, void (*fn)(void *arg), const void *arg, size_t size)
 {
 	struct task *task = size <= SIZE_MAX - sizeof *task ? malloc(sizeof *task + size) : NULL;
 	if (task == NULL)
 		return NULL;
 	*task = (struct task){ .fn = fn, .wg = wg };
-	TRACE(name(task));
 	if (size > 0)
 		task->arg = memcpy(task->copy, arg, size);
 	return task;
@@ -686,14 +660,12 @@ static int start(struct task *task)
 {
 	int err = 0;
 
-	TRACE(spawn(task->name, task->start));
 	lock_pool();
 	if (find_free())
 		append(task);
 	else
 		err = start_worker(task);
 	wake_and_unlock(pool.coming == 0 ? 1 : 0);
-	TRACE(spawned(err));
 	return err;
 }
 
@@ -724,24 +696,6 @@ int waitgroup_go(waitgroup *wg, void (*fn)(void *arg), const void *arg, size_t s
 		waitgroup_done(wg);
 	return err;
 }
-
-#ifdef CHAN_TRACE
-int spawn_as(const char *name, void (*fn)(void *arg), const void *arg, size_t size)
-{
-	next_name = name;
-	int err = spawn(fn, arg, size);
-	next_name = NULL;               /* also if there was no task to take it */
-	return err;
-}
-
-int waitgroup_go_as(waitgroup *wg, const char *name, void (*fn)(void *arg), const void *arg, size_t size)
-{
-	next_name = name;
-	int err = waitgroup_go(wg, fn, arg, size);
-	next_name = NULL;
-	return err;
-}
-#endif
 
 /* ---- Configuration and statistics ------------------------------------------------------------ */
 

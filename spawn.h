@@ -112,18 +112,8 @@ void spawn_get_stats(spawn_stats *s);
  */
 int spawn_shutdown(int64_t deadline);
 
-/* See CHAN_TRACE in chan.h: a task is named after its function. */
-#ifdef CHAN_TRACE
-int spawn_as(const char *name, void (*fn)(void *arg), const void *arg, size_t size);
-int waitgroup_go_as(waitgroup *wg, const char *name, void (*fn)(void *arg), const void *arg, size_t size);
-#ifndef CHAN_LIBRARY
-#define spawn(fn, arg, size)               spawn_as(#fn, fn, arg, size)
-#define waitgroup_go(wg, fn, arg, size)    waitgroup_go_as(wg, #fn, fn, arg, size)
-#endif
-#endif
-
 /* See CHAN_DEBUG in chan.h. */
-#if defined CHAN_DEBUG && !defined CHAN_LIBRARY
+#if defined CHAN_DEBUG && !defined CHAN_INSIDE
 #define waitgroup_wait(wg)                 ((void)CHAN_HERE((waitgroup_wait(wg), 0)))
 #define waitgroup_wait_until(wg, deadline) CHAN_HERE(waitgroup_wait_until(wg, deadline))
 #define spawn_shutdown(deadline)           CHAN_HERE(spawn_shutdown(deadline))
@@ -134,6 +124,10 @@ int waitgroup_go_as(waitgroup *wg, const char *name, void (*fn)(void *arg), cons
 #endif
 #ifdef CHAN_EXPORT
 #pragma GCC visibility pop
+#endif
+
+#if defined CHAN_TRACE && !defined CHAN_INSIDE
+#include "chan_trace.h"         /* each task is noted, and each wait */
 #endif
 
 #endif

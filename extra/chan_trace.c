@@ -26,6 +26,7 @@
 #include "chan_trace.h"
 
 #ifdef CHAN_TRACE
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,7 +71,7 @@ struct traced_chan {
 };
 
 struct event {
-	atomic_int state;               /* NOTHING, or what may be read: all, but of a WAITING one no result */
+	atomic_int state;               /* says what may be read: of a WAITING one no results */
 	unsigned kind;
 	unsigned lane;                  /* the task, or the thread if it is not of the pool */
 	int64_t begin, waited, end;     /* waited: since when, or 0 */
@@ -147,7 +148,9 @@ static struct recorder *own_recorder(void)
 {
 	if (recorder != NULL || traces.file == NULL)
 		return recorder;
-	if (atomic_load(&traces.chunks) >= ALL_CHUNKS || (recorder = quiet_calloc(sizeof *recorder)) == NULL) {
+	if (atomic_load(&traces.chunks) < ALL_CHUNKS)
+		recorder = quiet_calloc(sizeof *recorder);
+	if (recorder == NULL) {
 		atomic_fetch_add(&traces.dropped, 1);
 		return NULL;
 	}
@@ -263,63 +266,58 @@ static void take_name(struct traced_chan *t, const chan *c)
 		strncpy(label->text, name, TEXT - 1);
 	if (chan_watcher != NULL)
 		chan_watcher->unlock();
-	if (name == NULL)
-		snprintf(label->text, TEXT, "channel %u", t->id);
 	label->before = atomic_load(&t->label);
 	while (!atomic_compare_exchange_weak(&t->label, &label->before, label))
 		;
 }
 
-static struct traced_chan *make_traced(const chan *c)
-{
-	struct traced_chan *t = atomic_load(&traces.ids) < MOST_CHANNELS ? quiet_calloc(sizeof *t) : NULL;
-
-	if (t == NULL)
-		return NULL;
-	t->extra = (struct chan_extra){ .kind = &traced_kind, .due = CHAN_FOREVER };
-	t->id = 1 + atomic_fetch_add(&traces.ids, 1);
-	t->capacity = chan_cap(c);
-	take_name(t, c);
-	return t;
-}
-
-/* Elements in the channel.  Caller holds the lock, so chan_len cannot be asked about a timer, whose capacity is 1. */
+/* The caller holds the lock, so it cannot call chan_len for a timer, whose capacity is 1. */
 static size_t length(chan *c)
 {
 	return chan_cap(c) != 1 ? chan_len(c) : chan_ready_at(c) == CHAN_NOWAIT && !chan_is_closed(c);
 }
 
-/* Adds what was made, unless another thread was first. */
-static struct traced_chan *add(chan *c, struct traced_chan *made)
+/* Caller holds the lock. */
+static void add(chan *c, struct traced_chan *t)
+{
+	*t = (struct traced_chan){
+		.extra = { .kind = &traced_kind, .due = CHAN_FOREVER },
+		.next = atomic_load(&traces.channels), .id = 1 + atomic_fetch_add(&traces.ids, 1),
+		.capacity = chan_cap(c), .sent = length(c)
+	};
+	chan_add_extra(c, &t->extra, false);
+	while (!atomic_compare_exchange_weak(&traces.channels, &t->next, t))
+		;
+}
+
+static struct traced_chan *find(chan *c)
 {
 	chan_lock(c);
 	struct traced_chan *t = known(c);
-	if (t == NULL) {
-		made->sent = length(c);
-		chan_add_extra(c, &made->extra, false);
-		made->next = atomic_load(&traces.channels);
-		while (!atomic_compare_exchange_weak(&traces.channels, &made->next, made))
-			;
-	}
 	chan_unlock(c);
-	if (t == NULL)
-		return made;
-	quiet_free(made->label);
-	quiet_free(made);
 	return t;
 }
 
-/* What is noted of the channel from now on; NULL if nothing is. */
+/* What is noted of the channel, from now on if nothing was; NULL: there is no memory. */
 static struct traced_chan *traced(chan *c)
 {
-	if (traces.file == NULL)
-		return NULL;
+	struct traced_chan *t = traces.file != NULL ? find(c) : NULL, *made = NULL;
+
+	if (t == NULL && traces.file != NULL && atomic_load(&traces.ids) < MOST_CHANNELS)
+		made = quiet_calloc(sizeof *made);
+	if (made == NULL)
+		return t;
 	chan_lock(c);
-	struct traced_chan *t = known(c);
+	t = known(c);                   /* another thread may have been first */
+	if (t == NULL)
+		add(c, made);
 	chan_unlock(c);
-	if (t == NULL && (t = make_traced(c)) != NULL)
-		t = add(c, t);
-	return t;
+	if (t != NULL) {
+		quiet_free(made);
+		return t;
+	}
+	take_name(made, c);
+	return made;
 }
 
 void chan_set_printer(chan *c, chan_printer *print)
@@ -333,11 +331,7 @@ void chan_set_printer(chan *c, chan_printer *print)
 void chan_trace_set_name(chan *c, const char *name)
 {
 	chan_set_name(c, name);
-	if (c == NULL || traces.file == NULL)
-		return;
-	chan_lock(c);
-	struct traced_chan *t = known(c);
-	chan_unlock(c);
+	struct traced_chan *t = c != NULL && traces.file != NULL ? find(c) : NULL;
 	if (t != NULL)
 		take_name(t, c);
 }
@@ -471,8 +465,8 @@ CALL(try_send, CHAN_OP_SEND, value, (chan *c, const void *value), (c, value))
 CALL(try_recv, CHAN_OP_RECV, value, (chan *c, void *value), (c, value))
 CALL(send_until, CHAN_OP_SEND, value, (chan *c, const void *value, int64_t t), (c, value, t))
 CALL(recv_until, CHAN_OP_RECV, value, (chan *c, void *value, int64_t t), (c, value, t))
-CALL(send_n, CHAN_OP_SEND, NULL, (chan *c, const void *v, size_t n, size_t *sent, int64_t t), (c, v, n, sent, t))
-CALL(recv_n, CHAN_OP_RECV, NULL, (chan *c, void *v, size_t max, size_t *got, int64_t t), (c, v, max, got, t))
+CALL(send_n, CHAN_OP_SEND, NULL, (chan *c, const void *v, size_t n, size_t *k, int64_t t), (c, v, n, k, t))
+CALL(recv_n, CHAN_OP_RECV, NULL, (chan *c, void *v, size_t n, size_t *k, int64_t t), (c, v, n, k, t))
 CALL(close, CLOSE, NULL, (chan *c), (c))
 
 /* t[i] becomes what is noted of the channel of case i.  Returns how many cases have a channel. */
@@ -609,12 +603,16 @@ void chan_trace_run(void *arg)
 
 /* ---- The file ------------------------------------------------------------------------------------ */
 
+/* Microseconds, as the format has them, whatever the locale. */
+#define US "%" PRId64 ".%03d"
+#define IN_US(ns) (ns) / 1000, (int)((ns) % 1000)
+
 /* The length of the UTF-8 sequence at s; 0 if there is none. */
 static size_t utf8_length(const char *s)
 {
 	unsigned char first = (unsigned char)*s;
-	size_t n = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3
-		: first >= 0xf0 && first < 0xf5 ? 4 : 0;
+	size_t n = first < 0x80 ? 1 : first < 0xc2 || first > 0xf4 ? 0
+		: first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
 
 	for (size_t i = 1; i < n; i++)
 		if (((unsigned char)s[i] & 0xc0) != 0x80)
@@ -622,30 +620,12 @@ static size_t utf8_length(const char *s)
 	return n;
 }
 
-/* Not fprintf, which would take most of the time of a traced program. */
-static void emit(FILE *out, const char *text)
+static void put_text(FILE *out, const char *key, const char *text)
 {
-	fputs(text, out);
-}
-
-static void put_number(FILE *out, uint64_t n)
-{
-	char digits[20], *first = digits + sizeof digits;
-
-	do
-		*--first = (char)('0' + n % 10);
-	while ((n /= 10) > 0);
-	fwrite(first, 1, (size_t)(digits + sizeof digits - first), out);
-}
-
-static void put_text(FILE *out, const char *text)
-{
-	putc('"', out);
+	fprintf(out, "%s\"", key);
 	while (*text != '\0') {
 		size_t n = utf8_length(text);
-		if (n == 1 && (*text == '"' || *text == '\\'))
-			fprintf(out, "\\%c", *text);
-		else if (n == 1 && (unsigned char)*text < ' ')
+		if (n == 1 && (*text == '"' || *text == '\\' || (unsigned char)*text < ' '))
 			fprintf(out, "\\u%04x", (unsigned)*text);
 		else if (n == 0)
 			putc('?', out);
@@ -656,147 +636,131 @@ static void put_text(FILE *out, const char *text)
 	putc('"', out);
 }
 
-static void put_text_of(FILE *out, const char *key, const char *text)
+static void put_start(FILE *out, const char *phase, unsigned lane, const char *category, int64_t at)
 {
-	emit(out, key);
-	put_text(out, text);
+	fprintf(out, ",\n{\"ph\":\"%s\",\"pid\":1,\"tid\":%u,\"cat\":\"%s\",\"ts\":" US ",",
+		phase, lane, category, IN_US(at - traces.start));
 }
 
-static void put_number_of(FILE *out, const char *key, uint64_t n)
+static void put_slice(FILE *out, unsigned lane, const char *kind, int64_t from, int64_t to, const char *name)
 {
-	emit(out, key);
-	put_number(out, n);
-}
-
-/* Microseconds, as the format has them. */
-static void put_time_of(FILE *out, const char *key, int64_t ns)
-{
-	char thousandths[] = { '.', (char)('0' + ns / 100 % 10), (char)('0' + ns / 10 % 10), (char)('0' + ns % 10), '\0' };
-
-	put_number_of(out, key, (uint64_t)ns / 1000);
-	emit(out, thousandths);
-}
-
-static void put_start(FILE *out, const char *phase, unsigned lane, const char *category)
-{
-	emit(out, ",\n{\"ph\":\"");
-	emit(out, phase);
-	put_number_of(out, "\",\"pid\":1,\"tid\":", lane);
-	emit(out, ",\"cat\":\"");
-	emit(out, category);
-}
-
-static void put_slice(FILE *out, unsigned lane, const char *category, int64_t begin, int64_t end)
-{
-	put_start(out, "X", lane, category);
-	put_time_of(out, "\",\"ts\":", begin - traces.start);
-	put_time_of(out, ",\"dur\":", end - begin);
-	emit(out, ",\"name\":");
+	put_start(out, "X", lane, kind, from);
+	fprintf(out, "\"dur\":" US ",", IN_US(to - from));
+	put_text(out, "\"name\":", name);
 }
 
 static void put_lane(FILE *out, unsigned lane, const char *name)
 {
-	put_number_of(out, ",\n{\"ph\":\"M\",\"pid\":1,\"tid\":", lane);
-	put_text_of(out, ",\"name\":\"thread_name\",\"args\":{\"name\":", name);
-	put_number_of(out, "}},\n{\"ph\":\"M\",\"pid\":1,\"tid\":", lane);
-	put_number_of(out, ",\"name\":\"thread_sort_index\",\"args\":{\"sort_index\":", lane);
-	emit(out, "}}");
+	fprintf(out, ",\n{\"ph\":\"M\",\"pid\":1,\"tid\":%u,\"name\":\"thread_name\",\"args\":{", lane);
+	put_text(out, "\"name\":", name);
+	fprintf(out, "}},\n{\"ph\":\"M\",\"pid\":1,\"tid\":%u,\"name\":\"thread_sort_index\","
+		"\"args\":{\"sort_index\":%u}}", lane, lane);
+}
+
+/* One end of an arrow. */
+static void put_end(FILE *out, const char *phase, const char *kind, unsigned id, const struct event *e,
+	int64_t at)
+{
+	put_start(out, phase, e->lane, kind, at);
+	fprintf(out, "%s\"id\":%u,", *phase == 'f' ? "\"bp\":\"e\"," : "", id);
+	put_text(out, "\"name\":", e->traced != NULL ? e->traced->name : kind);
+}
+
+/* The slice of a call or a task.  did: it is over, and the channel is known. */
+static void put_operation(FILE *out, const struct event *e, int64_t end, bool did)
+{
+	static const char *const kinds[] = {
+		"", "send", "receive", "close", "select", "wait group", "spawn", "task"
+	};
+	char name[4 * TEXT];
+	const char *what = e->traced != NULL ? e->traced->name : e->text;
+
+	if (e->kind == SELECT && did)
+		snprintf(name, sizeof name, "select: %s %s", kinds[e->op], e->traced->name);
+	else if (e->kind == SELECT)
+		snprintf(name, sizeof name, "select of %zu", e->cases);
+	else if (e->kind == TASK || e->kind == WAIT_GROUP)
+		snprintf(name, sizeof name, "%s", e->kind == TASK ? what : "wait group");
+	else
+		snprintf(name, sizeof name, "%s %s", kinds[e->kind], what);
+	put_slice(out, e->lane, kinds[e->kind], e->begin, end, name);
 }
 
 static const char *error_name(int err)
 {
-	static const struct {
-		int err;
-		const char *name;
-	} known[] = { { EPIPE, "EPIPE" }, { ETIMEDOUT, "ETIMEDOUT" }, { EAGAIN, "EAGAIN" }, { EINVAL, "EINVAL" } };
-
-	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-		if (known[i].err == err)
-			return known[i].name;
-	return err == ENOMEM ? "ENOMEM" : "error";
-}
-
-/* What an event is called in the file, beside its category, and what channel the program knows. */
-static void put_name(FILE *out, const struct event *e, bool did)
-{
-	static const char *const verbs[] = { "", "send ", "receive ", "close ", "select", "wait group", "spawn ", "" };
-	char name[3 * TEXT];
-	const char *what = e->kind >= SPAWN ? e->text : "";
-
-	if (e->kind == SELECT && !did)
-		snprintf(name, sizeof name, "select of %zu", e->cases);
-	else if (e->kind == SELECT)
-		snprintf(name, sizeof name, "select: %s%s", verbs[e->op], e->traced->name);
-	else
-		snprintf(name, sizeof name, "%s%s", verbs[e->kind], e->traced != NULL ? e->traced->name : what);
-	put_text(out, name);
+	return err == EPIPE ? "EPIPE" : err == ETIMEDOUT ? "ETIMEDOUT" : err == EINVAL ? "EINVAL"
+		: err == EAGAIN ? "EAGAIN" : err == ENOMEM ? "ENOMEM" : "error";
 }
 
 static void put_arguments(FILE *out, const struct event *e, bool over, bool did)
 {
-	emit(out, over ? ",\"args\":{\"over\":true" : ",\"args\":{\"unended\":true");
+	fprintf(out, ",\"args\":{\"%s\":true", over ? "over" : "unended");
 	if (did)
-		put_text_of(out, ",\"channel\":", e->traced->name);
-	if (did && e->step.n > 0) {
-		put_number_of(out, ",\"elements\":", e->step.n);
-		put_number_of(out, ",\"first\":", e->step.first);
-	}
+		put_text(out, ",\"channel\":", e->traced->name);
+	if (did && e->step.n > 0)
+		fprintf(out, ",\"elements\":%zu,\"first\":%" PRIu64, e->step.n, e->step.first);
 	if (did && e->text[0] != '\0')
-		put_text_of(out, ",\"value\":", e->text);
+		put_text(out, ",\"value\":", e->text);
 	if (e->kind == SELECT)
-		put_number_of(out, ",\"cases\":", e->cases);
+		fprintf(out, ",\"cases\":%zu", e->cases);
 	if (e->kind == SELECT && did)
-		put_number_of(out, ",\"winner\":", e->winner);
+		fprintf(out, ",\"winner\":%zu", e->winner);
 	if (over && e->err != 0)
-		put_text_of(out, ",\"result\":", error_name(e->err));
-	emit(out, "}}");
-}
-
-/* One end of an arrow. */
-static void put_end(FILE *out, const char *phase, const char *category, unsigned id, unsigned lane, int64_t at,
-                    const char *name)
-{
-	put_start(out, phase, lane, category);
-	put_time_of(out, *phase == 'f' ? "\",\"bp\":\"e\",\"ts\":" : "\",\"ts\":", at - traces.start);
-	put_number_of(out, ",\"id\":", id);
-	put_text_of(out, ",\"name\":", name);
-}
-
-static void put_level(FILE *out, const struct traced_chan *t, const struct chan_step *step)
-{
-	put_start(out, "C", 0, "level");
-	put_time_of(out, "\",\"ts\":", step->at - traces.start);
-	put_text_of(out, ",\"name\":", t->name);
-	put_number_of(out, ",\"args\":{\"elements\":", step->level);
-	emit(out, "}}");
+		put_text(out, ",\"result\":", error_name(e->err));
+	fputs("}}", out);
 }
 
 /* Says whether it has moved elements. */
 static bool put_event(FILE *out, const struct event *e, int64_t now)
 {
-	static const char *const categories[] = {
-		"", "send", "receive", "close", "select", "wait group", "spawn", "task"
-	};
 	bool over = atomic_load_explicit(&e->state, memory_order_acquire) == OVER;
 	bool did = over && e->traced != NULL;
 	int64_t end = over ? e->end : now;
 
 	if (e->kind == TASK)
 		put_lane(out, e->lane, e->text);
-	put_slice(out, e->lane, categories[e->kind], e->begin, end);
-	put_name(out, e, did);
+	put_operation(out, e, end, did);
 	put_arguments(out, e, over, did);
 	if (e->waited != 0) {
-		put_slice(out, e->lane, "waiting", e->waited, end);
-		emit(out, over ? "\"waiting\",\"args\":{}}" : "\"waiting\",\"args\":{\"unended\":true}}");
+		put_slice(out, e->lane, "waiting", e->waited, end, "waiting");
+		fprintf(out, ",\"args\":{%s}}", over ? "" : "\"unended\":true");
 	}
-	if (e->kind >= SPAWN) {
-		put_end(out, e->kind == SPAWN ? "s" : "f", "start", e->started, e->lane, e->begin, "start");
-		emit(out, "}");
+	if (e->kind == SPAWN || e->kind == TASK) {
+		put_end(out, e->kind == SPAWN ? "s" : "f", "start", e->started, e, e->begin);
+		putc('}', out);
 	}
-	if (did && e->step.n > 0 && e->traced->capacity > 0)
-		put_level(out, e->traced, &e->step);
-	return did && e->step.n > 0;
+	if (!did || e->step.n == 0)
+		return false;
+	if (e->traced->capacity > 0) {
+		put_start(out, "C", 0, "level", e->step.at);
+		put_text(out, "\"name\":", e->traced->name);
+		fprintf(out, ",\"args\":{\"elements\":%zu}}", e->step.level);
+	}
+	return true;
+}
+
+/* Writes what has been noted by one thread, and adds what moved elements to moves.  Returns their number. */
+static size_t put_recorder(FILE *out, const struct recorder *r, int64_t now, void **moves)
+{
+	char name[TEXT];
+	size_t n = 0;
+
+	if (r->written == 0)
+		return 0;
+	if (r->own_lane != 0) {
+		snprintf(name, sizeof name, r->is_main ? "main" : "thread %u", r->own_lane);
+		put_lane(out, r->own_lane, name);
+	}
+	if (r->own_lane != 0 && r->is_main) {
+		put_slice(out, r->own_lane, "task", traces.start, now, name);
+		fputs(",\"args\":{}}", out);
+	}
+	for (unsigned i = 0; i < r->written; i++) {
+		struct event *e = &r->chunks[i / CHUNK][i % CHUNK];
+		if (put_event(out, e, now))
+			moves[n++] = e;
+	}
+	return n;
 }
 
 static bool is_sent(const struct event *e)
@@ -807,7 +771,7 @@ static bool is_sent(const struct event *e)
 /* By channel, those that sent before those that received, each in the order of the elements. */
 static int compare_moves(const void *a, const void *b)
 {
-	const struct event *x = *(const struct event *const *)a, *y = *(const struct event *const *)b;
+	const struct event *x = *(void *const *)a, *y = *(void *const *)b;
 
 	if (x->traced != y->traced)
 		return x->traced->id < y->traced->id ? -1 : 1;
@@ -816,166 +780,140 @@ static int compare_moves(const void *a, const void *b)
 	return x->step.first < y->step.first ? -1 : x->step.first > y->step.first;
 }
 
+/* An arrow, if the two have elements in common. */
 static void put_message(FILE *out, const struct event *from, const struct event *to, unsigned id)
 {
-	const char *name = from->traced->name;
+	const struct chan_step *a = &from->step, *b = &to->step;
 
-	put_end(out, "s", "message", id, from->lane, from->step.at, name);
-	put_text_of(out, ",\"args\":{\"channel\":", name);
+	if (a->first >= b->first + b->n || b->first >= a->first + a->n)
+		return;
+	put_end(out, "s", "message", id, from, a->at);
+	put_text(out, ",\"args\":{\"channel\":", from->traced->name);
 	if (from->text[0] != '\0')
-		put_text_of(out, ",\"value\":", from->text);
-	emit(out, "}}");
-	put_end(out, "f", "message", id, to->lane, to->step.at, name);
-	emit(out, "}");
+		put_text(out, ",\"value\":", from->text);
+	fputs("}}", out);
+	put_end(out, "f", "message", id, to, b->at);
+	putc('}', out);
 }
 
-/* An arrow for each two that have elements in common. */
-static void put_messages(FILE *out, const struct event **moves, size_t n, unsigned id)
+static uint64_t end_of(const struct event *e)
+{
+	return e->step.first + e->step.n;
+}
+
+/* Within a channel both run through the elements, and the one that is behind goes on. */
+static void put_messages(FILE *out, void **moves, size_t n, unsigned id)
 {
 	qsort(moves, n, sizeof *moves, compare_moves);
 	for (size_t s = 0, r; s < n; s = r) {
-		for (r = s; r < n && moves[r]->traced == moves[s]->traced && is_sent(moves[r]); )
+		const struct event *first = moves[s], *from = first, *to;
+		for (r = s; r < n && (to = moves[r])->traced == first->traced && is_sent(to); )
 			r++;
-		size_t sent = r;
-		while (r < n && moves[r]->traced == moves[s]->traced)
-			r++;
-		for (size_t from = s, to = sent; from < sent && to < r; ) {
-			const struct chan_step *a = &moves[from]->step, *b = &moves[to]->step;
-			uint64_t a_end = a->first + a->n, b_end = b->first + b->n;
-			if (a->first < b_end && b->first < a_end)
-				put_message(out, moves[from], moves[to], id++);
-			from += a_end <= b_end;
-			to += b_end <= a_end;
+		for (size_t sent = r; r < n && (to = moves[r])->traced == first->traced; ) {
+			bool has_from = s < sent && (from = moves[s]) != NULL;
+			if (has_from)
+				put_message(out, from, to, id++);
+			s += has_from && end_of(from) <= end_of(to);
+			r += !has_from || end_of(to) <= end_of(from);
 		}
 	}
 }
 
-/* Writes what has been noted by one thread, and adds what moved elements to moves.  Returns their number. */
-static size_t put_recorder(FILE *out, const struct recorder *r, int64_t now, const struct event **moves)
-{
-	char name[TEXT];
-	size_t n = 0;
-
-	if (r->own_lane != 0) {
-		snprintf(name, sizeof name, r->is_main ? "main" : "thread %u", r->own_lane);
-		put_lane(out, r->own_lane, name);
-	}
-	if (r->own_lane != 0 && r->is_main) {
-		put_slice(out, r->own_lane, "task", traces.start, now);
-		emit(out, "\"main\",\"args\":{}}");
-	}
-	for (unsigned i = 0; i < r->written; i++) {
-		const struct event *e = &r->chunks[i / CHUNK][i % CHUNK];
-		if (put_event(out, e, now))
-			moves[n++] = e;
-	}
-	return n;
-}
-
-static const char *label_of(const struct traced_chan *t)
-{
-	const struct label *label = atomic_load(&t->label);
-	return label != NULL ? label->text : "channel";
-}
-
 static int compare_names(const void *a, const void *b)
 {
-	const struct traced_chan *x = *(struct traced_chan *const *)a, *y = *(struct traced_chan *const *)b;
+	const struct traced_chan *x = *(void *const *)a, *y = *(void *const *)b;
 	int order = strcmp(x->name, y->name);
 
 	return order != 0 ? order : x->id < y->id ? -1 : 1;
 }
 
 /* Tells apart channels of one name: the second ints is "ints 2". */
-static void number_names(struct traced_chan **t, size_t n)
+static void number_names(void **channels, size_t n)
 {
-	qsort(t, n, sizeof *t, compare_names);
-	for (size_t i = 0, first = 0; i < n; i++) {
-		if (strcmp(t[i]->name, t[first]->name) != 0)
-			first = i;
-		if (i > first)
-			snprintf(t[i]->name, sizeof t[i]->name, "%.31s %zu", t[first]->name, i - first + 1);
+	const struct traced_chan *first = NULL;
+	size_t same = 0;
+
+	qsort(channels, n, sizeof *channels, compare_names);
+	for (size_t i = 0; i < n; i++) {
+		struct traced_chan *t = channels[i];
+		if (first == NULL || strcmp(t->name, first->name) != 0) {
+			first = t;
+			same = 1;
+		} else {
+			snprintf(t->name, sizeof t->name, "%.31s %zu", first->name, ++same);
+		}
 	}
 }
 
-/* Without memory the names stay as they are. */
-static void put_channels(FILE *out)
+/* room is for all channels. */
+static void put_channels(FILE *out, struct traced_chan *first, void **room)
 {
-	struct traced_chan *first = atomic_load(&traces.channels), **all;
 	size_t n = 0;
 
-	for (struct traced_chan *t = first; t != NULL; t = t->next, n++)
-		snprintf(t->name, sizeof t->name, "%s", label_of(t));
-	all = malloc((n + 1) * sizeof *all);
-	if (all != NULL) {
-		n = 0;
-		for (struct traced_chan *t = first; t != NULL; t = t->next)
-			all[n++] = t;
-		number_names(all, n);
-	}
-	free(all);
 	for (struct traced_chan *t = first; t != NULL; t = t->next) {
-		put_text_of(out, ",\n{\"ph\":\"M\",\"pid\":1,\"tid\":0,\"name\":\"channel\",\"args\":{\"name\":", t->name);
-		put_number_of(out, ",\"capacity\":", t->capacity);
-		emit(out, "}}");
+		const struct label *label = atomic_load(&t->label);
+		if (label != NULL && label->text[0] != '\0')
+			memcpy(t->name, label->text, sizeof label->text);
+		else
+			snprintf(t->name, sizeof t->name, "channel %u", t->id);
+		room[n++] = t;
+	}
+	number_names(room, n);
+	for (const struct traced_chan *t = first; t != NULL; t = t->next) {
+		fputs(",\n{\"ph\":\"M\",\"pid\":1,\"tid\":0,\"name\":\"channel\",\"args\":{", out);
+		put_text(out, "\"name\":", t->name);
+		fprintf(out, ",\"capacity\":%zu}}", t->capacity);
 	}
 }
 
 /* Not fprintf to stderr, which takes 8 KiB of stack. */
-static void complain(const char *what, size_t events, size_t dropped)
+static void complain(const char *what)
 {
 	char text[400];
-	int n = dropped == 0 ? snprintf(text, sizeof text, "CHAN_TRACE: %.200s: %s\n", traces.file, what)
-		: snprintf(text, sizeof text, "CHAN_TRACE: %.200s: %zu events, %zu dropped (at most %d are kept of each "
-			"thread)\n", traces.file, events, dropped, CHAN_TRACE_EVENTS);
-	ssize_t written = n > 0 ? write(STDERR_FILENO, text, (size_t)n) : 0;
+	int n = snprintf(text, sizeof text, "CHAN_TRACE: %.200s: %s\n", traces.file, what);
 
-	(void)written;
-}
-
-static void put_events(FILE *out, const struct recorder *first, size_t total)
-{
-	const struct event **moves = malloc((total + 1) * sizeof *moves);
-	int64_t now = chan_now();
-	size_t n = 0;
-
-	if (moves == NULL) {
-		complain(strerror(ENOMEM), 0, 0);
+	if (n > 0 && write(STDERR_FILENO, text, (size_t)n) < 0)
 		return;
-	}
-	for (const struct recorder *r = first; r != NULL; r = r->next)
-		n += put_recorder(out, r, now, moves + n);
-	put_messages(out, moves, n, 1 + atomic_load(&traces.lanes));
-	free(moves);
 }
 
-/* Other threads may go on; what they note from now on is not written. */
-static void put_file(FILE *out)
+/* Other threads may go on: of what they note meanwhile nothing is written.  Returns 0 or ENOMEM. */
+static int put_all(FILE *out, int64_t now)
 {
-	struct recorder *first = atomic_load(&traces.recorders);
-	size_t total = 0, dropped = atomic_load(&traces.dropped);
+	struct recorder *recorders = atomic_load(&traces.recorders);
+	size_t events = 0, dropped = atomic_load(&traces.dropped), n = 0;
+	char text[100];
 
-	for (struct recorder *r = first; r != NULL; r = r->next) {
+	for (struct recorder *r = recorders; r != NULL; r = r->next) {
 		r->written = atomic_load(&r->n);
-		total += r->written;
+		events += r->written;
 		dropped += atomic_load(&r->dropped);
 	}
-	put_number_of(out, "{\"displayTimeUnit\":\"ns\",\"otherData\":{\"dropped\":\"", dropped);
-	emit(out, "\"},\"traceEvents\":[\n{\"ph\":\"M\",\"pid\":1,\"tid\":0,\"name\":\"process_name\"");
-	put_text_of(out, ",\"args\":{\"name\":", PROGRAM);
-	emit(out, "}}");
-	put_channels(out);
-	put_events(out, first, total);
-	emit(out, "\n]}\n");
+	struct traced_chan *channels = atomic_load(&traces.channels);
+	void **room = malloc((events + (channels != NULL ? channels->id : 0) + 1) * sizeof *room);
+	if (room == NULL)
+		return ENOMEM;
+	fprintf(out, "{\"displayTimeUnit\":\"ns\",\"otherData\":{\"dropped\":\"%zu\"},\"traceEvents\":[\n"
+		"{\"ph\":\"M\",\"pid\":1,\"tid\":0,\"name\":\"process_name\",\"args\":{", dropped);
+	put_text(out, "\"name\":", PROGRAM);
+	fputs("}}", out);
+	put_channels(out, channels, room);
+	for (const struct recorder *r = recorders; r != NULL; r = r->next)
+		n += put_recorder(out, r, now, room + n);
+	put_messages(out, room, n, 1 + atomic_load(&traces.lanes));
+	fputs("\n]}\n", out);
+	free(room);
+	snprintf(text, sizeof text, "%zu events, %zu dropped (at most %d are kept of each thread)",
+		events, dropped, CHAN_TRACE_EVENTS);
 	if (dropped > 0)
-		complain(NULL, total, dropped);
+		complain(text);
+	return 0;
 }
 
 /* At exit, and at a deadlock.  The child of a fork leaves the file to its parent. */
 void chan_trace_write(void)
 {
 	static pthread_mutex_t writing = PTHREAD_MUTEX_INITIALIZER;
-	int cancel;
+	int cancel, err = 0;
 
 	if (traces.file == NULL || traces.process != getpid())
 		return;
@@ -983,9 +921,11 @@ void chan_trace_write(void)
 	pthread_mutex_lock(&writing);
 	FILE *out = fopen(traces.file, "w");
 	if (out != NULL)
-		put_file(out);
+		err = put_all(out, chan_now());
 	if (out == NULL || ferror(out) + fclose(out) != 0)
-		complain(strerror(errno), 0, 0);
+		err = errno;
+	if (err != 0)
+		complain(strerror(err));
 	pthread_mutex_unlock(&writing);
 	pthread_setcancelstate(cancel, &cancel);
 }

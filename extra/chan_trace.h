@@ -63,12 +63,15 @@ int chan_trace_spawned(void *task, int err);
 /* ---- For chan.c and chan_watch.c ----------------------------------------------- */
 
 #ifdef CHAN_INSIDE
-void chan_trace_wait(void);                                                     /* about to wait */
-void chan_trace_moved(chan *c, enum chan_op op, size_t n);                      /* locked: in or out of the ring */
-void chan_trace_met(chan *c, enum chan_op op, struct chan_wait *theirs);        /* locked: with a claimed sleeper */
-void chan_trace_served(chan *c, enum chan_op op, struct chan_wait *theirs);     /* locked: its op, on the ring */
-void chan_trace_was_served(const struct chan_wait *mine);                       /* the sleeper is back */
-void chan_trace_write(void);                                                    /* the file, now */
+void chan_trace_wait(void);             /* about to wait */
+/* The channel is locked.  This thread has moved n elements into the ring, or out of it. */
+void chan_trace_moved(chan *c, enum chan_op op, size_t n);
+/* Locked.  At capacity 0 it has done op together with a claimed sleeper. */
+void chan_trace_met(chan *c, enum chan_op op, struct chan_wait *theirs);
+/* Locked.  It has done the op of a claimed sleeper, on the ring. */
+void chan_trace_served(chan *c, enum chan_op op, struct chan_wait *theirs);
+void chan_trace_was_served(const struct chan_wait *mine);  /* the sleeper is back */
+void chan_trace_write(void);            /* the file, now */
 #endif
 
 #ifdef __cplusplus
@@ -79,9 +82,12 @@ void chan_trace_write(void);                                                    
 
 #ifndef CHAN_INSIDE
 #ifdef CHAN_DEBUG               /* chan_watch.h leaves the macros around calls to this file */
+#include "chan_watch.h"
 #define CHAN_TRACED(call)         CHAN_HERE(call)
+#define CHAN_TRACE_NAME(c, name)  chan_named_after(c, name)
 #else
 #define CHAN_TRACED(call)         (call)
+#define CHAN_TRACE_NAME(c, name)  chan_trace_named(c, name)
 #endif
 #define chan_send(...)            CHAN_TRACED(chan_trace_send(__VA_ARGS__))
 #define chan_recv(...)            CHAN_TRACED(chan_trace_recv(__VA_ARGS__))
@@ -97,10 +103,10 @@ void chan_trace_write(void);                                                    
 
 #undef CHAN_NAMED
 #ifdef __cplusplus
-#define CHAN_NAMED(c) (void)chan_trace_named((c)->tx.ch, #c),
+#define CHAN_NAMED(c)             (void)CHAN_TRACE_NAME((c)->tx.ch, #c),
 #else
 #define CHAN_NAMED(c) \
-	chan_set_printer(chan_trace_named((c)->tx.ch, #c), _Generic(*(c)->tx.can_send, \
+	(void)CHAN_TRACE_NAME((c)->tx.ch, #c), chan_set_printer((c)->tx.ch, _Generic(*(c)->tx.can_send, \
 		int: chan_print_int, unsigned: chan_print_unsigned, long: chan_print_long, \
 		unsigned long: chan_print_unsigned_long, long long: chan_print_long_long, \
 		unsigned long long: chan_print_unsigned_long_long, double: chan_print_double, \
@@ -128,7 +134,8 @@ void chan_trace_write(void);                                                    
 #define CHAN_TRACE_TASKS
 
 /* spawn, or waitgroup_go; a task is named after its function. */
-static inline int chan_trace_go(const char *name, waitgroup *wg, void (*fn)(void *arg), const void *arg, size_t size)
+static inline int chan_trace_go(waitgroup *wg, const char *name, void (*fn)(void *), const void *arg,
+	size_t size)
 {
 	void *task = chan_trace_task(name, fn, arg, &size);
 
@@ -145,8 +152,10 @@ static inline int chan_trace_wait_until(waitgroup *wg, int64_t deadline)
 	return chan_trace_end_wait(waitgroup_wait_until(wg, deadline));
 }
 
-#define spawn(fn, ...)            chan_trace_go(#fn, NULL, fn, __VA_ARGS__)
-#define waitgroup_go(wg, fn, ...) chan_trace_go(#fn, wg, fn, __VA_ARGS__)
+#define spawn(fn, ...)            chan_trace_go(NULL, #fn, fn, __VA_ARGS__)
+#define waitgroup_go(wg, fn, ...) chan_trace_go(wg, #fn, fn, __VA_ARGS__)
+#undef waitgroup_wait           /* those of -DCHAN_DEBUG */
+#undef waitgroup_wait_until
 #define waitgroup_wait_until(...) CHAN_TRACED(chan_trace_wait_until(__VA_ARGS__))
 #define waitgroup_wait(wg)        ((void)CHAN_TRACED(chan_trace_wait_until(wg, CHAN_FOREVER)))
 #endif

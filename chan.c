@@ -19,6 +19,7 @@
 #if !defined __STDC_VERSION__ || __STDC_VERSION__ < 201112L
 #error "chan.c needs a C compiler, and C11 or later: cc -std=c11"
 #endif
+/* CHAN_PORTABLE: POSIX only.  macOS has no clock attribute for condition variables. */
 #if defined __linux__ && !defined CHAN_PORTABLE
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE             /* sched_getaffinity */
@@ -26,6 +27,9 @@
 #else
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
+#endif
+#if defined __APPLE__ && !defined CHAN_PORTABLE
+#define CHAN_PORTABLE
 #endif
 
 #define CHAN_INSIDE
@@ -39,11 +43,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-/* CHAN_PORTABLE: POSIX only.  macOS has no clock attribute for condition variables. */
-#if defined __APPLE__ && !defined CHAN_PORTABLE
-#define CHAN_PORTABLE
-#endif
 
 /* How often a waiting thread looks (every 20 ns or so) before it sleeps; 0: it sleeps at once. */
 #ifndef CHAN_SPIN
@@ -76,7 +75,7 @@ enum { CACHE_LINE = 64 };               /* bytes */
 struct side {
 	size_t waiting;                 /* plain operations asleep on ready, */
 	size_t woken;                   /* those of them that were signalled and are not back yet */
-	struct waiter *first, *last;    /* selects, and everybody at capacity 0, oldest first: part II */
+	struct waiter *first, **end;    /* selects, and everybody at capacity 0, oldest first: part II */
 	pthread_cond_t ready;
 };
 
@@ -105,7 +104,7 @@ struct chan {
 	bool select_next;               /* both kinds wait: the next element or place is for a select */
 	bool receives_only;             /* no program can send to it; constant once the channel is shared, */
 	bool timed;                     /* an extra brings in what time brings; likewise */
-	unsigned waiters;               /* all that wait on either side; mostly 0, then nothing below is touched */
+	unsigned waiters;               /* on either side; mostly 0, then nothing below is touched */
 
 	size_t elem_size, capacity;     /* constant */
 	struct chan_extra *extras;      /* of companions; mostly NULL */
@@ -131,7 +130,7 @@ static struct waiter *oldest(struct side *side);
 static struct waiter *claim_oldest(struct side *side, struct wakeups *wakeups);
 static void serve_waiter(struct waiter *w);
 static bool hand_over(chan *c, enum chan_op op, void *value, struct wakeups *wakeups);
-static void release_all(struct wakeups *wakeups);
+static void release_all(struct sleeper *s);
 static int rendezvous(chan *c, enum chan_op op, void *value, int64_t deadline, struct wakeups *wakeups);
 static void sleep_plain(chan *c, enum chan_op op, int64_t deadline, int64_t until);
 static bool waits_claimed(const chan *c, int64_t *recheck);
@@ -140,15 +139,13 @@ static bool waits_claimed(const chan *c, int64_t *recheck);
 static void look(chan *c);
 static void before_unlock(chan *c);
 static int64_t due(const chan *c);
-static void end_extras(chan *c);
 
 /* Of part IV. */
 static void lock_soon(chan *c);
 static void lock_when_ready(chan *c, enum chan_op op, int64_t deadline);
-static void pause_shortly(void);
 static void begin_library(void);
 
-/* ---- Time and memory ------------------------------------------------------------ */
+/* ---- Time ------------------------------------------------------------ */
 
 static int64_t clock_ns(clockid_t clock)
 {
@@ -170,22 +167,6 @@ static int64_t earlier(int64_t a, int64_t b)
 static bool passed(int64_t deadline)
 {
 	return deadline <= 0 || (deadline != CHAN_FOREVER && chan_now() >= deadline);
-}
-
-/* malloc that leaves errno alone: volatile, because compilers know that malloc does. */
-static void *quiet_malloc(size_t size)
-{
-	volatile int saved = errno;
-	void *memory = malloc(size);
-	errno = saved;
-	return memory;
-}
-
-static void quiet_free(void *memory)
-{
-	volatile int saved = errno;
-	free(memory);
-	errno = saved;
 }
 
 /* ---- The ring: the caller holds the channel's lock -------------------------------- */
@@ -288,19 +269,19 @@ enum { SLEEP_CLOCK = CLOCK_REALTIME };
 enum { SLEEP_CLOCK = CLOCK_MONOTONIC };
 #endif
 
-static int make_cond(pthread_cond_t *cond)
+static bool make_cond(pthread_cond_t *cond)
 {
 	pthread_condattr_t attr;
-	int err = pthread_condattr_init(&attr);
-	if (err != 0)
-		return err;
+	bool made = pthread_condattr_init(&attr) == 0;
+
+	if (!made)
+		return false;
 #ifndef CHAN_PORTABLE
-	err = pthread_condattr_setclock(&attr, SLEEP_CLOCK);
+	made = pthread_condattr_setclock(&attr, SLEEP_CLOCK) == 0;
 #endif
-	if (err == 0)
-		err = pthread_cond_init(cond, &attr);
+	made = made && pthread_cond_init(cond, &attr) == 0;
 	pthread_condattr_destroy(&attr);
-	return err;
+	return made;
 }
 
 /*
@@ -357,7 +338,7 @@ static void count_woken(struct side *side, size_t n)
 		chan_watcher->signals(n);
 }
 
-/* Wakes a plain operation, or does a select's case, for one element or place that nobody is on the way for. */
+/* For an element or place that nobody is on the way for: wakes a plain operation, or does a select's case. */
 static bool serve_one(chan *c, enum chan_op op, struct wakeups *wakeups)
 {
 	struct side *side = side_of(c, op);
@@ -383,12 +364,6 @@ static void serve(chan *c, struct wakeups *wakeups)
 		;
 }
 
-static void signal_each(pthread_cond_t *cond, size_t n)
-{
-	while (n-- > 0)
-		pthread_cond_signal(cond);
-}
-
 /*
  * Unlocks, then wakes: a thread that is signalled under the lock would only wait for it.  A thread
  * counted in signallers still needs the condition variables, and chan_free waits for that.
@@ -403,12 +378,14 @@ static void unlock_and_wake(chan *c, struct wakeups *wakeups)
 		atomic_fetch_add_explicit(&c->signallers, 1, memory_order_relaxed);
 	chan_unlock(c);
 	if (signals) {
-		signal_each(&c->receivers.ready, wakeups->receivers);
-		signal_each(&c->senders.ready, wakeups->senders);
+		for (; wakeups->receivers > 0; wakeups->receivers--)
+			pthread_cond_signal(&c->receivers.ready);
+		for (; wakeups->senders > 0; wakeups->senders--)
+			pthread_cond_signal(&c->senders.ready);
 		atomic_fetch_sub_explicit(&c->signallers, 1, memory_order_release);
 	}
-	release_all(wakeups);
-	*wakeups = (struct wakeups){ 0 };
+	release_all(wakeups->claimed);
+	wakeups->claimed = NULL;
 }
 
 /* ---- Send and receive ---------------------------------------------------------------- */
@@ -432,11 +409,10 @@ static size_t move_some(chan *c, enum chan_op op, void *values, size_t n, struct
 }
 
 /*
- * The one blocking transfer: at least `least` and at most n values, unless the channel is closed or the deadline
- * comes.  *moved is how many, whatever is returned.  The caller holds the lock, which is given up.
- *
- * Each round looks at the clock before it looks at the channel: what has come in time is taken.  Wake-ups that it
- * owes to others come before its own sleep.
+ * The one blocking transfer: at least `least` and at most n values, unless the channel is closed or
+ * the deadline comes.  *moved is how many, whatever is returned.  The caller holds the lock, which
+ * is given up.  Each round looks at the clock before it looks at the channel: what has come in time
+ * is taken.  The wake-ups that it owes to others come before its own sleep.
  * DOC: transfer
  */
 static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least, size_t n, size_t *moved,
@@ -454,7 +430,8 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 		if (*moved >= least || closed(c) || late)
 			break;
 		if (waits_claimed(c, &recheck)) {
-			err = rendezvous(c, op, element(values, *moved, elem_size), earlier(deadline, due(c)), &wakeups);
+			void *value = element(values, *moved, elem_size);
+			err = rendezvous(c, op, value, earlier(deadline, due(c)), &wakeups);
 			*moved += err == 0;
 			if (err == EPIPE || *moved == n)
 				return err;     /* without a look at the channel, which may be gone */
@@ -479,8 +456,8 @@ static bool may(const chan *c, enum chan_op op)
 }
 
 /*
- * As most calls find the channel: one value can be moved, the lock is free, and there is nobody to wake.  Inline,
- * because with the operation known an eighth of the time of a lone thread goes.
+ * As most calls find the channel: one value can be moved, the lock is free, and there is nobody to
+ * wake.  Inline, because with the operation known an eighth of the time of a lone thread goes.
  */
 static inline int transfer_one(chan *c, enum chan_op op, void *value, int64_t deadline)
 {
@@ -488,7 +465,8 @@ static inline int transfer_one(chan *c, enum chan_op op, void *value, int64_t de
 
 	if (CHAN_SPIN == 0 || !may(c, op) || pthread_mutex_trylock(&c->lock) != 0)
 		lock_when_ready(c, op, deadline);
-	if (c->waiters == 0 && c->extras == NULL && !(op == CHAN_OP_SEND && closed(c)) && move(c, op, value, 1) == 1) {
+	bool is_plain = c->waiters == 0 && c->extras == NULL && !(op == CHAN_OP_SEND && closed(c));
+	if (is_plain && move(c, op, value, 1) == 1) {
 		chan_unlock(c);
 		return 0;
 	}
@@ -498,21 +476,16 @@ static inline int transfer_one(chan *c, enum chan_op op, void *value, int64_t de
 /* A value that cannot be NULL, or a send to a channel that only time or a close makes ready. */
 static bool is_wrong(const chan *c, enum chan_op op, const void *value)
 {
-	bool sends = op == CHAN_OP_SEND;
-	return (value == NULL && c->elem_size > 0 && (sends || c->drop != NULL)) || (sends && c->receives_only);
-}
-
-/* The library only reads what it sends, but one structure serves both directions. */
-static void *unconst(const void *value)
-{
-	return (void *)(uintptr_t)value;
+	if (op == CHAN_OP_SEND && c->receives_only)
+		return true;
+	return value == NULL && c->elem_size > 0 && (op == CHAN_OP_SEND || c->drop != NULL);
 }
 
 int chan_send_until(chan *c, const void *value, int64_t deadline)
 {
 	if (c == NULL || is_wrong(c, CHAN_OP_SEND, value))
 		return EINVAL;
-	return transfer_one(c, CHAN_OP_SEND, unconst(value), deadline);
+	return transfer_one(c, CHAN_OP_SEND, (void *)(uintptr_t)value, deadline);
 }
 
 int chan_recv_until(chan *c, void *value, int64_t deadline)
@@ -567,7 +540,7 @@ static int transfer_many(chan *c, enum chan_op op, void *values, size_t least, s
 
 int chan_send_n(chan *c, const void *values, size_t n, size_t *sent, int64_t deadline)
 {
-	return transfer_many(c, CHAN_OP_SEND, unconst(values), n, n, sent, deadline);
+	return transfer_many(c, CHAN_OP_SEND, (void *)(uintptr_t)values, n, n, sent, deadline);
 }
 
 int chan_recv_n(chan *c, void *values, size_t max, size_t *got, int64_t deadline)
@@ -577,14 +550,13 @@ int chan_recv_n(chan *c, void *values, size_t max, size_t *got, int64_t deadline
 
 size_t chan_len(const chan *c)
 {
-	if (c == NULL)
-		return 0;
-	if (c->timed) {                 /* an element may just have come */
-		chan *ch = unconst(c);
+	chan *ch = (chan *)(uintptr_t)c;
+
+	if (c != NULL && c->timed) {    /* an element may just have come */
 		chan_lock(ch);
 		chan_unlock(ch);
 	}
-	return count(c);
+	return c != NULL ? count(c) : 0;
 }
 
 size_t chan_cap(const chan *c)
@@ -606,24 +578,15 @@ static chan *allocate(size_t ring_size)
 		return NULL;
 	unsigned char *aligned = memory + (line - (uintptr_t)memory % line) % line;
 	chan *c = (chan *)(void *)aligned;
-	*c = (chan){ .ring = aligned + head, .memory = memory };
-	return c;
-}
-
-static int make_locks(chan *c)
-{
-	int err = pthread_mutex_init(&c->lock, NULL);
-	if (err != 0)
-		return err;
-	err = make_cond(&c->receivers.ready);
-	if (err == 0) {
-		err = make_cond(&c->senders.ready);
-		if (err == 0)
-			return 0;
+	*c = (chan){ .lock = PTHREAD_MUTEX_INITIALIZER, .ring = aligned + head, .memory = memory,
+		.receivers.end = &c->receivers.first, .senders.end = &c->senders.first };
+	if (make_cond(&c->receivers.ready)) {
+		if (make_cond(&c->senders.ready))
+			return c;
 		pthread_cond_destroy(&c->receivers.ready);
 	}
-	pthread_mutex_destroy(&c->lock);
-	return err;
+	free(memory);
+	return NULL;
 }
 
 chan *chan_new(size_t elem_size, size_t capacity)
@@ -633,10 +596,6 @@ chan *chan_new(size_t elem_size, size_t capacity)
 	begin_library();
 	if (elem_size == 0 || capacity <= SIZE_MAX / elem_size)
 		c = allocate(elem_size * capacity);
-	if (c != NULL && make_locks(c) != 0) {
-		free(c->memory);
-		c = NULL;
-	}
 	if (c == NULL) {
 		errno = ENOMEM;
 		return NULL;
@@ -665,26 +624,36 @@ void chan_set_drop(chan *c, void (*drop)(void *value))
 /* DOC: free */
 void chan_free(chan *c)
 {
+	volatile int saved = errno;
+	int cancel;
+
 	if (c == NULL || atomic_fetch_sub_explicit(&c->owners, 1, memory_order_acq_rel) > 1)
 		return;
 	chan_lock(c);
 	unsigned n = c->waiters;
 	chan_unlock(c);
 	if (n > 0) {
-		fprintf(stderr, "chan_free: channel %p is freed while %u threads or cases wait in it\n", (void *)c, n);
+		fprintf(stderr, "chan_free: channel %p is freed while %u threads or cases wait in it\n",
+			(void *)c, n);
 		abort();
 	}
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	while (atomic_load_explicit(&c->signallers, memory_order_acquire) > 0)
-		pause_shortly();
+		nanosleep(&(struct timespec){ 0, 20000 }, NULL);        /* a yield helps no lower priority */
+	pthread_setcancelstate(cancel, &cancel);
 
 	for (size_t i = 0; c->drop != NULL && i < count(c); i++)
 		c->drop(element(c->ring, after(c, c->head, i), c->elem_size));
-	end_extras(c);
+	for (struct chan_extra *x = c->extras, *next; x != NULL; x = next) {
+		next = x->next;
+		x->kind->end(c, x);
+	}
 	pthread_cond_destroy(&c->receivers.ready);
 	pthread_cond_destroy(&c->senders.ready);
 	pthread_mutex_destroy(&c->lock);
-	quiet_free(c->name);
-	quiet_free(c->memory);
+	free(c->name);
+	free(c->memory);
+	errno = saved;
 }
 
 /* ==== II. Claimed waiting ========================================================== */
@@ -693,12 +662,12 @@ enum { FEW_CASES = 16 };                /* a select of so many allocates nothing
 
 /*
  * One case of a waiting operation, on its thread's stack (a large select's in its
- * own memory).  next, prev and queued belong to ch->lock; err is written by the thread
- * that claims the sleeper; the rest is constant while the waiter is queued.
+ * own memory).  next and link belong to ch->lock; err is written by the thread that
+ * claims the sleeper; the rest is constant while the waiter is queued.
  * DOC: waiter
  */
 struct waiter {
-	struct waiter *next, *prev;
+	struct waiter *next, **link;    /* what points to this one in its queue; NULL: it is in none */
 	struct sleeper *sleeper;
 	chan *ch;
 	void *value;                    /* the element to send, or where it goes; NULL discards it */
@@ -706,7 +675,6 @@ struct waiter {
 	size_t index;                   /* of the case in its select */
 	enum chan_op op;
 	int err;                        /* 0; EPIPE: closed; EAGAIN: look at the channel again */
-	bool queued;
 };
 
 /*
@@ -735,16 +703,15 @@ struct sleeper {
 enum { CLAIMED = 1, DONE = 2, PARKED = 4 };
 
 /* Of part IV. */
-static bool spin_until_done(struct sleeper *s);
+static bool wait_awake(const chan *c, enum chan_op op, struct sleeper *s);
 
 static int set_state(struct sleeper *s, int bit)
 {
 	return atomic_fetch_or_explicit(&s->state, bit, memory_order_acq_rel);
 }
 
-static bool is_done(void *sleeper)
+static bool is_done(struct sleeper *s)
 {
-	struct sleeper *s = sleeper;
 	return atomic_load_explicit(&s->state, memory_order_acquire) & DONE;
 }
 
@@ -766,24 +733,19 @@ static bool claim(struct sleeper *s)
 }
 
 /*
- * Lets a sleeper go that the caller has claimed.  The caller holds no lock.  The signal is given under the
+ * Lets the sleepers go that the caller has claimed.  The caller holds no lock.  The signal is given under the
  * sleeper's lock: once the sleeper has that, it may return, and its memory is gone.  DOC: release
  */
-static void release(struct sleeper *s)
+static void release_all(struct sleeper *s)
 {
-	if (!(set_state(s, DONE) & PARKED))
-		return;
-	pthread_mutex_lock(&s->lock);
-	s->fired = true;
-	pthread_cond_signal(&s->wake);
-	pthread_mutex_unlock(&s->lock);
-}
-
-static void release_all(struct wakeups *wakeups)
-{
-	for (struct sleeper *s = wakeups->claimed, *next; s != NULL; s = next) {
+	for (struct sleeper *next; s != NULL; s = next) {
 		next = s->next;
-		release(s);
+		if (!(set_state(s, DONE) & PARKED))
+			continue;
+		pthread_mutex_lock(&s->lock);
+		s->fired = true;
+		pthread_cond_signal(&s->wake);
+		pthread_mutex_unlock(&s->lock);
 	}
 }
 
@@ -825,44 +787,32 @@ static bool park(struct sleeper *s, int64_t deadline, bool watched)
 	return !gave_up;
 }
 
-/* Makes what it sleeps on, if the system has it; errno may be anything after a refusal. */
-static bool init_sleeper(struct sleeper *s, int64_t deadline)
+/*
+ * Makes what it sleeps on.  A system that refuses the condition variable its clock leaves the default: a wait
+ * with a deadline then looks again and again.  errno may be anything after a refusal.
+ */
+static void init_sleeper(struct sleeper *s, int64_t deadline)
 {
 	volatile int saved = errno;
-	bool made = pthread_mutex_init(&s->lock, NULL) == 0;
 
-	s->wait.deadline = deadline;
-	s->wait.recheck = CHAN_FOREVER;
+	s->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	if (!make_cond(&s->wake))
+		s->wake = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+	errno = saved;
 	s->wait.lock = &s->lock;
 	s->wait.wake = &s->wake;
+	s->wait.deadline = deadline;
+	s->wait.recheck = CHAN_FOREVER;
 	s->wait.state = 0;
-	if (made && make_cond(&s->wake) != 0) {
-		pthread_mutex_destroy(&s->lock);
-		made = false;
-	}
-	errno = saved;
-	return made;
-}
-
-/* The same as park for a thread whose system refuses it a mutex or a condition variable. */
-static bool poll_until_done(struct sleeper *s, int64_t deadline)
-{
-	while (!is_done(s)) {
-		if (passed(deadline) && claim(s))
-			return false;
-		pause_shortly();
-	}
-	return true;
 }
 
 /* Waits until one of the cases was done (true), or the deadline. */
 static bool wait_for_claim(struct sleeper *s, int64_t deadline)
 {
 	TRACE(wait());
-	if (spin_until_done(s))
+	if (wait_awake(NULL, CHAN_OP_SEND, s))
 		return true;
-	if (!init_sleeper(s, deadline))
-		return poll_until_done(s, deadline);
+	init_sleeper(s, deadline);
 	int before = set_state(s, PARKED);
 	bool done = (before & DONE) || park(s, deadline, chan_watcher != NULL && !(before & CLAIMED));
 	pthread_cond_destroy(&s->wake);
@@ -877,31 +827,19 @@ static void enqueue(struct waiter *w)
 	struct side *side = side_of(w->ch, w->op);
 
 	w->next = NULL;
-	w->prev = side->last;
-	w->queued = true;
+	w->link = side->end;
+	*side->end = w;
+	side->end = &w->next;
 	w->ch->waiters++;
-	if (side->last != NULL)
-		side->last->next = w;
-	else
-		side->first = w;
-	side->last = w;
 }
 
 static void dequeue(struct waiter *w)
 {
-	struct side *side = side_of(w->ch, w->op);
-
-	if (!w->queued)
+	if (w->link == NULL)
 		return;
-	if (w->prev != NULL)
-		w->prev->next = w->next;
-	else
-		side->first = w->next;
-	if (w->next != NULL)
-		w->next->prev = w->prev;
-	else
-		side->last = w->prev;
-	w->queued = false;
+	*w->link = w->next;
+	*(w->next != NULL ? &w->next->link : &side_of(w->ch, w->op)->end) = w->link;
+	w->link = NULL;
 	w->ch->waiters--;
 }
 
@@ -926,9 +864,12 @@ static void begin_wait(struct sleeper *s, struct waiter *cases, size_t n)
  */
 static struct waiter *oldest(struct side *side)
 {
-	while (side->first != NULL && atomic_load_explicit(&side->first->sleeper->state, memory_order_relaxed) & CLAIMED)
-		dequeue(side->first);
-	return side->first;
+	struct waiter *w;
+
+	while ((w = side->first) != NULL &&
+			atomic_load_explicit(&w->sleeper->state, memory_order_relaxed) & CLAIMED)
+		dequeue(w);
+	return w;
 }
 
 /*
@@ -982,8 +923,9 @@ static bool hand_over(chan *c, enum chan_op op, void *value, struct wakeups *wak
 }
 
 /*
- * Waits until another thread takes the value, or supplies one: 0, EPIPE, ETIMEDOUT, or EAGAIN to look again.  The
- * caller holds the lock, which is given up: a sender does not come back to a channel that its receiver may free.
+ * Waits until another thread takes the value, or supplies one: 0, EPIPE, ETIMEDOUT, or EAGAIN to look
+ * again.  The caller holds the lock, which is given up: a sender does not come back to a channel that
+ * its receiver may free.
  * DOC: rendezvous
  */
 static int rendezvous(chan *c, enum chan_op op, void *value, int64_t deadline, struct wakeups *wakeups)
@@ -1004,15 +946,16 @@ static int rendezvous(chan *c, enum chan_op op, void *value, int64_t deadline, s
 }
 
 /*
- * A plain operation sleeps until its side is ready, or `until`, and looks again.  The caller holds the lock.  If
- * nobody else seems to be awake, it looks around first instead, without the lock.
+ * A plain operation sleeps until its side is ready, or `until`; the caller, which holds the lock, then looks
+ * again.  If nobody else seems to be awake it does not sleep: the watcher looks, without the lock.
  * DOC: sleep-plain
  */
 static void sleep_plain(chan *c, enum chan_op op, int64_t deadline, int64_t until)
 {
 	struct side *side = side_of(c, op);
 	struct waiter self = { .ch = c, .op = op };
-	struct chan_wait wait = { .cases = &self, .n = 1, .deadline = deadline, .lock = &c->lock, .wake = &side->ready };
+	struct chan_wait wait = { .cases = &self, .n = 1, .deadline = deadline,
+		.lock = &c->lock, .wake = &side->ready };
 
 	before_unlock(c);
 	TRACE(wait());
@@ -1035,8 +978,8 @@ static void sleep_plain(chan *c, enum chan_op op, int64_t deadline, int64_t unti
 }
 
 /*
- * Whether a plain operation waits in the queue instead: at capacity 0, and, where the C library can lose a signal,
- * from the moment when it has slept for CHAN_RECHECK.  So a lost signal is a short delay.  DOC: bridge
+ * Whether a plain operation waits in the queue instead: at capacity 0, and, where the C library can lose
+ * a signal, once it has slept for CHAN_RECHECK.  So a lost signal is a short delay.  DOC: bridge
  */
 static bool waits_claimed(const chan *c, int64_t *recheck)
 {
@@ -1155,14 +1098,6 @@ static struct waiter *do_ready(struct waiter *w, size_t n, struct wakeups *wakeu
 	}
 }
 
-/* When some case may become ready by itself, or the deadline.  The caller holds all locks. */
-static int64_t first_due(const struct waiter *w, size_t n, int64_t deadline)
-{
-	for (size_t i = 0; i < n; i++)
-		deadline = earlier(deadline, due(w[i].ch));
-	return deadline;
-}
-
 /*
  * Pass 1: does a ready case.  Pass 2: enqueues a waiter on every channel, all before
  * the first lock is given up, and waits.  Pass 3: leaves the queues.  After the deadline of
@@ -1183,7 +1118,9 @@ static struct waiter *select_one(struct waiter *w, size_t n, int64_t deadline)
 			unlock_all(w, n, done != NULL ? done->ch : NULL, &wakeups);
 			return done;
 		}
-		int64_t wakes = first_due(w, n, deadline);
+		int64_t wakes = deadline;
+		for (size_t i = 0; i < n; i++)
+			wakes = earlier(wakes, due(w[i].ch));
 		begin_wait(&s, w, n);
 		unlock_all(w, n, NULL, &wakeups);
 		if (wait_for_claim(&s, wakes)) {
@@ -1198,52 +1135,38 @@ static struct waiter *select_one(struct waiter *w, size_t n, int64_t deadline)
 	}
 }
 
-static bool is_malformed(const chan_case *k)
-{
-	return (k->op != CHAN_OP_SEND && k->op != CHAN_OP_RECV) || is_wrong(k->ch, k->op, k->value);
-}
-
-/* The cases with a channel, as waiters. */
-static void make_waiters(struct waiter *w, const chan_case cases[], size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		const chan_case *k = &cases[i];
-		if (k->ch != NULL)
-			*w++ = (struct waiter){ .ch = k->ch, .op = k->op, .index = i, .value = k->value,
-				.elem_size = k->ch->elem_size };
-	}
-}
-
-/* The first case with a channel says that there is no memory. */
-static int refuse(chan_case cases[])
-{
-	int i = 0;
-
-	while (cases[i].ch == NULL)
-		i++;
-	cases[i].err = ENOMEM;
-	return i;
-}
-
+/* The cases with a channel, as waiters, of which there are so many. */
 static int select_live(chan_case cases[], size_t n, size_t live, int64_t deadline)
 {
-	struct waiter few[FEW_CASES], *w = few, *done;
-	int index = -1;
+	struct waiter few[FEW_CASES], *w = few, *done, *next;
+	volatile int saved = errno;
+	int index = 0;
 
 	if (live > FEW_CASES)
-		w = live <= SIZE_MAX / sizeof *w ? quiet_malloc(live * sizeof *w) : NULL;
-	if (w == NULL)
-		return refuse(cases);
-	make_waiters(w, cases, n);
-	done = select_one(w, live, deadline);
-	if (done != NULL) {
-		index = (int)done->index;
-		cases[index].err = done->err;
-		if (done->err == EPIPE && done->op == CHAN_OP_RECV && done->value != NULL)
-			memset(done->value, 0, done->elem_size);
+		w = live <= SIZE_MAX / sizeof *w ? malloc(live * sizeof *w) : NULL;
+	if (w == NULL) {
+		errno = saved;
+		while (cases[index].ch == NULL)
+			index++;
+		cases[index].err = ENOMEM;
+		return index;
 	}
+	next = w;
+	for (size_t i = 0; i < n; i++) {
+		chan_case *k = &cases[i];
+		if (k->ch != NULL)
+			*next++ = (struct waiter){ .ch = k->ch, .op = k->op, .value = k->value, .index = i,
+				.elem_size = k->ch->elem_size };
+	}
+	done = select_one(w, live, deadline);
+	index = done != NULL ? (int)done->index : -1;
+	if (done != NULL)
+		cases[index].err = done->err;
+	if (done != NULL && done->err == EPIPE && done->op == CHAN_OP_RECV && done->value != NULL)
+		memset(done->value, 0, done->elem_size);
 	if (w != few)
-		quiet_free(w);
+		free(w);
+	errno = saved;
 	return index;
 }
 
@@ -1252,10 +1175,11 @@ int chan_select(chan_case cases[], size_t n, int64_t deadline)
 	size_t live = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		if (cases[i].ch == NULL)
+		chan_case *k = &cases[i];
+		if (k->ch == NULL)
 			continue;
-		if (is_malformed(&cases[i])) {
-			cases[i].err = EINVAL;
+		if ((k->op != CHAN_OP_SEND && k->op != CHAN_OP_RECV) || is_wrong(k->ch, k->op, k->value)) {
+			k->err = EINVAL;
 			return (int)i;
 		}
 		live++;
@@ -1265,7 +1189,7 @@ int chan_select(chan_case cases[], size_t n, int64_t deadline)
 
 chan_case chan_on_send(chan *c, const void *value)
 {
-	return (chan_case){ CHAN_OP_SEND, c, unconst(value), 0 };
+	return (chan_case){ CHAN_OP_SEND, c, (void *)(uintptr_t)value, 0 };
 }
 
 chan_case chan_on_recv(chan *c, void *value)
@@ -1288,7 +1212,8 @@ static void end_waiters(chan *c, int err, struct wakeups *wakeups)
 {
 	struct waiter *w;
 
-	while ((w = claim_oldest(&c->receivers, wakeups)) != NULL || (w = claim_oldest(&c->senders, wakeups)) != NULL)
+	while ((w = claim_oldest(&c->receivers, wakeups)) != NULL ||
+			(w = claim_oldest(&c->senders, wakeups)) != NULL)
 		w->err = err;
 }
 
@@ -1324,13 +1249,13 @@ int chan_close(chan *c)
 	if (c == NULL)
 		return EINVAL;
 	chan_lock(c);
-	for (struct chan_extra *x = c->extras; x != NULL; x = x->next) {
-		if (x->kind->close != NULL) {
-			chan_unlock(c);
-			return x->kind->close(c, x);
-		}
-	}
-	return close_locked(c);
+	struct chan_extra *x = c->extras;
+	while (x != NULL && x->kind->close == NULL)
+		x = x->next;
+	if (x == NULL)
+		return close_locked(c);
+	chan_unlock(c);
+	return x->kind->close(c, x);
 }
 
 /* ---- The invariants as code: -DCHAN_CHECK aborts where one is broken ---------------------- */
@@ -1344,22 +1269,18 @@ static bool nobody_waits(struct side *side)
 
 static void check(chan *c)
 {
-	if (count(c) > c->capacity || c->receivers.waiting + c->senders.waiting > c->waiters)
-		abort();
-	if (c->timed)
-		return;
-	if (count(c) > c->receivers.woken && !nobody_waits(&c->receivers))
-		abort();
-	if (c->capacity - count(c) > c->senders.woken && !nobody_waits(&c->senders))
-		abort();
-	if (closed(c) && !(nobody_waits(&c->receivers) && nobody_waits(&c->senders)))
+	bool no_receiver = nobody_waits(&c->receivers), no_sender = nobody_waits(&c->senders);
+	bool right = count(c) <= c->capacity && c->receivers.waiting + c->senders.waiting <= c->waiters;
+
+	if (right && !c->timed)
+		right = (no_receiver || count(c) <= c->receivers.woken) &&
+			(no_sender || c->capacity - count(c) <= c->senders.woken) &&
+			(!closed(c) || (no_receiver && no_sender));
+	if (!right)
 		abort();
 }
 #else
-static void check(chan *c)
-{
-	(void)c;
-}
+#define check(c) ((void)0)
 #endif
 
 /* ---- Extras: what companions add to a channel ------------------------------------------------
@@ -1419,18 +1340,9 @@ struct chan_extra *chan_extra(const chan *c, const struct chan_extra_kind *kind)
 	return x;
 }
 
-/* Nobody else uses the channel any more. */
-static void end_extras(chan *c)
-{
-	for (struct chan_extra *x = c->extras, *next; x != NULL; x = next) {
-		next = x->next;
-		x->kind->end(c, x);
-	}
-}
-
 bool chan_put(chan *c, const void *value)
 {
-	return put(c, unconst(value), 1) == 1;
+	return put(c, (void *)(uintptr_t)value, 1) == 1;
 }
 
 void chan_end(chan *c)
@@ -1438,7 +1350,7 @@ void chan_end(chan *c)
 	atomic_store_explicit(&c->closed, true, memory_order_relaxed);
 }
 
-/* Threads that sleep for a time look anew how long: plain ones wake for no reason, the others are told EAGAIN. */
+/* Plain operations wake for no reason; claimed ones are told EAGAIN. */
 void chan_wake(chan *c)
 {
 	struct wakeups wakeups = { 0 };
@@ -1480,27 +1392,30 @@ const char *chan_name(const chan *c)
 
 void chan_set_name(chan *c, const char *name)
 {
-	char *copied = NULL, *old;
+	volatile int saved = errno;
+	char *other = name != NULL ? malloc(strlen(name) + 1) : NULL;
 
-	if (c == NULL || (name != NULL && (copied = quiet_malloc(strlen(name) + 1)) == NULL))
-		return;
-	if (name != NULL)
-		strcpy(copied, name);
-	if (chan_watcher != NULL)
-		chan_watcher->lock();
-	old = c->name;
-	c->name = copied;
-	if (chan_watcher != NULL)
-		chan_watcher->unlock();
-	quiet_free(old);
+	if (c != NULL && (name == NULL || other != NULL)) {
+		if (name != NULL)
+			strcpy(other, name);
+		if (chan_watcher != NULL)
+			chan_watcher->lock();
+		char *old = c->name;
+		c->name = other;
+		other = old;
+		if (chan_watcher != NULL)
+			chan_watcher->unlock();
+	}
+	free(other);
+	errno = saved;
 }
 
 /* ==== IV. Speed: waiting without sleeping =================================================
  *
- * To sleep and be woken costs microseconds, many if the CPU went idle; a hand-over
- * between two running threads costs a tenth of one.  So a thread looks for a while
- * before it sleeps.  But it must not keep the CPU from the thread that it waits for:
- * after a microsecond it goes on only while fewer threads than CPUs do, else it yields.
+ * To sleep and be woken costs microseconds, many if the CPU went idle; a hand-over between two
+ * running threads costs a tenth of one.  So a thread looks for a while before it sleeps.  But it
+ * must not keep the CPU from the thread that it waits for: after a microsecond it goes on only
+ * while fewer threads than CPUs do, else it yields.
  */
 
 enum {
@@ -1519,19 +1434,6 @@ enum {
 static int cpus = 1;                    /* that the process may use; constant once the library has begun */
 static atomic_int spinning;             /* threads that spin for long */
 
-static void count_cpus(void)
-{
-	volatile int saved = errno;
-	long n = sysconf(_SC_NPROCESSORS_ONLN);
-#if defined __linux__ && !defined CHAN_PORTABLE
-	cpu_set_t set;
-	if (sched_getaffinity(getpid(), sizeof set, &set) == 0)
-		n = CPU_COUNT(&set);
-#endif
-	errno = saved;
-	cpus = n > 1 ? (int)n : 1;
-}
-
 /* The threads that spun in the parent are not there. */
 static void begin_child(void)
 {
@@ -1540,8 +1442,16 @@ static void begin_child(void)
 
 static void begin_once(void)
 {
-	count_cpus();
+	volatile int saved = errno;
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+#if defined __linux__ && !defined CHAN_PORTABLE
+	cpu_set_t set;
+	if (sched_getaffinity(getpid(), sizeof set, &set) == 0)
+		n = CPU_COUNT(&set);
+#endif
+	cpus = n > 1 ? (int)n : 1;
 	pthread_atfork(NULL, NULL, begin_child);
+	errno = saved;
 }
 
 /* Before main, where the compiler can do that: then no thread has been pinned to a CPU yet. */
@@ -1552,18 +1462,6 @@ static void begin_library(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	pthread_once(&once, begin_once);
-}
-
-/* Lets another thread finish its last step, also one of lower priority. */
-static void pause_shortly(void)
-{
-	volatile int saved = errno;
-	int cancel;
-
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-	nanosleep(&(struct timespec){ 0, 20000 }, NULL);
-	pthread_setcancelstate(cancel, &cancel);
-	errno = saved;
 }
 
 static void relax_cpu(int pauses)
@@ -1577,33 +1475,40 @@ static void relax_cpu(int pauses)
 	}
 }
 
+/* Whether the wait is over: for a case that another thread does, or, if s is NULL, for elements or room. */
+static bool is_over(const chan *c, enum chan_op op, struct sleeper *s)
+{
+	return s != NULL ? is_done(s) : may(c, op);
+}
+
 /*
- * Looks until done(what), so many times at most.  A thread that looks only a few
+ * Looks until the wait is over, so many times at most.  A thread that looks only a few
  * times is not counted: the counter is one more cache line that travels, with which a
  * hand-over takes up to twice as long.
  */
-static bool spin(bool (*done)(void *what), void *what, int looks)
+static bool spin(const chan *c, enum chan_op op, struct sleeper *s, int looks)
 {
 	bool yes = false;
 	int i = 0;
 
 	if (cpus == 1)
 		return false;
-	for (; i < looks && i < UNCOUNTED && !(yes = done(what)); i++)
+	for (; i < looks && i < UNCOUNTED && !(yes = is_over(c, op, s)); i++)
 		relax_cpu(1);
 	if (yes || i == looks)
 		return yes;
 	if (atomic_fetch_add_explicit(&spinning, 1, memory_order_relaxed) < cpus - 1)
-		for (; i < looks && !(yes = done(what)); i++)
+		for (; i < looks && !(yes = is_over(c, op, s)); i++)
 			relax_cpu(1);
 	atomic_fetch_sub_explicit(&spinning, 1, memory_order_relaxed);
 	return yes;
 }
 
 /*
- * How often a thread tries follows from how it went before: a failure halves it, down to none, a success doubles it.
- * One wait in PROBES is as patient as the first, and if that was of use the next ones are, too: else two threads that
- * had long waited for each other would go on to sleep, each woken too late for the other, when both are busy again.
+ * How often a thread tries follows from how it went before: a failure halves it, down to none, a success
+ * doubles it.  One wait in PROBES is as patient as the first, and after its success so are the next: else
+ * two threads that had long waited for each other would sleep on when both are busy again, each woken too
+ * late for the other.
  */
 struct backoff {
 	unsigned failures;              /* how often the tries are halved, */
@@ -1623,51 +1528,34 @@ static void learn(struct backoff *b, int most, bool success)
 		b->failures = b->waits % PROBES == 0 ? 0 : b->failures - 1;
 }
 
-static bool yield(bool (*done)(void *what), void *what, int yields)
-{
-	bool yes = false, is_long = false;
-
-	for (int i = 0; i < yields && !yes && !is_long; i++) {
-		int64_t start = chan_now();
-		sched_yield();
-		is_long = chan_now() - start > LONG_YIELD;
-		yes = done(what);
-	}
-	return yes;
-}
-
 /*
- * Waits until done(what), but not for long: spins, then yields so often at most.  A yield that takes
- * long is the last one.  If spinning fails and a yield succeeds, both threads are on one CPU, where the
- * system leaves them for tens of milliseconds: so only the spinning counts.  A round trip then takes
- * 2.6 us instead of 5 to 30.
+ * Waits, but not for long: spins, then yields.  A yield that takes long is the last one.  If spinning
+ * fails and a yield succeeds, both threads are on one CPU, where the system leaves them for tens of
+ * milliseconds: so only the spinning counts for the next spin.  A thread in a ring of hundreds yields in
+ * vain, and learns that; a thread of several at one buffer does not, so there it always tries.
  * DOC: wait-awake
  */
-static bool wait_awake(bool (*done)(void *what), void *what, int yields)
+static bool wait_awake(const chan *c, enum chan_op op, struct sleeper *s)
 {
-	static _Thread_local struct backoff looks;
-	bool yes = done(what);
+	static _Thread_local struct backoff looks, yields;
+	bool is_long = false, yes = is_over(c, op, s);
 
 	if (yes || CHAN_SPIN == 0)
 		return yes;
-	if (yields == 0 && cpus == 1)
-		yields = 1;             /* lets the next thread run before this one has gone to sleep */
-	yes = spin(done, what, tries(&looks, CHAN_SPIN));
+	int most = s != NULL ? tries(&yields, YIELDS) : YIELDS;
+	if (most == 0 && cpus == 1)
+		most = 1;               /* lets the next thread run before this one has gone to sleep */
+	yes = spin(c, op, s, tries(&looks, CHAN_SPIN));
 	learn(&looks, CHAN_SPIN, yes);
-	return yes || yield(done, what, yields);
-}
-
-/*
- * In a ring of hundreds of threads, yielding never helps.  With what a thread learns from that, a ring of 500
- * takes four fifths of the time.
- */
-static bool spin_until_done(struct sleeper *s)
-{
-	static _Thread_local struct backoff yields;
-	bool done = wait_awake(is_done, s, tries(&yields, YIELDS));
-
-	learn(&yields, YIELDS, done);
-	return done;
+	for (int i = 0; i < most && !yes && !is_long; i++) {
+		int64_t start = chan_now();
+		sched_yield();
+		is_long = chan_now() - start > LONG_YIELD;
+		yes = is_over(c, op, s);
+	}
+	if (s != NULL)
+		learn(&yields, YIELDS, yes);
+	return yes;
 }
 
 /*
@@ -1679,13 +1567,12 @@ static bool spin_until_done(struct sleeper *s)
  */
 static void lock_soon(chan *c)
 {
-	if (CHAN_SPIN > 0 && cpus > 1) {
-		int pause = c->capacity < LOCK_PAUSE - SHORT_PAUSE ? (int)c->capacity + SHORT_PAUSE : LOCK_PAUSE;
-		for (int i = 0; i < LOCK_TRIES; i++) {
-			if (pthread_mutex_trylock(&c->lock) == 0)
-				return;
-			relax_cpu(pause);
-		}
+	size_t room = c->capacity, pause = room < LOCK_PAUSE ? room + SHORT_PAUSE : LOCK_PAUSE;
+
+	for (int i = 0; CHAN_SPIN > 0 && cpus > 1 && i < LOCK_TRIES; i++) {
+		if (pthread_mutex_trylock(&c->lock) == 0)
+			return;
+		relax_cpu((int)pause);
 	}
 	pthread_mutex_lock(&c->lock);
 }
@@ -1710,22 +1597,12 @@ static void let_batch_grow(chan *c)
 	}
 }
 
-static bool may_send(void *ch)
-{
-	return may(ch, CHAN_OP_SEND);
-}
-
-static bool may_recv(void *ch)
-{
-	return may(ch, CHAN_OP_RECV);
-}
-
 /* Locks a channel, once the operation seems possible, if it can wait for that. */
 static void lock_when_ready(chan *c, enum chan_op op, int64_t deadline)
 {
 	bool spins = CHAN_SPIN > 0 && c->capacity > 0 && deadline > 0 && !may(c, op);
 
-	if (spins && wait_awake(op == CHAN_OP_SEND ? may_send : may_recv, c, YIELDS) && cpus > 1)
+	if (spins && wait_awake(c, op, NULL) && cpus > 1)
 		let_batch_grow(c);
 	chan_lock(c);
 }

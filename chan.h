@@ -235,7 +235,7 @@ struct chan_extra {
 	} *kind;
 	int64_t due;    /* belongs to the lock: nobody sleeps in the channel beyond this without looking */
 };
-void chan_add_extra(chan *c, struct chan_extra *x, bool receives_only);  /* locked, or not shared yet */
+void chan_add_extra(chan *c, struct chan_extra *x, bool receives_only);/* locked, or not shared yet */
 struct chan_extra *chan_extra(const chan *c, const struct chan_extra_kind *kind);  /* likewise */
 void chan_lock(chan *c);                        /* and looks */
 void chan_unlock(chan *c);                      /* and settles */
@@ -266,8 +266,8 @@ struct chan_wait {
 chan_case chan_wait_case(const struct chan_wait *w, size_t i);  /* .err is its place in the program's array */
 
 /*
- * Told of each thread that goes to sleep, by itself, and that it sleeps no more, by whoever claims it.  If one of
- * several is signalled, signals counts for it, and the first of them that comes back says counted in wakes.
+ * Told of each thread that goes to sleep, by itself, and that it sleeps no more, by whoever claims it.  If
+ * one of several is signalled, signals counts for it, and the first that comes back says counted in wakes.
  */
 struct chan_watcher {
 	void (*knows)(void);                    /* the calling thread uses channels */
@@ -278,7 +278,7 @@ struct chan_watcher {
 	void (*lock)(void), (*unlock)(void);    /* around a change of a name */
 };
 extern struct chan_watcher *chan_watcher;       /* NULL: nobody watches, and nothing is paid */
-extern _Thread_local struct chan_purpose chan_purpose;  /* what it waits for, if no channel of the program's */
+extern _Thread_local struct chan_purpose chan_purpose;  /* of this thread's next waits, if not the program's */
 #endif
 
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-/* What the files build with: two or four of them, each compiler, each level, C++, and beside the system's headers. */
+/* What the headers build with: C++, and beside the system's <spawn.h>; and the first program of the README. */
 #define _POSIX_C_SOURCE 200809L
 #include "command.h"
 #include "test.h"
@@ -8,165 +8,23 @@
 
 Suite *build_suite(void);
 
-#define WARNINGS "-pedantic -Wall -Wextra -Wshadow -Wconversion -Werror -pthread"
+#define WARNINGS "-pedantic -Wall -Wextra -Wshadow -Wconversion -Wcast-qual -Werror -pthread"
+#define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
-/* two/ and four/ hold the files that a project copies, and a program; nothing else.  again leads to four/ as well. */
+/* four/ holds the files that a project copies, extra/ the headers of the companions.  again leads to four/ as well. */
 static char scratch[64];
-
-static const char two_files[] =
-	"#include \"chan.h\"\n"
-	"#include <pthread.h>\n"
-	"#include <stdio.h>\n"
-	"CHAN_TYPE(ints, int);\n"
-	"static void *squares(void *arg)\n"
-	"{\n"
-	"	ints_tx out = *(ints_tx *)arg;\n"
-	"	for (int i = 1, v = 1; i <= 5; i++, v = i * i)\n"
-	"		CHAN_SEND(out, &v);\n"
-	"	CHAN_CLOSE(out);\n"
-	"	return NULL;\n"
-	"}\n"
-	"int main(void)\n"
-	"{\n"
-	"	ints c;\n"
-	"	pthread_t thread;\n"
-	"	chan_case cases[1];\n"
-	"	int v = 0;\n"
-	"	if (CHAN_MAKE(&c, 0) != 0) return 1;\n"
-	"	cases[0] = CHAN_ON_RECV(c.rx, &v);\n"
-	"	if (chan_select(cases, 1, chan_now() + CHAN_MS) != -1) return 2;\n"
-	"	if (CHAN_RECV_UNTIL(c.rx, &v, chan_now() + CHAN_MS) != ETIMEDOUT) return 3;\n"
-	"	if (pthread_create(&thread, NULL, squares, &c.tx) != 0) return 4;\n"
-	"	while (chan_select(cases, 1, CHAN_FOREVER) == 0 && cases[0].err == 0)\n"
-	"		printf(\"%d \", v);\n"
-	"	pthread_join(thread, NULL);\n"
-	"	CHAN_FREE(&c);\n"
-	"	return 0;\n"
-	"}\n";
-
-static const char four_files[] =
-	"#include \"chan.h\"\n"
-	"#include \"spawn.h\"\n"
-	"#include <stdio.h>\n"
-	"CHAN_TYPE(ints, int);\n"
-	"struct job { ints_tx out; int n; };\n"
-	"static void square(void *arg)\n"
-	"{\n"
-	"	struct job *job = arg;\n"
-	"	int v = job->n * job->n;\n"
-	"	CHAN_SEND(job->out, &v);\n"
-	"}\n"
-	"int main(void)\n"
-	"{\n"
-	"	ints c;\n"
-	"	waitgroup wg = WAITGROUP_INIT;\n"
-	"	chan_case cases[1];\n"
-	"	int v = 0;\n"
-	"	if (CHAN_MAKE(&c, 5) != 0) return 1;\n"
-	"	cases[0] = CHAN_ON_RECV(c.rx, &v);\n"
-	"	if (chan_select(cases, 1, chan_now() + CHAN_MS) != -1) return 4;\n"
-	"	if (CHAN_RECV_UNTIL(c.rx, &v, chan_now() + CHAN_MS) != ETIMEDOUT) return 5;\n"
-	"	for (int i = 1; i <= 5; i++) {\n"
-	"		struct job job = { c.tx, i };\n"
-	"		if (waitgroup_go(&wg, square, &job, sizeof job) != 0) return 2;\n"
-	"		if (waitgroup_wait_until(&wg, chan_now() + 60 * CHAN_SECOND) != 0) return 3;\n"
-	"	}\n"
-	"	waitgroup_destroy(&wg);\n"
-	"	CHAN_CLOSE(c.tx);\n"
-	"	while (chan_select(cases, 1, CHAN_FOREVER) == 0 && cases[0].err == 0)\n"
-	"		printf(\"%d \", v);\n"
-	"	CHAN_FREE(&c);\n"
-	"	return spawn_shutdown(chan_now() + 60 * CHAN_SECOND);\n"
-	"}\n";
 
 static void copy_sources(void)
 {
 	make_scratch(scratch);
-	must("mkdir '%s/two' '%s/four' && cp chan.h chan.c '%s/two' && cp chan.h chan.c spawn.h spawn.c '%s/four' &&"
+	must("mkdir '%s/four' '%s/extra' && cp chan.h chan.c spawn.h spawn.c '%s/four' && cp extra/chan_*.h '%s/extra' &&"
 	     "ln -s four '%s/again'", scratch, scratch, scratch, scratch, scratch);
-	must("printf '%%s' '%s' >'%s/two/prog.c'", two_files, scratch);
-	must("printf '%%s' '%s' >'%s/four/prog.c'", four_files, scratch);
 }
 
 static void remove_sources(void)
 {
 	remove_scratch(scratch);
 }
-
-static void expect_squares(const char *directory, const char *run)
-{
-	char output[1000];
-
-	ck_assert_int_eq(command(output, sizeof output, "cd '%s/%s' && timeout 30 %s", scratch, directory, run), 0);
-	ck_assert_str_eq(output, "1 4 9 16 25 ");
-}
-
-/* ---- Vendoring ------------------------------------------------------------------------------------ */
-
-START_TEST(the_two_files_of_the_readme_build_in_an_empty_directory)
-{
-	must("cd '%s/two' && ${CC:-cc} -std=c11 -pthread prog.c chan.c", scratch);
-	expect_squares("two", "./a.out");
-}
-END_TEST
-
-START_TEST(the_four_files_of_the_readme_build_in_an_empty_directory)
-{
-	must("cd '%s/four' && ${CC:-cc} -std=c11 -pthread prog.c chan.c spawn.c", scratch);
-	expect_squares("four", "./a.out");
-}
-END_TEST
-
-/* Debian has a link in its place only while no cross compiler is installed. */
-#define M32 "-m32 -idirafter /usr/include/x86_64-linux-gnu"
-
-/* Each makes a program that runs, with every warning an error; chan.c where no spawn.h is. */
-static const char *const run_with[] = {
-	"gcc -std=c11 -O0",
-	"gcc -std=c11 -O3 -flto",
-	"clang -std=c11 -O0",
-	"clang -std=c11 -O3 -flto",
-	"musl-gcc -std=c11 -O2",
-	"musl-gcc -std=c11 -O2 -static",
-	"gcc -std=c11 -O2 " M32,
-	"clang -std=c11 -O2 " M32,
-	"gcc -std=c11 -O2 -DCHAN_PORTABLE",
-	"clang -std=c11 -O2 -DCHAN_PORTABLE",
-	"musl-gcc -std=c11 -O2 -DCHAN_PORTABLE",
-	"gcc -std=c11 -O2 -DCHAN_SPIN=0",
-};
-
-START_TEST(it_builds_without_a_warning_and_runs)
-{
-	const char *compiler = run_with[_i];
-	char runner[32], run[48];
-
-	if (!must_with(compiler, "cd '%s/two' && %s " WARNINGS " -c chan.c -o chan%d.o", scratch, compiler, _i) ||
-	    !has_runner(compiler, runner))
-		return;
-	must("cd '%s/four' && %s " WARNINGS " prog.c ../two/chan%d.o spawn.c -o run%d", scratch, compiler, _i, _i);
-	snprintf(run, sizeof run, "%s ./run%d", runner, _i);
-	expect_squares("four", run);
-}
-END_TEST
-
-/* Other levels find other warnings. */
-static const char *const compile_with[] = {
-	"gcc -std=c11 -O1",
-	("gcc -std=c11 -Os -DCHAN_PORTABLE " M32),
-	"gcc -std=gnu17 -O3 -Wstrict-prototypes -Wmissing-prototypes -Wundef",
-	"clang -std=gnu17 -O3 -Wstrict-prototypes -Wmissing-prototypes -Wundef",
-	"clang -std=c11 -O1 -DCHAN_SPIN=0 -DCHAN_PORTABLE",
-};
-
-START_TEST(it_compiles_without_a_warning)
-{
-	const char *compiler = compile_with[_i];
-
-	must_with(compiler, "cd '%s/four' && %s " WARNINGS " -c chan.c -o /dev/null && %s " WARNINGS " -c spawn.c -o /dev/null",
-	          scratch, compiler, compiler);
-}
-END_TEST
 
 /* ---- C++ -------------------------------------------------------------------------------------------- */
 
@@ -196,15 +54,17 @@ static const char in_cxx[] =
 
 static const char *const cxx[] = { "g++", "clang++" };
 static const int standards[] = { 11, 14, 17, 20 };
+static const char *const cxx_with[] = { "", "-DCHAN_DEBUG", "-DCHAN_TRACE" };
 
 START_TEST(headers_are_clean_cxx)
 {
-	const char *compiler = cxx[_i / 4];
+	const char *compiler = cxx[_i / 4 % COUNT(cxx)];
 	char test[32];
 
 	snprintf(test, sizeof test, "%s -std=c++%d", compiler, standards[_i % 4]);
-	must_with(test, "cd '%s/four' && { printf '#include \"chan.h\"\\n#include \"spawn.h\"\\n'; printf '%%s' '%s'; } |"
-	          "%s " WARNINGS " -I. -fsyntax-only -xc++ -", scratch, in_cxx, test);
+	must_with(test, "cd '%s/four' && { printf '#include \"chan.h\"\\n#include \"spawn.h\"\\n';"
+	          " for header in ../extra/*.h; do echo \"#include \\\"$header\\\"\"; done; printf '%%s' '%s'; } |"
+	          "%s " WARNINGS " -I. -I../extra %s -fsyntax-only -xc++ -", scratch, in_cxx, test, cxx_with[_i / (4 * COUNT(cxx))]);
 }
 END_TEST
 
@@ -279,28 +139,19 @@ START_TEST(the_first_program_of_the_readme_prints_what_stands_below_it)
 }
 END_TEST
 
-#define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
-
 Suite *build_suite(void)
 {
 	Suite *s = suite_create("build");
-	TCase *vendoring = tcase_create("vendoring"), *headers = tcase_create("headers");
-	TCase *both[] = { vendoring, headers };
+	TCase *headers = tcase_create("headers");
 
-	for (int i = 0; i < COUNT(both); i++) {
-		tcase_set_tags(both[i], "process");
-		tcase_set_timeout(both[i], 60);
-		tcase_add_unchecked_fixture(both[i], copy_sources, remove_sources);
-		suite_add_tcase(s, both[i]);
-	}
-	tcase_add_test(vendoring, the_two_files_of_the_readme_build_in_an_empty_directory);
-	tcase_add_test(vendoring, the_four_files_of_the_readme_build_in_an_empty_directory);
-	tcase_add_loop_test(vendoring, it_builds_without_a_warning_and_runs, 0, COUNT(run_with));
-	tcase_add_loop_test(vendoring, it_compiles_without_a_warning, 0, COUNT(compile_with));
-	tcase_add_test(vendoring, the_first_program_of_the_readme_prints_what_stands_below_it);
-	tcase_add_loop_test(headers, headers_are_clean_cxx, 0, COUNT(cxx) * COUNT(standards));
+	tcase_set_tags(headers, "process");
+	tcase_set_timeout(headers, 60);
+	tcase_add_unchecked_fixture(headers, copy_sources, remove_sources);
+	suite_add_tcase(s, headers);
+	tcase_add_loop_test(headers, headers_are_clean_cxx, 0, COUNT(cxx_with) * COUNT(cxx) * COUNT(standards));
 	tcase_add_loop_test(headers, a_cxx_program_links_and_runs, 0, COUNT(cxx));
 	tcase_add_loop_test(headers, posix_spawn_is_not_hidden, 0, COUNT(posix_with) * SPELLINGS);
 	tcase_add_loop_test(headers, a_program_that_uses_both_links_and_runs, 0, COUNT(posix_with));
+	tcase_add_test(headers, the_first_program_of_the_readme_prints_what_stands_below_it);
 	return s;
 }

@@ -55,12 +55,17 @@ static int compile(const struct compiler *c, const char *standard, const char *f
 	size_t used = 0, got;
 	FILE *said;
 
-	used += (size_t)snprintf(command, sizeof command, "LC_ALL=C %s -x %s -std=%s %s -fsyntax-only -I'%s' - 2>&1 <<'END'\n"
+	used += (size_t)snprintf(command, sizeof command, "LC_ALL=C %s -x %s -std=%s %s -fsyntax-only -I'%s' -I'%s/extra' - 2>&1 <<'END'\n"
 		"#include \"chan.h\"\n"
+		"#include \"chan_context.h\"\n"
+		"#include \"chan_fd.h\"\n"
+		"#include \"chan_signal.h\"\n"
+		"#include \"chan_timer.h\"\n"
+		"#include \"chan_watch.h\"\n"
 		"CHAN_TYPE(ints, int);\n"
 		"CHAN_TYPE(longs, long);\n"
 		"int sends(ints_tx tx);\n"
-		"int receives(ints_rx rx);\n", c->name, c->language, standard, flags, headers());
+		"int receives(ints_rx rx);\n", c->name, c->language, standard, flags, headers(), headers());
 	for (int i = 0; i < n; i++)
 		used += (size_t)snprintf(command + used, sizeof command - used,
 			"int use%d(ints_tx tx, ints_rx rx, int *good, long *bad, void *any, size_t *n);\n"
@@ -121,15 +126,17 @@ static const char *const right[] = {
 	"\terr += CHAN_CLOSE(tx) + sends(c.tx) + receives(c.rx);\n"
 	"\tif (CHAN_LEN(tx) + CHAN_CAP(rx) + CHAN_LEN(rx) + CHAN_CAP(tx) > 3) err++;\n"
 	"\tCHAN_FREE(&c); CHAN_FREE(&d);",
-	"\tchan *p = chan_done_after(NULL, CHAN_FOREVER), *all[] = { chan_after(CHAN_NOWAIT), chan_tick(CHAN_MS), p };\n"
+	"\tchan *p = chan_context(NULL, CHAN_FOREVER), *all[] = { chan_at(CHAN_NOWAIT), chan_tick(CHAN_MS), chan_after(CHAN_MS), p };\n"
 	"\tchan_case cases[] = { chan_on_recv(all[0], NULL), chan_on_recv(all[1], NULL), chan_on_recv(p, NULL) };\n"
 	"\terr += chan_select(cases, 3, CHAN_FOREVER) + chan_fd(all[0]) + (chan_notify_dropped(rx.ch) > 0);\n"
+	"\terr += chan_timer_reset(all[0], chan_now(), CHAN_FOREVER) + chan_context_err(p) + chan_dump_on(3);\n"
+	"\tchan_dump(NULL);\n"
 	"#ifdef SIG_BLOCK\n"
 	"\tsigset_t set; sigemptyset(&set); err += chan_notify(rx.ch, &set);\n"
 	"#elif defined WITH_POSIX\n"
 	"#error no chan_notify\n"
 	"#endif\n"
-	"\tfor (int i = 0; i < 3; i++) chan_free(all[i]);",
+	"\tfor (int i = 0; i < 4; i++) chan_free(all[i]);",
 };
 enum { RIGHT = sizeof right / sizeof *right };
 
@@ -148,7 +155,7 @@ START_TEST(the_right_program_compiles_without_a_warning)
 	for (int i = 0; i < 3; i++) {
 		char all[200];
 
-		snprintf(all, sizeof all, "-pedantic -Wall -Wextra -Wshadow -Wconversion -Werror %s", flags[i]);
+		snprintf(all, sizeof all, "-pedantic -Wall -Wextra -Wshadow -Wconversion -Wcast-qual -Werror %s", flags[i]);
 		ck_assert_msg(compile(c, standard, all, right, RIGHT, text, sizeof text) == 0, "%s", text);
 		ck_assert_str_eq(text, "");
 	}

@@ -1,0 +1,338 @@
+/* What a project copies: chan.c and chan.h alone, with each companion, with all; each is compiled in a directory of its own, and run. */
+#define _POSIX_C_SOURCE 200809L
+#include "command.h"
+#include "test.h"
+
+#include <stdio.h>
+#include <string.h>
+
+Suite *vendor_suite(void);
+
+#define WARNINGS "-pedantic -Wall -Wextra -Wshadow -Wconversion -Wcast-qual -Werror -pthread"
+#define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
+
+/* ---- The program: a function for each pair of files ------------------------------------------------------------ */
+
+static const char use_chan[] =
+	"#include \"chan.h\"\n"
+	"#include <pthread.h>\n"
+	"CHAN_TYPE(ints, int);\n"
+	"static void *squares(void *arg)\n"
+	"{\n"
+	"	ints_tx out = *(ints_tx *)arg;\n"
+	"	for (int i = 1, v = 1; i <= 5; i++, v = i * i)\n"
+	"		CHAN_SEND(out, &v);\n"
+	"	CHAN_CLOSE(out);\n"
+	"	return NULL;\n"
+	"}\n"
+	"static int use_chan(void)\n"
+	"{\n"
+	"	ints c;\n"
+	"	pthread_t thread;\n"
+	"	chan_case cases[1];\n"
+	"	int v = 0, sum = 0;\n"
+	"	if (CHAN_MAKE(&c, 0) != 0) return 1;\n"
+	"	cases[0] = CHAN_ON_RECV(c.rx, &v);\n"
+	"	if (chan_select(cases, 1, chan_now() + CHAN_MS) != -1) return 2;\n"
+	"	if (CHAN_RECV_UNTIL(c.rx, &v, chan_now() + CHAN_MS) != ETIMEDOUT) return 3;\n"
+	"	if (pthread_create(&thread, NULL, squares, &c.tx) != 0) return 4;\n"
+	"	while (chan_select(cases, 1, CHAN_FOREVER) == 0 && cases[0].err == 0)\n"
+	"		sum += v;\n"
+	"	pthread_join(thread, NULL);\n"
+	"	CHAN_FREE(&c);\n"
+	"	return sum == 55 ? 0 : 5;\n"
+	"}\n";
+
+static const char use_spawn[] =
+	"#include \"spawn.h\"\n"
+	"static void nine(void *arg) { int v = 9; CHAN_SEND(*(ints_tx *)arg, &v); }\n"
+	"static int use_spawn(void)\n"
+	"{\n"
+	"	ints c;\n"
+	"	waitgroup wg = WAITGROUP_INIT;\n"
+	"	int v = 0;\n"
+	"	if (CHAN_MAKE(&c, 1) != 0) return 11;\n"
+	"	if (waitgroup_go(&wg, nine, &c.tx, sizeof c.tx) != 0) return 12;\n"
+	"	if (waitgroup_wait_until(&wg, chan_now() + 60 * CHAN_SECOND) != 0) return 13;\n"
+	"	if (CHAN_TRY_RECV(c.rx, &v) != 0 || v != 9) return 14;\n"
+	"	waitgroup_destroy(&wg);\n"
+	"	CHAN_FREE(&c);\n"
+	"	return spawn_shutdown(chan_now() + 60 * CHAN_SECOND) == 0 ? 0 : 15;\n"
+	"}\n";
+
+static const char use_timer[] =
+	"#include \"chan_timer.h\"\n"
+	"static int use_timer(void)\n"
+	"{\n"
+	"	int64_t began = chan_now(), t = 0;\n"
+	"	chan *tick = chan_tick(CHAN_MS), *late = chan_after(60 * CHAN_SECOND), *at = chan_at(began);\n"
+	"	chan_case cases[] = { chan_on_recv(late, &t), chan_on_recv(at, &t) };\n"
+	"	if (chan_select(cases, 2, CHAN_FOREVER) != 1 || t != began) return 21;\n"
+	"	if (chan_recv(tick, &t) != 0 || t < began + CHAN_MS || chan_recv(tick, &t) != 0) return 22;\n"
+	"	if (chan_timer_reset(late, began, CHAN_FOREVER) != 0 || chan_recv(late, &t) != 0 || t != began) return 23;\n"
+	"	if (chan_close(tick) != 0 || chan_close(tick) != EPIPE) return 24;\n"
+	"	while (chan_recv(tick, NULL) == 0) continue;\n"
+	"	chan_free(tick), chan_free(late), chan_free(at);\n"
+	"	return 0;\n"
+	"}\n";
+
+static const char use_context[] =
+	"#include \"chan_context.h\"\n"
+	"static int use_context(void)\n"
+	"{\n"
+	"	chan *program = chan_context(NULL, CHAN_FOREVER), *request = chan_context(program, chan_now() + CHAN_MS);\n"
+	"	chan *other = chan_context(program, CHAN_FOREVER);\n"
+	"	if (chan_recv(request, NULL) != EPIPE || chan_context_err(request) != ETIMEDOUT) return 31;\n"
+	"	if (chan_context_err(other) != 0 || chan_close(program) != 0) return 32;\n"
+	"	if (chan_recv(other, NULL) != EPIPE || chan_context_err(other) != ECANCELED) return 33;\n"
+	"	chan_free(program), chan_free(request), chan_free(other);\n"
+	"	return 0;\n"
+	"}\n";
+
+static const char use_fd[] =
+	"#include \"chan_fd.h\"\n"
+	"#include <poll.h>\n"
+	"static int use_fd(void)\n"
+	"{\n"
+	"	chan *c = chan_new(sizeof(int), 1);\n"
+	"	struct pollfd watched = { .fd = chan_fd(c), .events = POLLIN };\n"
+	"	int v = 7;\n"
+	"	if (watched.fd < 0 || poll(&watched, 1, 0) != 0) return 41;\n"
+	"	if (chan_send(c, &v) != 0 || poll(&watched, 1, -1) != 1) return 42;\n"
+	"	if (chan_try_recv(c, &v) != 0 || poll(&watched, 1, 0) != 0) return 43;\n"
+	"	chan_free(c);\n"
+	"	return 0;\n"
+	"}\n";
+
+static const char use_signal[] =
+	"#include \"chan_signal.h\"\n"
+	"#include <unistd.h>\n"
+	"static int use_signal(void)\n"
+	"{\n"
+	"	chan *c = chan_new(sizeof(int), 1);\n"
+	"	sigset_t signals;\n"
+	"	int signo = 0;\n"
+	"	sigemptyset(&signals);\n"
+	"	sigaddset(&signals, SIGUSR1);\n"
+	"	if (chan_notify(c, &signals) != 0 || kill(getpid(), SIGUSR1) != 0) return 51;\n"
+	"	if (chan_recv(c, &signo) != 0 || signo != SIGUSR1) return 52;\n"
+	"	if (chan_notify_dropped(c) != 0 || chan_notify(NULL, &signals) != 0) return 53;\n"
+	"	chan_free(c);\n"
+	"	return 0;\n"
+	"}\n";
+
+/* It dumps until the other thread sleeps. */
+static const char use_watch[] =
+	"#include \"chan_watch.h\"\n"
+	"#include <stdio.h>\n"
+	"#include <string.h>\n"
+	"static void *receive(void *c) { return chan_recv((chan *)c, NULL) == EPIPE ? NULL : c; }\n"
+	"static int use_watch(void)\n"
+	"{\n"
+	"	static char text[4096];\n"
+	"	chan *c = chan_new(0, 0);\n"
+	"	pthread_t thread;\n"
+	"	void *result = c;\n"
+	"	chan_set_name(c, \"nobody sends\");\n"
+	"	if (pthread_create(&thread, NULL, receive, c) != 0) return 61;\n"
+	"	while (strstr(text, \"nobody sends\") == NULL) {\n"
+	"		FILE *dump = tmpfile();\n"
+	"		if (dump == NULL) return 62;\n"
+	"		chan_dump(dump);\n"
+	"		rewind(dump);\n"
+	"		text[fread(text, 1, sizeof text - 1, dump)] = 0;\n"
+	"		fclose(dump);\n"
+	"	}\n"
+	"	chan_close(c);\n"
+	"	pthread_join(thread, &result);\n"
+	"	chan_free(c);\n"
+	"	return result == NULL ? 0 : 63;\n"
+	"}\n";
+
+static const char use_trace[] =
+	"#include \"chan_trace.h\"\n"
+	"#include <stdio.h>\n"
+	"static void print(FILE *out, const void *value) { fprintf(out, \"%d\", *(const int *)value); }\n"
+	"static int use_trace(void)\n"
+	"{\n"
+	"	chan *c = chan_new(sizeof(int), 1);\n"
+	"	int v = 8;\n"
+	"	chan_set_printer(c, print);\n"
+	"	if (chan_send(c, &v) != 0 || chan_recv(c, &v) != 0) return 71;\n"
+	"	chan_free(c);\n"
+	"	return 0;\n"
+	"}\n";
+
+/* Files, and a function that uses them; with the argument `no-signals` no signal is sent. */
+static const struct pair {
+	const char *name, *files, *use;
+} pairs[] = {
+	{ "spawn", "spawn", use_spawn },
+	{ "timer", "extra/chan_timer", use_timer },
+	{ "context", "extra/chan_context", use_context },
+	{ "fd", "extra/chan_fd", use_fd },
+	{ "signal", "extra/chan_signal", use_signal },
+	{ "watch", "extra/chan_watch", use_watch },
+	{ "trace", "extra/chan_trace", use_trace },
+};
+enum { PAIRS = COUNT(pairs), ALONE = PAIRS, ALL };
+
+/* ALONE/, ALL/ and one directory for each pair: the files and prog.c, which uses them; nothing else. */
+static char scratch[64];
+
+static bool has_pair(int which, int pair)
+{
+	return which == pair || which == ALL;
+}
+
+static void make_directory(int which)
+{
+	static char program[32768];
+	size_t used = (size_t)sprintf(program, "#ifndef _POSIX_C_SOURCE\n#define _POSIX_C_SOURCE 200809L\n#endif\n%s", use_chan);
+	char directory[100];
+
+	snprintf(directory, sizeof directory, "%s/%d", scratch, which);
+	must("mkdir '%s' && cp chan.h chan.c '%s'", directory, directory);
+	for (int i = 0; i < PAIRS; i++)
+		if (has_pair(which, i)) {
+			must("cp %s.h %s.c '%s'", pairs[i].files, pairs[i].files, directory);
+			used += (size_t)sprintf(program + used, "%s", pairs[i].use);
+		}
+	used += (size_t)sprintf(program + used, "int main(int argc, char **argv)\n{\n"
+		"	chan *never = chan_new(0, 0);\n"
+		"	int err = argc == 2 && argv[1][0] == 'd' ? chan_recv(never, NULL) : use_chan();\n");
+	for (int i = 0; i < PAIRS; i++)
+		if (has_pair(which, i))
+			used += (size_t)sprintf(program + used, "	if (err == 0%s) err = use_%s();\n",
+				pairs[i].use == use_signal ? " && argc == 1" : "", pairs[i].name);
+	sprintf(program + used, "	chan_free(never);\n	return err;\n}\n");
+	write_file(directory, "prog.c", program);
+}
+
+static void copy_sources(void)
+{
+	make_scratch(scratch);
+	for (int i = 0; i <= ALL; i++)
+		make_directory(i);
+}
+
+static void remove_sources(void)
+{
+	remove_scratch(scratch);
+}
+
+/* ---- Each combination ------------------------------------------------------------------------------------------- */
+
+static const char *const compilers[] = { "gcc", "clang" };
+static const char *const definitions[] = { "", "-D_GNU_SOURCE", "-D_POSIX_C_SOURCE=200112L" };
+
+/* With which of the directories, with what besides, and what to run. */
+static const struct combination {
+	int directory;
+	const char *flags, *run;
+} combinations[] = {
+	{ ALONE, "", "timeout 30 ./prog" },
+	{ 0, "", "timeout 30 ./prog" },
+	{ 1, "", "timeout 30 ./prog" },
+	{ 2, "", "timeout 30 ./prog" },
+	{ 3, "", "timeout 30 ./prog" },
+	{ 4, "", "timeout 30 ./prog" },
+	{ 5, "", "timeout 30 ./prog && CHAN_DEADLOCK=abort timeout 30 ./prog deadlock 2>&1 | grep -q deadlock" },
+	{ 6, "", "timeout 30 ./prog" },
+	{ 6, "-DCHAN_TRACE", "CHAN_TRACE=trace.json timeout 30 ./prog && [ -s trace.json ]" },
+	{ ALL, "", "timeout 30 ./prog && CHAN_DEADLOCK=abort timeout 30 ./prog deadlock 2>&1 | grep -q deadlock" },
+	{ ALL, "-DCHAN_TRACE", "CHAN_TRACE=trace.json timeout 30 ./prog && [ -s trace.json ]" },
+	{ ALL, "-DCHAN_DEBUG", "timeout 30 ./prog && CHAN_DEADLOCK=abort timeout 30 ./prog deadlock 2>&1 | grep -q 'prog.c:'" },
+};
+enum { COMBINATIONS = COUNT(combinations), LINES = COUNT(compilers) * COUNT(definitions) };
+
+START_TEST(each_combination_builds_without_a_warning_and_runs)
+{
+	const struct combination *k = &combinations[_i / LINES];
+	const char *compiler = compilers[_i % LINES / COUNT(definitions)], *defined = definitions[_i % COUNT(definitions)];
+
+	must_with(compiler, "cd '%s/%d' && rm -f trace.json && %s -std=c11 " WARNINGS " %s %s *.c -o prog && %s",
+	          scratch, k->directory, compiler, k->flags, defined, k->run);
+}
+END_TEST
+
+START_TEST(the_two_files_of_the_readme_build_in_an_empty_directory)
+{
+	must("cd '%s/%d' && [ \"$(echo *)\" = 'chan.c chan.h prog.c' ] && ${CC:-cc} -std=c11 -pthread prog.c chan.c && timeout 30 ./a.out",
+	     scratch, ALONE);
+}
+END_TEST
+
+/* A new companion is tried here too. */
+START_TEST(all_companions_are_among_them)
+{
+	must("ls extra/chan_*.h extra/chan_*.c | sed 's|.*/||' | sort >'%s/there' &&"
+	     "cd '%s/%d' && ls chan_* | sort | diff - ../there", scratch, scratch, ALL);
+}
+END_TEST
+
+/* ---- Other compilers, other levels -------------------------------------------------------------------------------- */
+
+/* Debian has a link in its place only while no cross compiler is installed. */
+#define M32 "-m32 -idirafter /usr/include/x86_64-linux-gnu"
+
+static const char *const run_with[] = {
+	"gcc -std=c11 -O3 -flto",
+	"clang -std=c11 -O3 -flto",
+	"musl-gcc -std=c11 -O2",
+	"musl-gcc -std=c11 -O2 -static",
+	"gcc -std=c11 -O2 " M32,
+	"clang -std=c11 -O2 " M32,
+	"gcc -std=c11 -O2 -DCHAN_PORTABLE",
+	"clang -std=c11 -O2 -DCHAN_PORTABLE",
+	"musl-gcc -std=c11 -O2 -DCHAN_PORTABLE",
+	"gcc -std=c11 -O2 -DCHAN_SPIN=0",
+};
+
+START_TEST(all_of_it_builds_without_a_warning_and_runs)
+{
+	const char *compiler = run_with[_i];
+	char runner[32];
+
+	if (!must_with(compiler, "cd '%s/%d' && %s " WARNINGS " *.c -o run%d", scratch, ALL, compiler, _i) || !has_runner(compiler, runner))
+		return;
+	/* A signal makes qemu-i386 confuse the threads. */
+	must("cd '%s/%d' && timeout 40 %s ./run%d %s", scratch, ALL, runner, _i, runner[0] != '\0' ? "no-signals" : "");
+}
+END_TEST
+
+/* Other levels find other warnings. */
+static const char *const compile_with[] = {
+	"gcc -std=c11 -O1",
+	("gcc -std=c11 -Os -DCHAN_PORTABLE " M32),
+	"gcc -std=gnu17 -O3 -Wstrict-prototypes -Wmissing-prototypes -Wundef",
+	"clang -std=gnu17 -O3 -Wstrict-prototypes -Wmissing-prototypes -Wundef",
+	"clang -std=c11 -O1 -DCHAN_SPIN=0 -DCHAN_PORTABLE",
+	"gcc -std=c11 -O2 -DCHAN_CHECK -DCHAN_TRACE -DCHAN_DEBUG",
+};
+
+START_TEST(all_of_it_compiles_without_a_warning)
+{
+	const char *compiler = compile_with[_i];
+
+	must_with(compiler, "cd '%s/%d' && for file in chan*.c spawn.c; do %s " WARNINGS " -c $file -o /dev/null || exit; done",
+	          scratch, ALL, compiler);
+}
+END_TEST
+
+Suite *vendor_suite(void)
+{
+	Suite *s = suite_create("vendor");
+	TCase *tc = tcase_create("vendoring");
+
+	tcase_set_tags(tc, "process");
+	tcase_set_timeout(tc, 60);
+	tcase_add_unchecked_fixture(tc, copy_sources, remove_sources);
+	tcase_add_test(tc, the_two_files_of_the_readme_build_in_an_empty_directory);
+	tcase_add_test(tc, all_companions_are_among_them);
+	tcase_add_loop_test(tc, each_combination_builds_without_a_warning_and_runs, 0, COMBINATIONS * LINES);
+	tcase_add_loop_test(tc, all_of_it_builds_without_a_warning_and_runs, 0, COUNT(run_with));
+	tcase_add_loop_test(tc, all_of_it_compiles_without_a_warning, 0, COUNT(compile_with));
+	suite_add_tcase(s, tc);
+	return s;
+}

@@ -41,8 +41,6 @@
  */
 
 /* Of chan.c, for this file: what chan_dump is to make of its channels. */
-void chan_is_inbox(chan *c);
-void chan_is_waitgroup(chan *c, const void *wg, const void *caller);
 
 struct waitgroup_waiter {               /* belongs to wg->lock */
 	struct waitgroup_waiter *next;
@@ -144,8 +142,7 @@ static int wait_released(waitgroup *wg, int64_t deadline, const void *caller)
 {
 	struct waitgroup_waiter self = { .next = wg->waiters, .wake = chan_new(0, 0) };
 
-	if (self.wake != NULL)
-		chan_is_waitgroup(self.wake, wg, caller);
+	(void)caller;
 	wg->waiters = &self;
 	while (!self.released && !passed(deadline)) {
 		pthread_mutex_unlock(&wg->lock);
@@ -571,7 +568,6 @@ static struct worker *make_worker(struct task *task)
 		free(w);
 		return NULL;
 	}
-	chan_is_inbox(w->inbox);
 	return w;
 }
 

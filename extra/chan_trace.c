@@ -271,10 +271,12 @@ static void take_name(struct traced_chan *t, const chan *c)
 		;
 }
 
-/* The caller holds the lock, so it cannot call chan_len for a timer, whose capacity is 1. */
+/* Caller holds the lock, so chan_len cannot be called for timers and contexts, whose capacity is at most 1. */
 static size_t length(chan *c)
 {
-	return chan_cap(c) != 1 ? chan_len(c) : chan_ready_at(c) == CHAN_NOWAIT && !chan_is_closed(c);
+	if (chan_cap(c) > 1)
+		return chan_len(c);
+	return chan_cap(c) == 1 && chan_ready_at(c) == CHAN_NOWAIT && !chan_is_closed(c);
 }
 
 /* Caller holds the lock. */
@@ -488,7 +490,7 @@ int chan_trace_select(chan_case cases[], size_t n, int64_t deadline)
 	if (notes() && (t = n <= FEW_CASES ? few : quiet_calloc(n * sizeof *t)) != NULL)
 		begin_event(SELECT, NULL, trace_cases(t, cases, n));
 	int i = chan_select(cases, n, deadline);
-	if (i >= 0 && t != NULL) {
+	if (i >= 0 && t != NULL && cases[i].err != EINVAL) {
 		current.traced = t[i];
 		current.winner = (size_t)i;
 		current.op = cases[i].op;
@@ -673,16 +675,17 @@ static void put_operation(FILE *out, const struct event *e, int64_t end, bool di
 		"", "send", "receive", "close", "select", "wait group", "spawn", "task"
 	};
 	char name[4 * TEXT];
-	const char *what = e->traced != NULL ? e->traced->name : e->text;
 
 	if (e->kind == SELECT && did)
 		snprintf(name, sizeof name, "select: %s %s", kinds[e->op], e->traced->name);
 	else if (e->kind == SELECT)
 		snprintf(name, sizeof name, "select of %zu", e->cases);
 	else if (e->kind == TASK || e->kind == WAIT_GROUP)
-		snprintf(name, sizeof name, "%s", e->kind == TASK ? what : "wait group");
+		snprintf(name, sizeof name, "%s", e->kind == TASK ? e->text : "wait group");
+	else if (e->kind == SPAWN)
+		snprintf(name, sizeof name, "spawn %s", e->text);
 	else
-		snprintf(name, sizeof name, "%s %s", kinds[e->kind], what);
+		snprintf(name, sizeof name, "%s %s", kinds[e->kind], e->traced != NULL ? e->traced->name : "");
 	put_slice(out, e->lane, kinds[e->kind], e->begin, end, name);
 }
 
@@ -713,7 +716,7 @@ static void put_arguments(FILE *out, const struct event *e, bool over, bool did)
 /* Says whether it has moved elements. */
 static bool put_event(FILE *out, const struct event *e, int64_t now)
 {
-	bool over = atomic_load_explicit(&e->state, memory_order_acquire) == OVER;
+	bool over = atomic_load_explicit(&e->state, memory_order_acquire) == OVER && e->end <= now;
 	bool did = over && e->traced != NULL;
 	int64_t end = over ? e->end : now;
 
@@ -876,8 +879,8 @@ static void complain(const char *what)
 		return;
 }
 
-/* Other threads may go on: of what they note meanwhile nothing is written.  Returns 0 or ENOMEM. */
-static int put_all(FILE *out, int64_t now)
+/* Other threads may go on: what they have done after now is not told.  Returns 0 or ENOMEM. */
+static int put_all(FILE *out)
 {
 	struct recorder *recorders = atomic_load(&traces.recorders);
 	size_t events = 0, dropped = atomic_load(&traces.dropped), n = 0;
@@ -888,6 +891,7 @@ static int put_all(FILE *out, int64_t now)
 		events += r->written;
 		dropped += atomic_load(&r->dropped);
 	}
+	int64_t now = chan_now();
 	struct traced_chan *channels = atomic_load(&traces.channels);
 	void **room = malloc((events + (channels != NULL ? channels->id : 0) + 1) * sizeof *room);
 	if (room == NULL)
@@ -921,7 +925,7 @@ void chan_trace_write(void)
 	pthread_mutex_lock(&writing);
 	FILE *out = fopen(traces.file, "w");
 	if (out != NULL)
-		err = put_all(out, chan_now());
+		err = put_all(out);
 	if (out == NULL || ferror(out) + fclose(out) != 0)
 		err = errno;
 	if (err != 0)

@@ -24,6 +24,9 @@
 #define chan_set_printer(c, print) ((void)(c), (void)(print))
 #else
 
+#ifdef CHAN_EXPORT
+#pragma GCC visibility push(default)
+#endif
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -76,6 +79,9 @@ void chan_trace_write(void);            /* the file, now */
 
 #ifdef __cplusplus
 }
+#endif
+#ifdef CHAN_EXPORT
+#pragma GCC visibility pop
 #endif
 
 /* ---- Around the program's calls ------------------------------------------------- */

@@ -3,6 +3,7 @@
 #   make                    the static and the shared library and the examples, below build/
 #   make run [DIR=...]      the main example, treehash, on a directory
 #   make test               all tests
+#   make size               the limits that keep the library thin, and how much of each is used
 #   make course             the programs of the course, below build/course/
 #   make tsan asan valgrind the tests under ThreadSanitizer (gcc and clang), AddressSanitizer with LeakSanitizer and
 #                           UndefinedBehaviorSanitizer, and valgrind (memcheck and helgrind)
@@ -48,8 +49,8 @@ ARFLAGS = rcsD
 SHARED_FLAGS = -shared -Wl,-soname,$(SONAME) -Wl,-z,nodelete
 endif
 
-WARNINGS = -pedantic -Wall -Wextra -Wshadow -Wconversion -Wcast-qual
-COMPILE = $(CC) -std=c11 $(WARNINGS) -pthread -I. -Iextra -I$(BUILD) $(CPPFLAGS) $(CFLAGS) $(SANITIZE)
+WARNINGS = -pedantic -Wall -Wextra -Wshadow -Wconversion
+COMPILE = $(CC) -std=c11 $(WARNINGS) -Wcast-qual -pthread -I. -Iextra -I$(BUILD) $(CPPFLAGS) $(CFLAGS) $(SANITIZE)
 NEED = CC='$(CC)' sh test/need.sh
 
 COMPANIONS = $(sort $(wildcard extra/chan_*.c))
@@ -69,7 +70,7 @@ TEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_PROGRAMS),
 
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all run run-here test check course tsan tsan-gcc tsan-clang asan valgrind memcheck helgrind soak awake mutate install uninstall dist clean FORCE
+.PHONY: all run run-here test check size course tsan tsan-gcc tsan-clang asan valgrind memcheck helgrind soak awake mutate install uninstall dist clean FORCE
 
 all: $(LIBRARIES) $(LADDER) $(TREEHASH) $(COUNTERD)
 
@@ -95,6 +96,7 @@ test:
 	@$(NEED) cc pkg-config check crypto
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory explore-if-possible
+	@$(MAKE) --no-print-directory size
 
 # Two processes share the suites, unless one suite or case is asked for.
 check: all $(BUILD)/test/run
@@ -102,6 +104,9 @@ check: all $(BUILD)/test/run
 	if [ -n "$$CK_RUN_SUITE$$CK_RUN_CASE" ]; then TEST_LANES=1 $$run; exit; fi; \
 	TEST_LANE=2 $$run >$$other 2>&1 & TEST_LANE=1 $$run; one=$$?; wait $$!; two=$$?; \
 	cat $$other; exit $$((one | two))
+
+size:
+	@sh test/size.sh
 
 # Wrong programs too, so all does not make them.
 course: $(COURSE)

@@ -176,11 +176,6 @@ static size_t count(const chan *c)
 	return atomic_load_explicit(&c->count, memory_order_relaxed);
 }
 
-static void set_count(chan *c, size_t n)
-{
-	atomic_store_explicit(&c->count, n, memory_order_relaxed);
-}
-
 static bool closed(const chan *c)
 {
 	return atomic_load_explicit(&c->closed, memory_order_relaxed);
@@ -208,45 +203,29 @@ static size_t after(const chan *c, size_t p, size_t i)
 	return i < c->capacity - p ? p + i : i - (c->capacity - p);
 }
 
-/* Puts as many of the n values as there is room for, and returns how many.  DOC: put */
-static size_t put(chan *c, void *values, size_t n)
+/*
+ * Puts values into the ring, or takes the oldest out: n at most, and none beyond the ring's end.  Returns
+ * how many: 0 if there is no room, or nothing to take.  NULL discards.  DOC: move
+ */
+static inline size_t move(chan *c, enum chan_op op, void *values, size_t n)
 {
-	size_t used = count(c), tail = after(c, c->head, used), size = c->elem_size;
-	size_t room = c->capacity - used, end = c->capacity - tail;
+	bool sends = op == CHAN_OP_SEND;
+	size_t used = count(c), size = c->elem_size;
+	size_t most = sends ? c->capacity - used : used;
 
-	if (n > room)
-		n = room;
-	if (n <= end) {
-		copy(c->ring + tail * size, values, n * size);
-	} else {
-		copy(c->ring + tail * size, values, end * size);
-		copy(c->ring, element(values, end, size), (n - end) * size);
-	}
-	set_count(c, used + n);
+	if (most == 0)
+		return 0;
+	size_t at = sends ? after(c, c->head, used) : c->head, run = c->capacity - at;
+	unsigned char *place = c->ring + at * size;
+	if (n > 1 && most > run)
+		most = run;
+	if (n > 1 && n > most)
+		n = most;
+	copy(sends ? place : values, sends ? values : place, n * size);
+	if (!sends)
+		c->head = after(c, at, n);
+	atomic_store_explicit(&c->count, sends ? used + n : used - n, memory_order_relaxed);
 	return n;
-}
-
-/* Takes as many values as there are, at most n, and returns how many; NULL discards them.  DOC: take */
-static size_t take(chan *c, void *values, size_t n)
-{
-	size_t used = count(c), size = c->elem_size, end = c->capacity - c->head;
-
-	if (n > used)
-		n = used;
-	if (n <= end) {
-		copy(values, c->ring + c->head * size, n * size);
-	} else {
-		copy(values, c->ring + c->head * size, end * size);
-		copy(element(values, end, size), c->ring, (n - end) * size);
-	}
-	c->head = after(c, c->head, n);
-	set_count(c, used - n);
-	return n;
-}
-
-static size_t move(chan *c, enum chan_op op, void *values, size_t n)
-{
-	return op == CHAN_OP_SEND ? put(c, values, n) : take(c, values, n);
 }
 
 /* ---- The lock, and sleeping -------------------------------------------------------- */
@@ -467,7 +446,7 @@ static inline int transfer_one(chan *c, enum chan_op op, void *value, int64_t de
 		lock_when_ready(c, op, deadline);
 	bool is_plain = c->waiters == 0 && c->extras == NULL && !(op == CHAN_OP_SEND && closed(c));
 	if (is_plain && move(c, op, value, 1) == 1) {
-		chan_unlock(c);
+		pthread_mutex_unlock(&c->lock);
 		return 0;
 	}
 	return transfer_locked(c, op, value, 1, 1, &moved, deadline);
@@ -710,11 +689,6 @@ static int set_state(struct sleeper *s, int bit)
 	return atomic_fetch_or_explicit(&s->state, bit, memory_order_acq_rel);
 }
 
-static bool is_done(struct sleeper *s)
-{
-	return atomic_load_explicit(&s->state, memory_order_acquire) & DONE;
-}
-
 /* ---- Claim, park, release ----------------------------------------------------------- */
 
 /*
@@ -750,7 +724,7 @@ static void release_all(struct sleeper *s)
 }
 
 /* The watcher looks whether anybody is left to wake this thread.  The caller holds s->lock. */
-static void recheck(struct sleeper *s)
+static void look_around(struct sleeper *s)
 {
 	s->wait.recheck = CHAN_FOREVER;
 	pthread_mutex_unlock(&s->lock);
@@ -777,7 +751,7 @@ static bool park(struct sleeper *s, int64_t deadline, bool watched)
 		if (!passed(next))
 			sleep_on(&s->wake, &s->lock, next);
 		else if (next < deadline)
-			recheck(s);
+			look_around(s);
 		else if (claim(s))
 			gave_up = true;
 		else
@@ -822,17 +796,6 @@ static bool wait_for_claim(struct sleeper *s, int64_t deadline)
 
 /* ---- Queues: the caller holds the channel's lock ------------------------------------------ */
 
-static void enqueue(struct waiter *w)
-{
-	struct side *side = side_of(w->ch, w->op);
-
-	w->next = NULL;
-	w->link = side->end;
-	*side->end = w;
-	side->end = &w->next;
-	w->ch->waiters++;
-}
-
 static void dequeue(struct waiter *w)
 {
 	if (w->link == NULL)
@@ -843,6 +806,7 @@ static void dequeue(struct waiter *w)
 	w->ch->waiters--;
 }
 
+/* Each waiter joins the end of its queue. */
 static void begin_wait(struct sleeper *s, struct waiter *cases, size_t n)
 {
 	atomic_init(&s->state, 0);
@@ -850,9 +814,14 @@ static void begin_wait(struct sleeper *s, struct waiter *cases, size_t n)
 	s->wait.n = n;
 	s->fired = false;
 	s->wait.step.n = 0;
-	for (size_t i = 0; i < n; i++) {
-		cases[i].sleeper = s;
-		enqueue(&cases[i]);
+	for (struct waiter *w = cases; w < cases + n; w++) {
+		struct side *side = side_of(w->ch, w->op);
+		w->sleeper = s;
+		w->next = NULL;
+		w->link = side->end;
+		*side->end = w;
+		side->end = &w->next;
+		w->ch->waiters++;
 	}
 }
 
@@ -1335,14 +1304,19 @@ struct chan_extra *chan_extra(const chan *c, const struct chan_extra_kind *kind)
 {
 	struct chan_extra *x = c->extras;
 
-	while (x != NULL && x->kind != kind)
+	while (x != NULL && kind != NULL && x->kind != kind)
 		x = x->next;
 	return x;
 }
 
 bool chan_put(chan *c, const void *value)
 {
-	return put(c, (void *)(uintptr_t)value, 1) == 1;
+	return move(c, CHAN_OP_SEND, (void *)(uintptr_t)value, 1) == 1;
+}
+
+bool chan_take(chan *c)
+{
+	return move(c, CHAN_OP_RECV, NULL, 1) == 1;
 }
 
 void chan_end(chan *c)
@@ -1367,6 +1341,16 @@ int64_t chan_ready_at(chan *c)
 	if (closed(c) || count(c) > 0 || (c->capacity == 0 && oldest(&c->senders) != NULL))
 		return CHAN_NOWAIT;
 	return due(c);
+}
+
+size_t chan_elem_size(const chan *c)
+{
+	return c->elem_size;
+}
+
+size_t chan_count(const chan *c)
+{
+	return count(c);
 }
 
 bool chan_is_closed(const chan *c)
@@ -1478,7 +1462,7 @@ static void relax_cpu(int pauses)
 /* Whether the wait is over: for a case that another thread does, or, if s is NULL, for elements or room. */
 static bool is_over(const chan *c, enum chan_op op, struct sleeper *s)
 {
-	return s != NULL ? is_done(s) : may(c, op);
+	return s != NULL ? atomic_load_explicit(&s->state, memory_order_acquire) & DONE : may(c, op);
 }
 
 /*

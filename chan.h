@@ -236,15 +236,17 @@ struct chan_extra {
 	int64_t due;    /* belongs to the lock: nobody sleeps in the channel beyond this without looking */
 };
 void chan_add_extra(chan *c, struct chan_extra *x, bool receives_only);/* locked, or not shared yet */
-struct chan_extra *chan_extra(const chan *c, const struct chan_extra_kind *kind);  /* likewise */
+struct chan_extra *chan_extra(const chan *c, const struct chan_extra_kind *kind);  /* NULL: the first */
 void chan_lock(chan *c);                        /* and looks */
 void chan_unlock(chan *c);                      /* and settles */
-bool chan_put(chan *c, const void *value);      /* in look: an element, if there is room */
+bool chan_put(chan *c, const void *value);      /* in look: puts an element, if there is room */
+bool chan_take(chan *c);                        /* locked: takes one that nobody receives, if there is one */
 void chan_end(chan *c);                         /* in look, or not shared yet: closed from now on */
 int chan_close_alone(chan *c);                  /* not locked: as chan_close of a channel without extras */
 void chan_wake(chan *c);                        /* not locked: all who sleep in c look at it again */
 int64_t chan_ready_at(chan *c);                 /* locked: from when on a receive does not wait */
-bool chan_is_closed(const chan *c);             /* not locked, as chan_len */
+bool chan_is_closed(const chan *c);             /* not locked, like the next two: what is so at some moment */
+size_t chan_count(const chan *c), chan_elem_size(const chan *c);      /* elements in the ring, and their size */
 const char *chan_name(const chan *c);           /* with the watcher's lock; may be NULL */
 
 /* A thread that sleeps.  The first lines are the library's, the rest is the watcher's and a trace's. */
@@ -278,7 +280,7 @@ struct chan_watcher {
 	void (*lock)(void), (*unlock)(void);    /* around a change of a name */
 };
 extern struct chan_watcher *chan_watcher;       /* NULL: nobody watches, and nothing is paid */
-extern _Thread_local struct chan_purpose chan_purpose;  /* of this thread's next waits, if not the program's */
+extern _Thread_local struct chan_purpose chan_purpose;  /* of this thread, if not the program's */
 #endif
 
 #ifdef __cplusplus

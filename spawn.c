@@ -1,28 +1,32 @@
 /*
  * spawn.c - tasks on a pool of real threads, and wait groups
+ * SPDX-License-Identifier: MIT
  *
- * Every thread of the pool has an inbox, a channel of capacity 1.  spawn sends the
- * task to the thread that was idle last, whose memory is still in the caches; if none
- * is idle it starts a new one.  A thread counts as idle from the moment its task has
- * ended, also while it is on its way to its inbox.
+ * Needs spawn.h, chan.h and chan.c.
  *
- * To wake a thread takes longer than many a task.  So while a thread is on its way
- * further tasks queue, no more than there are idle threads; that thread wakes the next
- * two before it begins its own task, and one whose task ends takes the oldest of them.
+ * Every thread of the pool has an inbox, a channel of capacity 1.  spawn sends the task to the
+ * thread that became idle last, whose memory is still in the caches; if none is idle it starts a
+ * new one.  A thread counts as idle from the moment its task has ended, even before it waits.
  *
- * Read it from top to bottom: wait groups; the pool; the life of a thread; fork;
- * spawn; configuration and statistics; shutdown.
+ * Waking a thread takes longer than many a task.  So while a woken thread is on its way, further
+ * tasks queue, never more than there are idle threads.  That thread wakes the next two before it
+ * begins its own task, and a thread whose task ends takes the oldest task of the queue.
+ *
+ * Read it from top to bottom: wait groups; the pool; the life of a thread; fork; spawn;
+ * configuration and statistics; shutdown.
+ *
+ * Lock order: the pool, a wait group, channels.
  */
+#undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
-#define CHAN_INSIDE             /* no macros around the calls */
+#define CHAN_INSIDE
 #include "spawn.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdalign.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,16 +39,14 @@
 
 /* ---- Wait groups --------------------------------------------------------------
  *
- * Each thread that waits receives from a channel of its own, which is closed when it is
- * released: a wait group can be initialised statically and destroyed as soon as a wait
- * has returned, since the last that waitgroup_done does to it is to unlock.
+ * Each waiting thread receives from a channel of its own, which waitgroup_done closes.  So a
+ * wait group needs no condition variable: it can be initialised statically, and destroyed as
+ * soon as a wait has returned, because the last thing waitgroup_done does to it is to unlock.
  */
 
-/* Of chan.c, for this file: what chan_dump is to make of its channels. */
-
-struct waitgroup_waiter {               /* belongs to wg->lock */
+struct waitgroup_waiter {               /* on the stack of its thread; protected by wg->lock */
 	struct waitgroup_waiter *next;
-	chan *wake;                     /* NULL: there was no memory for it; then it polls */
+	chan *wake;                     /* NULL: there is no memory for it, so the thread polls */
 	bool released;
 };
 
@@ -75,10 +77,10 @@ static void require(const char *function, const waitgroup *wg)
 void waitgroup_init(waitgroup *wg)
 {
 	require("waitgroup_init", wg);
-	*wg = (waitgroup)WAITGROUP_INIT;        /* pthread_mutex_init could fail, and nobody hear of it */
+	*wg = (waitgroup)WAITGROUP_INIT;        /* pthread_mutex_init could fail, and we cannot report it */
 }
 
-/* Others whose wait is over may still be on their way out of it: lets them go first. */
+/* Threads whose wait is over may still be on their way out of it: waits for them. */
 void waitgroup_destroy(waitgroup *wg)
 {
 	bool in_use = true;
@@ -113,6 +115,7 @@ void waitgroup_done(waitgroup *wg)
 	if (wg->count == 0)
 		misuse("waitgroup_done", wg, "done more often than added");
 	wg->count--;
+	/* Under wg->lock, because a released waiter frees its channel.  Lock order: wait group, channel. */
 	for (struct waitgroup_waiter *w = wg->waiters; w != NULL && wg->count == 0; w = w->next) {
 		w->released = true;
 		if (w->wake != NULL)
@@ -126,38 +129,35 @@ static bool passed(int64_t deadline)
 	return deadline != CHAN_FOREVER && (deadline <= 0 || chan_now() >= deadline);
 }
 
-/* The list without self, which is in it. */
-static struct waitgroup_waiter *without(struct waitgroup_waiter *list, const struct waitgroup_waiter *self)
+/* Caller holds wg->lock and loses it; wg->count is not 0. */
+static int wait_and_unlock(waitgroup *wg, int64_t deadline)
 {
-	struct waitgroup_waiter **link = &list;
+	struct waitgroup_waiter self = { .next = wg->waiters }, **link = &wg->waiters;
 
-	while (*link != self)
-		link = &(*link)->next;
-	*link = self->next;
-	return list;
-}
-
-/* Caller holds wg->lock, and wg->count is not 0. */
-static int wait_released(waitgroup *wg, int64_t deadline, const void *caller)
-{
-	struct waitgroup_waiter self = { .next = wg->waiters, .wake = chan_new(0, 0) };
-
-	(void)caller;
-	wg->waiters = &self;
+	wg->waiters = &self;    /* first: from now on waitgroup_destroy waits for this thread */
+	pthread_mutex_unlock(&wg->lock);        /* chan_new allocates, which nobody does under a lock */
+	chan *wake = chan_new(0, 0);
+	chan_purpose = (struct chan_purpose){ .what = "wait group", .which = wg };
+	pthread_mutex_lock(&wg->lock);
+	self.wake = wake;
 	while (!self.released && !passed(deadline)) {
 		pthread_mutex_unlock(&wg->lock);
-		if (self.wake != NULL)
-			chan_recv_until(self.wake, NULL, deadline);
+		if (wake != NULL)
+			chan_recv_until(wake, NULL, deadline);
 		else
 			pause_shortly();
 		pthread_mutex_lock(&wg->lock);
 	}
-	wg->waiters = without(wg->waiters, &self);
-	chan_free(self.wake);
+	while (*link != &self)
+		link = &(*link)->next;
+	*link = self.next;
+	pthread_mutex_unlock(&wg->lock);
+	chan_purpose = (struct chan_purpose){ .what = NULL };
+	chan_free(wake);
 	return self.released ? 0 : ETIMEDOUT;
 }
 
-static int wait_until(waitgroup *wg, int64_t deadline, const void *caller)
+int waitgroup_wait_until(waitgroup *wg, int64_t deadline)
 {
 	volatile int saved = errno;
 	int err = 0;
@@ -165,26 +165,16 @@ static int wait_until(waitgroup *wg, int64_t deadline, const void *caller)
 	require("waitgroup_wait", wg);
 	pthread_mutex_lock(&wg->lock);
 	if (wg->count > 0)
-		err = wait_released(wg, deadline, caller);
-	pthread_mutex_unlock(&wg->lock);
+		err = wait_and_unlock(wg, deadline);
+	else
+		pthread_mutex_unlock(&wg->lock);
 	errno = saved;
 	return err;
 }
 
-#ifdef __GNUC__
-#define CALLER __builtin_return_address(0)
-#else
-#define CALLER NULL
-#endif
-
-int waitgroup_wait_until(waitgroup *wg, int64_t deadline)
-{
-	return wait_until(wg, deadline, CALLER);
-}
-
 void waitgroup_wait(waitgroup *wg)
 {
-	wait_until(wg, CHAN_FOREVER, CALLER);
+	waitgroup_wait_until(wg, CHAN_FOREVER);
 }
 
 /* ---- The pool --------------------------------------------------------------------- */
@@ -192,25 +182,25 @@ void waitgroup_wait(waitgroup *wg)
 enum {
 	DEFAULT_STACK = 256 * 1024,     /* bytes */
 	YIELDS = 2,                     /* before another thread is started */
-	LONG_YIELD = 1000000,           /* nanoseconds: others keep the CPU, */
-	STARTS = 64,                    /* and so many threads are started without a yield, */
-	FEW = 16,                       /* as are the first ones of the pool */
-	WAKES = 2                       /* what a woken thread wakes before it begins */
+	LONG_YIELD = 1000000,           /* nanoseconds: other threads keep the CPU, so start */
+	STARTS = 64,                    /* so many threads without a yield */
+	FEW = 16,                       /* the first threads of a pool: no yield for them either */
+	WAKES = 2                       /* threads that a woken one wakes before it begins its task */
 };
 #define DEFAULT_IDLE_TIMEOUT (10 * CHAN_SECOND)
 
 struct task {
-	struct task *next;              /* in the queue, made with NULL; belongs to pool.lock */
+	struct task *next;              /* in the queue, NULL at first; protected by pool.lock */
 	void (*fn)(void *arg);
-	waitgroup *wg;                  /* told when the task has ended; may be NULL */
-	void *arg;                      /* NULL or its copy: */
-	alignas(max_align_t) unsigned char copy[];
+	waitgroup *wg;                  /* the group that counts it; may be NULL */
+	void *arg;                      /* NULL or the copy: */
+	_Alignas(max_align_t) unsigned char copy[];
 };
 
 struct worker {                         /* a living thread of the pool */
-	struct worker *next, *prev;     /* in pool.idle or pool.busy; belong to pool.lock, like */
-	bool idle;                      /* in pool.idle, so that anybody may send it a task */
-	struct task *task;              /* belongs to the thread itself */
+	struct worker *next, **link;    /* in pool.idle or pool.busy, and what points to this one there */
+	bool idle;                      /* in pool.idle: anybody may send it a task; all three: pool.lock */
+	struct task *task;              /* only the thread itself uses it */
 	pthread_t thread;
 	chan *inbox;                    /* of pointers to tasks */
 	int64_t idle_timeout;           /* constant, like inbox */
@@ -220,52 +210,39 @@ struct worker {                         /* a living thread of the pool */
  * Invariants, whenever lock is free:
  *   Every living thread is either in idle, and its inbox is empty, or in busy: it has
  *     a task, or one is on its way to its inbox.
- *   queued <= idle_threads: no task waits for a thread that another one occupies.
+ *   queued <= idle_threads: no task waits for a thread that another task occupies.
  *   queued > 0 implies coming > 0: a thread is on its way that will wake the next ones.
- *   drain_wanted implies that busy is not empty: the last task to end tells it.
+ *   drain_wanted implies that busy is not empty: the last task to end releases drained.
  */
 static struct pool {
-	pthread_mutex_t lock;
+	pthread_mutex_t lock;           /* protects everything below, and options */
 	struct worker *idle, *busy;     /* the one that came last is first */
-	struct task *first, *last;      /* the queue, oldest first; last is of use if first is not NULL */
+	struct task *first, *last;      /* the queue, oldest first; last means nothing if first is NULL */
 	size_t queued;
-	unsigned coming;                /* threads that were sent a task and have not come for it yet */
-	struct worker *ended;           /* ended by itself and not joined yet; joins the one before it */
-	size_t idle_threads, threads, started, tasks;   /* the last two: ever, of tasks those that ended */
-	unsigned unyielding;            /* threads that are yet to be started without a yield */
+	unsigned coming;                /* threads that were sent a task and have not received it yet */
+	struct worker *ended;           /* the last one that ended by itself; joined the one before it */
+	size_t idle_threads, threads;   /* now */
+	size_t started, tasks;          /* ever; of the tasks those that have ended */
+	unsigned unyielding;            /* start so many threads more without a yield */
 	bool drain_wanted;
-	bool expects_fork;
-	struct {
-		struct worker *idle, *busy, *ended;
-		struct task *first;
-	} parents;                      /* in a child: what belongs to threads that it does not have */
+	bool handles_fork;              /* begin_anew is registered */
 } pool = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-static spawn_options options = { DEFAULT_STACK, SIZE_MAX, DEFAULT_IDLE_TIMEOUT };   /* belongs to pool.lock */
-static waitgroup drained = WAITGROUP_INIT;              /* not 0 while drain_wanted */
-static waitgroup shutdowns = WAITGROUP_INIT;            /* those that are joining threads */
+static spawn_options options = { DEFAULT_STACK, SIZE_MAX, DEFAULT_IDLE_TIMEOUT };
+static waitgroup drained = WAITGROUP_INIT;              /* counts 1 while drain_wanted */
+static waitgroup shutdowns = WAITGROUP_INIT;            /* counts those that are joining threads */
 
 static _Thread_local bool pooled;                       /* this thread is one of the pool's */
-
-static void lock_pool(void)
-{
-	pthread_mutex_lock(&pool.lock);
-}
-
-static void unlock_pool(void)
-{
-	pthread_mutex_unlock(&pool.lock);
-}
 
 static void insert(struct worker *w, bool idle)
 {
 	struct worker **list = idle ? &pool.idle : &pool.busy;
 
 	w->idle = idle;
-	w->prev = NULL;
 	w->next = *list;
+	w->link = list;
 	if (w->next != NULL)
-		w->next->prev = w;
+		w->next->link = &w->next;
 	*list = w;
 	pool.idle_threads += idle;
 	pool.threads++;
@@ -273,20 +250,15 @@ static void insert(struct worker *w, bool idle)
 
 static void take_out(struct worker *w)
 {
-	if (w->prev != NULL)
-		w->prev->next = w->next;
-	else if (w->idle)
-		pool.idle = w->next;
-	else
-		pool.busy = w->next;
+	*w->link = w->next;
 	if (w->next != NULL)
-		w->next->prev = w->prev;
+		w->next->link = w->link;
 	pool.idle_threads -= w->idle;
 	pool.threads--;
 	w->idle = false;
 }
 
-/* An idle thread that no task in the queue counts on. */
+/* Whether there is an idle thread beyond those that the queued tasks need. */
 static bool any_free(void)
 {
 	return pool.idle_threads > pool.queued;
@@ -312,13 +284,13 @@ static struct task *take_oldest(void)
 }
 
 /*
- * Sends the oldest tasks of the queue, so many at most (no more than WAKES), to the
- * threads that were idle last.  Caller holds pool.lock, and loses it.
+ * Sends up to `most` tasks (at most WAKES), the oldest of the queue, to the threads that
+ * became idle last.  Caller holds pool.lock and loses it.
  */
 static void wake_and_unlock(size_t most)
 {
 	struct {
-		chan *inbox;            /* stays at least until the thread has received the task */
+		chan *inbox;            /* lives until the thread has received the task */
 		struct task *task;
 	} sends[WAKES];
 	size_t n = 0;
@@ -331,7 +303,7 @@ static void wake_and_unlock(size_t most)
 		insert(w, false);
 		pool.coming++;
 	}
-	unlock_pool();
+	pthread_mutex_unlock(&pool.lock);
 	for (size_t i = 0; i < n; i++)
 		chan_send(sends[i].inbox, &sends[i].task);
 }
@@ -340,16 +312,6 @@ static void free_worker(struct worker *w)
 {
 	chan_free(w->inbox);
 	free(w);
-}
-
-/* Whether this was the last task that somebody waits for; then the caller tells it, without the lock. */
-static bool is_drained(void)
-{
-	bool yes = pool.drain_wanted && pool.busy == NULL;
-
-	if (yes)
-		pool.drain_wanted = false;
-	return yes;
 }
 
 static void join(struct worker *w)
@@ -363,8 +325,8 @@ static void join(struct worker *w)
 /* ---- The life of a thread ------------------------------------------------------------ */
 
 /*
- * The calling worker leaves the pool.  Returns the worker that left before it, to be
- * joined without the lock: so at most one thread is ever left to join.
+ * The calling worker leaves the pool.  Returns the worker that left before it: join that
+ * without the lock.  So at most one thread is ever left to join.
  */
 static struct worker *leave_pool(struct worker *self)
 {
@@ -383,20 +345,20 @@ static void block_signals(sigset_t *old)
 }
 
 /*
- * The task is over.  If the thread goes on it has the next one now, or is idle, before
- * anybody hears of the end.
+ * The task is over.  If the thread goes on, it takes the next task or becomes idle, before
+ * anybody learns of the end.
  */
 static void end_task(struct worker *self, bool goes_on)
 {
 	waitgroup *wg = self->task->wg;
 	struct worker *before = NULL;
 
-	block_signals(NULL);    /* before anybody may hear of the end and send one */
+	block_signals(NULL);    /* before anybody may learn of the end and send one */
 	free(self->task);
 	self->task = NULL;
-	if (!pooled)            /* the only thread of a child that a task has forked */
+	if (!pooled)            /* a task has forked, and this is the child */
 		return;
-	lock_pool();
+	pthread_mutex_lock(&pool.lock);
 	pool.tasks++;
 	if (!goes_on) {
 		before = leave_pool(self);
@@ -406,8 +368,9 @@ static void end_task(struct worker *self, bool goes_on)
 		take_out(self);
 		insert(self, true);
 	}
-	bool drains = is_drained();
-	unlock_pool();
+	bool drains = pool.drain_wanted && pool.busy == NULL;
+	pool.drain_wanted &= !drains;
+	pthread_mutex_unlock(&pool.lock);
 	if (drains)
 		waitgroup_done(&drained);
 	if (wg != NULL)
@@ -416,8 +379,8 @@ static void end_task(struct worker *self, bool goes_on)
 }
 
 /*
- * Cleanup handler: the task ends by pthread_exit or pthread_cancel, and its thread with it.  musl calls it wherever
- * the stack of an asynchronously cancelled thread ended, though compilers count on an aligned one.
+ * Cleanup handler: the task ends by pthread_exit or pthread_cancel, and its thread with it.  When
+ * a thread is cancelled asynchronously, musl calls the handler on a stack that may be unaligned.
  */
 #if defined __GNUC__ && (defined __x86_64__ || defined __i386__)
 __attribute__((force_align_arg_pointer))
@@ -448,36 +411,38 @@ static int64_t idle_deadline(const struct worker *self)
 	return self->idle_timeout < CHAN_FOREVER - now ? now + self->idle_timeout : CHAN_FOREVER;
 }
 
-/* At the idle timeout: false if a task or the end of the pool is on its way, or a task counts on it. */
+/* At the idle timeout: false if a task or a shutdown is on its way, or a queued task needs the thread. */
 static bool retire(struct worker *self)
 {
 	struct worker *before = NULL;
 
-	lock_pool();
+	pthread_mutex_lock(&pool.lock);
 	bool retires = self->idle && any_free();
 	if (retires)
 		before = leave_pool(self);
-	unlock_pool();
+	pthread_mutex_unlock(&pool.lock);
 	join(before);
 	return retires;
 }
 
 /*
- * Waits for the next task; false if the thread is to end.  With a select, since that
- * sleeps on the thread's own condition variable and so need not look around at times.
+ * Waits for the next task; false if the thread has to end.  With a select, because that
+ * sleeps on a condition variable of its own: it never has to wake up to look around.
  */
 static bool next_task(struct worker *self)
 {
 	chan_case inbox = chan_on_recv(self->inbox, &self->task);
+	bool retires = false;
 
 	if (self->task != NULL)
 		return true;
-	while (chan_select(&inbox, 1, idle_deadline(self)) < 0)
-		if (retire(self))
-			return false;
-	if (inbox.err != 0)
+	chan_purpose = (struct chan_purpose){ .what = "idle in the pool", .idle = true };
+	while (!retires && chan_select(&inbox, 1, idle_deadline(self)) < 0)
+		retires = retire(self);
+	chan_purpose = (struct chan_purpose){ .what = NULL };
+	if (retires || inbox.err != 0)
 		return false;
-	lock_pool();
+	pthread_mutex_lock(&pool.lock);
 	pool.coming--;
 	wake_and_unlock(WAKES);
 	return true;
@@ -497,33 +462,31 @@ static void *work(void *worker)
 
 /* ---- Fork ------------------------------------------------------------------------------------ */
 
-/* The child of a fork has none of the threads; their memory stays within sight of leak checkers. */
+static struct pool parents;     /* of a forked child: there leak checkers find what it did not free */
+
+/* A forked child has none of the threads, so its pool is empty.  Nothing is locked over a fork. */
 static void begin_anew(void)
 {
-	unlock_pool();
-	pool = (struct pool){
-		.lock = PTHREAD_MUTEX_INITIALIZER,
-		.expects_fork = true,
-		.parents = { pool.idle, pool.busy, pool.ended, pool.first }
-	};
+	parents = pool;
+	pool = (struct pool){ .lock = PTHREAD_MUTEX_INITIALIZER, .handles_fork = true };
 	waitgroup_init(&drained);
 	waitgroup_init(&shutdowns);
 	pooled = false;
 }
 
-/* Where the compiler can it is done before main, as a fork may come beside the first spawn. */
+/* Before main, if the compiler can arrange that: another thread may fork during the first spawn. */
 #ifdef __GNUC__
-__attribute__((constructor))
+__attribute__((constructor(104)))
 #endif
-static void expect_fork(void)
+static void handle_fork(void)
 {
-	if (!pool.expects_fork)
-		pool.expects_fork = pthread_atfork(lock_pool, unlock_pool, begin_anew) == 0;
+	if (!pool.handles_fork)
+		pool.handles_fork = pthread_atfork(NULL, NULL, begin_anew) == 0;
 }
 
 /* ---- Spawn: caller of these holds pool.lock ------------------------------------------------ */
 
-/* Some systems count thread-local variables in, and call a stack that cannot hold them EINVAL. */
+/* On some systems the stack holds the thread-local variables, and one too small for them is EINVAL. */
 static int create_thread(pthread_attr_t *attr, struct worker *w)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE), enough = (size_t)64 << 20;
@@ -572,18 +535,18 @@ static struct worker *make_worker(struct task *task)
 }
 
 /*
- * Linux keeps all sleeping threads of a process in a hash table, from 6.16 on one by its
- * number of CPUs: to wake one of 10,000 on 2 CPUs takes 60 microseconds, and half as
- * much after a wish for more places.
+ * Linux keeps the sleeping threads of a process in a hash table, whose size follows from the
+ * number of CPUs (since 6.16).  On 2 CPUs waking one of 10,000 threads takes 60 microseconds.
+ * With a larger table it takes half as long.
  */
-static void wish_for_places(size_t threads)
+static void enlarge_futex_hash(size_t threads)
 {
 #ifdef __linux__
 	enum { FUTEX_HASH = 78, SET_SLOTS = 1, GET_SLOTS = 2, MANY = 256 };
 	bool is_power = (threads & (threads - 1)) == 0;
-	int places = threads >= MANY && is_power ? prctl(FUTEX_HASH, GET_SLOTS, 0, 0, 0) : -1;
+	int slots = threads >= MANY && is_power ? prctl(FUTEX_HASH, GET_SLOTS, 0, 0, 0) : -1;
 
-	if (places > 0 && (size_t)places < 4 * threads)
+	if (slots > 0 && (size_t)slots < 4 * threads)
 		prctl(FUTEX_HASH, SET_SLOTS, 4 * threads, 0, 0);
 #else
 	(void)threads;
@@ -592,8 +555,8 @@ static void wish_for_places(size_t threads)
 
 static int start_worker(struct task *task)
 {
-	expect_fork();
-	if (!pool.expects_fork)
+	handle_fork();
+	if (!pool.handles_fork)
 		return ENOMEM;
 	if (pool.threads >= options.max_threads)
 		return EAGAIN;
@@ -608,16 +571,16 @@ static int start_worker(struct task *task)
 	}
 	insert(w, false);
 	pool.started++;
-	wish_for_places(pool.threads);
+	enlarge_futex_hash(pool.threads);
 	return 0;
 }
 
 /*
- * Whether there is a thread for another task.  A new one costs as much as many short
- * tasks, and the busy ones may only need the CPU to get ready: yields to them first.
- * Without that 100,000 spawns of nothing in a row exhaust the threads of one CPU.  But
- * it takes a few threads for tasks to queue, which saves most; and beside others who
- * keep the CPU a yield costs as much as many threads.
+ * Whether there is a thread for another task.  Starting one costs as much as many short tasks,
+ * and the busy threads may only need the CPU to finish: yields to them first.  Without that,
+ * 100,000 spawns of an empty task in a row start more threads than one CPU allows.  There is no
+ * yield while the pool is small, because queueing, which saves most, needs a few threads.  Nor is
+ * there one while other programs keep the CPU: then a yield costs as much as many threads.
  */
 static bool find_free(void)
 {
@@ -631,9 +594,9 @@ static bool find_free(void)
 	}
 	for (int i = 0; i < YIELDS && !any_free() && pool.unyielding == 0; i++) {
 		int64_t start = chan_now();
-		unlock_pool();
+		pthread_mutex_unlock(&pool.lock);
 		sched_yield();
-		lock_pool();
+		pthread_mutex_lock(&pool.lock);
 		if (chan_now() - start > LONG_YIELD)
 			pool.unyielding = STARTS;
 	}
@@ -651,12 +614,12 @@ static struct task *make_task(waitgroup *wg, void (*fn)(void *arg), const void *
 	return task;
 }
 
-/* Takes over the task, if it is started. */
+/* The task belongs to the pool if 0 is returned. */
 static int start(struct task *task)
 {
 	int err = 0;
 
-	lock_pool();
+	pthread_mutex_lock(&pool.lock);
 	if (find_free())
 		append(task);
 	else
@@ -697,14 +660,11 @@ int waitgroup_go(waitgroup *wg, void (*fn)(void *arg), const void *arg, size_t s
 
 static size_t least_stack(void)
 {
-#ifdef _SC_THREAD_STACK_MIN
 	volatile int saved = errno;
 	long n = sysconf(_SC_THREAD_STACK_MIN);
+
 	errno = saved;
-	if (n > 0)
-		return (size_t)n;
-#endif
-	return PTHREAD_STACK_MIN;
+	return n > 0 ? (size_t)n : (size_t)PTHREAD_STACK_MIN;
 }
 
 int spawn_configure(const spawn_options *o)
@@ -719,39 +679,38 @@ int spawn_configure(const spawn_options *o)
 		wanted.max_threads = o->max_threads;
 	if (o != NULL && o->idle_timeout != 0)
 		wanted.idle_timeout = o->idle_timeout;
-	lock_pool();
+	pthread_mutex_lock(&pool.lock);
 	options = wanted;
-	unlock_pool();
+	pthread_mutex_unlock(&pool.lock);
 	return 0;
 }
 
 void spawn_get_stats(spawn_stats *s)
 {
-	lock_pool();
+	pthread_mutex_lock(&pool.lock);
 	*s = (spawn_stats){ pool.threads, pool.idle_threads - pool.queued, pool.started, pool.tasks };
-	unlock_pool();
+	pthread_mutex_unlock(&pool.lock);
 }
 
 /* ---- Shutdown ---------------------------------------------------------------------------------- */
 
-/* Returns 0 with pool.lock held and no task running, or ETIMEDOUT without it. */
+/* Returns 0 with pool.lock held and no task running, or ETIMEDOUT without the lock. */
 static int lock_drained(int64_t deadline)
 {
 	for (;;) {
-		lock_pool();
+		pthread_mutex_lock(&pool.lock);
 		if (pool.busy == NULL)
 			return 0;
-		if (!pool.drain_wanted) {
-			pool.drain_wanted = true;
-			waitgroup_add(&drained, 1);
-		}
-		unlock_pool();
+		if (!pool.drain_wanted)
+			waitgroup_add(&drained, 1);     /* lock order: pool, wait group */
+		pool.drain_wanted = true;
+		pthread_mutex_unlock(&pool.lock);
 		if (waitgroup_wait_until(&drained, deadline) != 0)
 			return ETIMEDOUT;
 	}
 }
 
-/* Takes the idle threads out of the pool, so that a spawn meanwhile starts afresh, and joins them. */
+/* Takes the idle threads out of the pool, so a spawn meanwhile starts new ones, and joins them. */
 static int end_threads(int64_t deadline)
 {
 	int err = lock_drained(deadline);
@@ -763,7 +722,7 @@ static int end_threads(int64_t deadline)
 		take_out(pool.idle);
 	pool.ended = NULL;
 	waitgroup_add(&shutdowns, 1);
-	unlock_pool();
+	pthread_mutex_unlock(&pool.lock);
 
 	for (struct worker *w = workers; w != NULL; w = w->next)
 		chan_close(w->inbox);

@@ -1,5 +1,6 @@
 /*
  * spawn.h - Go's `go f(x)` and wait groups for C: tasks on a pool of real threads
+ * SPDX-License-Identifier: MIT
  *
  *     static void work(void *arg)
  *     {
@@ -13,9 +14,10 @@
  *     waitgroup_wait(&wg);
  *     waitgroup_destroy(&wg);
  *
- * Every task runs on a thread of its own; threads are reused.  A task may wait for
- * any other one: the pool grows whenever no thread is idle.  Deadlines are times of
- * chan_now().  errno is left alone, and no call is a cancellation point.
+ * Compile spawn.c and chan.c beside your program, with -pthread.  Every task runs on a
+ * thread of its own; threads are reused.  A task may wait for any other one: the pool
+ * grows whenever no thread is idle.  Deadlines are times of chan_now().  No function sets
+ * errno, and no call is a cancellation point.  A forked child has an empty pool.
  */
 #ifndef CHAN_SPAWN_H
 #define CHAN_SPAWN_H
@@ -43,19 +45,19 @@ extern "C" {
  *   ENOMEM   no memory for the copy or the thread
  *   EINVAL   fn is NULL, or arg is NULL with a size above 0
  *
- * In each of these cases nothing was started.  The thread has all signals blocked.
- * What a task leaves in thread-specific data, the next task on that thread finds; a
- * pthread_cancel that comes when the task has ended hits the next one, too.
+ * After an error nothing was started.  The thread has all signals blocked.  The next
+ * task on a thread finds the thread-specific data of the one before it.  A pthread_cancel
+ * that comes after the task has ended cancels the next one.
  */
 int spawn(void (*fn)(void *arg), const void *arg, size_t size);
 
-/* ---- Wait groups, as Go's sync.WaitGroup ---------------------------------- */
+/* ---- Wait groups, like Go's sync.WaitGroup --------------------------------- */
 
 struct waitgroup_waiter;
 
-typedef struct waitgroup {              /* no field is for the program */
+typedef struct waitgroup {              /* use the functions only */
 	pthread_mutex_t lock;
-	size_t count;                           /* tasks still to be done */
+	size_t count;                           /* tasks that are not done yet */
 	struct waitgroup_waiter *waiters;       /* threads in waitgroup_wait */
 } waitgroup;
 
@@ -63,31 +65,34 @@ typedef struct waitgroup {              /* no field is for the program */
 
 void waitgroup_init(waitgroup *wg);
 
-/* Legal as soon as a wait has returned, also in another thread than the last done. */
+/* Legal as soon as a wait has returned, even if the last waitgroup_done was in another thread. */
 void waitgroup_destroy(waitgroup *wg);
 
-/* spawn, counted in wg until the task has ended; 0 or an error as of spawn. */
+/* spawn, and wg counts the task until it has ended.  0 or an error of spawn. */
 int waitgroup_go(waitgroup *wg, void (*fn)(void *arg), const void *arg, size_t size);
 
-/* n more, and one less, to wait for.  Below zero or above SIZE_MAX: message and abort. */
+/* Counts n more, and one less.  Below zero or above SIZE_MAX: message and abort. */
 void waitgroup_add(waitgroup *wg, size_t n);
 void waitgroup_done(waitgroup *wg);
 
-/* Waits until nothing is left to wait for; until the deadline: 0 or ETIMEDOUT.  Without memory (for a channel) it polls. */
+/*
+ * Waits until the count is 0; with a deadline: 0, or ETIMEDOUT.  A wait needs memory for a
+ * channel; if that is refused it polls.
+ */
 void waitgroup_wait(waitgroup *wg);
 int waitgroup_wait_until(waitgroup *wg, int64_t deadline);
 
 /* ---- The pool ------------------------------------------------------------- */
 
 typedef struct spawn_options {
-	size_t stack_size;      /* bytes; default 256 KiB; raised to the system's minimum */
+	size_t stack_size;      /* bytes; default 256 KiB; at least the system's minimum */
 	size_t max_threads;     /* default: no limit */
 	int64_t idle_timeout;   /* nanoseconds after which an idle thread ends; default 10 s */
 } spawn_options;
 
 /*
- * A zero field means its default, NULL all defaults.  For threads started later.
- * EINVAL if idle_timeout is negative: nothing is changed.
+ * Sets the options of threads that start later.  A zero field means its default, NULL all
+ * defaults.  EINVAL if idle_timeout is negative: nothing has changed.
  */
 int spawn_configure(const spawn_options *o);
 
@@ -101,18 +106,18 @@ typedef struct spawn_stats {
 void spawn_get_stats(spawn_stats *s);
 
 /*
- * Waits until no task runs (what running tasks spawn is waited for too), then ends
- * and joins every thread and frees all memory; the next spawn starts afresh.
+ * Waits until no task runs, including those that running tasks spawn, then ends and joins
+ * every thread and frees all memory.  The next spawn starts anew.
  *
  *   ETIMEDOUT  tasks run at the deadline: everything goes on as before
  *   EDEADLK    called in a task
  *
- * A destructor of thread-specific data runs after its task was counted as ended: it
- * must not spawn, and while it runs a shutdown waits for it whatever the deadline.
+ * A destructor of thread-specific data runs after its task has ended for wait groups and
+ * shutdowns.  It must not spawn, and a shutdown waits for it whatever the deadline.
  */
 int spawn_shutdown(int64_t deadline);
 
-/* See CHAN_DEBUG in chan.h. */
+/* With -DCHAN_DEBUG each waiting call tells its file and line. */
 #if defined CHAN_DEBUG && !defined CHAN_INSIDE
 #define waitgroup_wait(wg)                 ((void)CHAN_HERE((waitgroup_wait(wg), 0)))
 #define waitgroup_wait_until(wg, deadline) CHAN_HERE(waitgroup_wait_until(wg, deadline))
@@ -133,9 +138,8 @@ int spawn_shutdown(int64_t deadline);
 #endif
 
 /*
- * POSIX has a <spawn.h> too.  Where this directory is searched first, pass on to
- * that one, so that posix_spawn is never hidden; outside of the guard, because this
- * file may be found twice on the way.
+ * POSIX has a <spawn.h>, too.  If this directory is searched first, include that one here, so
+ * that posix_spawn is never hidden.  Outside the guard: this file may be found twice on the way.
  */
 #pragma GCC system_header
 #ifdef __has_include_next

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "chan.h"
+#include "chan_signal.h"
 #include "spawn.h"
 
 CHAN_TYPE(ints, int);

@@ -1,5 +1,6 @@
 /* The library's own pool, seen from the inside and with calls that can fail: the tests are linked with this one instead of spawn.c. */
 #define _POSIX_C_SOURCE 200809L
+#define CHAN_INSIDE
 #define CALL_FAULTY
 #include "faults.h"
 #include "inside_spawn.h"
@@ -46,21 +47,21 @@ size_t waiting_for(waitgroup *wg)
 
 bool shutdown_waits(void)
 {
-	lock_pool();
+	pthread_mutex_lock(&pool.lock);
 	bool waits = pool.drain_wanted;
-	unlock_pool();
+	pthread_mutex_unlock(&pool.lock);
 	return waits;
 }
 
 spawn_options options_now(void)
 {
-	lock_pool();
+	pthread_mutex_lock(&pool.lock);
 	spawn_options now = options;
-	unlock_pool();
+	pthread_mutex_unlock(&pool.lock);
 	return now;
 }
 
 void forget_fork_handlers(void)
 {
-	pool.expects_fork = false;
+	pool.handles_fork = false;
 }

@@ -1,6 +1,6 @@
 /*
  * The course: its programs do what its text promises, its references and excerpts are those of the programs, and each
- * exercise that breaks chan.c breaks it as its solution says.
+ * exercise that breaks the library breaks it as its solution says.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "command.h"
@@ -12,19 +12,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 Suite *course_suite(void);
 
 enum { LINES = 200, TEXT = 65536 };
 
 #define WARNINGS "-std=c11 -pedantic -Wall -Wextra -Wshadow -Wconversion -Werror"
-/* As make course does, but a deadlock is looked for more often. */
-#define COMPILE "-O0 -pthread -I. -DCHAN_DEBUG -DCHAN_WATCH=100000000"
+/* As make course does. */
+#define COMPILE "-O0 -pthread -I. -Iextra -DCHAN_DEBUG"
 
 static const char *const programs_are[] = { "course/*/*.c", "course/*/solutions/*.c", NULL };
 static const char *const texts_are[] = { "course/*.md", NULL };
 static const char *const breakages_are[] = { "course/*/solutions/*.sed", NULL };
-static glob_t programs, texts, breakages;
+static const char *const companions_are[] = { "extra/*.c", NULL };
+static glob_t programs, texts, breakages, companions;
 
 static void find(const char *const patterns[], glob_t *found)
 {
@@ -179,6 +181,11 @@ static void expect_referred_to(const char *file, const char *path)
 START_TEST(every_marker_is_referred_to)
 {
 	expect_referred_to("chan.c", "../chan.c");
+	for (size_t i = 0; i < companions.gl_pathc; i++) {
+		char path[300];
+		snprintf(path, sizeof path, "../%s", companions.gl_pathv[i]);
+		expect_referred_to(companions.gl_pathv[i], path);
+	}
 	for (size_t i = 0; i < programs.gl_pathc; i++)
 		expect_referred_to(programs.gl_pathv[i], programs.gl_pathv[i] + strlen("course/"));
 }
@@ -213,7 +220,7 @@ static bool stands_in(const char *block, const char *path)
 
 START_TEST(every_excerpt_stands_in_a_program_of_its_chapter)
 {
-	static const char *const library[] = { "chan.c", "chan.h", "spawn.h" };
+	static const char *const library[] = { "chan.c", "chan.h", "spawn.h", "extra/chan_timer.c" };
 	char *text = read_file(texts.gl_pathv[_i]), *block;
 
 	for (const char *at = text; (block = next_block(&at, "c")) != NULL; free(block)) {
@@ -343,8 +350,9 @@ static void build(void)
 {
 	/* The second half beside the first, where there is a CPU for it. */
 	static const char functions[] =
-		"library() { mkdir -p $s; for f in chan spawn; do $cc -c -o $s/$f.o $f.c || return; done; };"
-		"some() { for f; do o=$s/${f%.c} && mkdir -p ${o%/*} && $cc -o $o $f $s/chan.o $s/spawn.o || return; done; };"
+		"library() { mkdir -p $s/library; for f in chan.c spawn.c extra/*.c; do"
+		"	o=${f##*/}; $cc -c -o $s/library/${o%.c}.o $f || return; done; };"
+		"some() { for f; do o=$s/${f%.c} && mkdir -p ${o%/*} && $cc -o $o $f $s/library/*.o || return; done; };"
 		"all() { n=$(($# / 2)); (shift $n; some \"$@\") & first=$(echo \"$@\" | cut -d ' ' -f 1-$n); some $first && wait $!; };";
 	char test[400];
 
@@ -373,7 +381,7 @@ END_TEST
 
 START_TEST(another_compiler_gives_no_warning_either)
 {
-	must_with("clang", "clang " WARNINGS " -I. -fsyntax-only course/*/*.c course/*/solutions/*.c");
+	must_with("clang", "clang " WARNINGS " -I. -Iextra -fsyntax-only course/*/*.c course/*/solutions/*.c");
 }
 END_TEST
 
@@ -550,8 +558,9 @@ START_TEST(a_program_prints_what_the_text_promises)
 }
 END_TEST
 
-/* ---- What breaks chan.c ---------------------------------------------------------------------------------------- */
+/* ---- What breaks the library ---------------------------------------------------------------------------------------- */
 
+/* The directory has a copy of the library's sources, as they are but for one of them. */
 static void expect_program_fails(const char *directory, const char *command_line, const char *what)
 {
 	static char text[TEXT];
@@ -560,24 +569,47 @@ static void expect_program_fails(const char *directory, const char *command_line
 	int status = command(text, sizeof text, "%.*s %s/%.*s", before, command_line, scratch, length, program);
 
 	ck_assert_msg(status == 0 && strstr(text, what) == NULL, "unbroken, %s: status %d, %s", program, status, text);
-	must("%s %s -I. -o %s/program %s %s/chan.c spawn.c", compiler(), COMPILE, directory, program, directory);
+	must("d=%s; %s -O0 -pthread -DCHAN_DEBUG -I$d -I$d/extra -o $d/program %s $d/chan.c $d/spawn.c $d/extra/*.c", directory, compiler(), program);
 	status = command(text, sizeof text, "ulimit -c 0; %.*s %s/program", before, command_line, directory);
 	ck_assert_msg(status != 0 && strstr(text, what) != NULL, "broken, %s: status %d, not %s, but: %s", program, status, what, text);
 }
 
-#define COMPILE_TEST "-std=c11 -O0 -pthread -DCHAN_CHECK -Itest -I. $(pkg-config --cflags check)"
+#define COMPILE_TEST "-std=c11 -O0 -pthread -DCHAN_CHECK $(pkg-config --cflags check)"
 
-/* Builds a suite twice, as broken and unbroken below the directory, which has a chan.c that is broken. */
+/* The objects that hold code of the library, from the sources in a directory: in objects/ there. */
+static void build_inside(const char *directory)
+{
+	must("d='%s' cc=\"%s " COMPILE_TEST "\"; mkdir -p $d/objects $d/test && cp test/*.h test/inside*.c $d/test &&"
+		"for f in $d/test/inside*.c; do $cc -I$d/test -I$d -I$d/extra -c -o $d/objects/$(basename $f .c).o $f || exit; done;"
+		"for f in $d/extra/*.c; do $cc -I$d -I$d/extra -DCALL_FAULTY -include test/faults.h -c -o $d/objects/$(basename $f .c).o $f"
+		"	|| exit; done", directory, compiler());
+}
+
+/* The directory gets a copy of the sources in which one file, or none, is changed by a script. */
+static void copy_sources(const char *directory, const char *file, const char *script)
+{
+	must("d='%s' f='%s'; mkdir -p $d/extra && cp chan.[ch] spawn.[ch] $d && cp extra/*.[ch] $d/extra || exit;"
+		"[ -z $f ] || { sed -f '%s' $f >$d/$f && ! cmp -s $f $d/$f; }", directory, file, script);
+}
+
+/* Builds a suite twice, as broken and unbroken below the directory, which has a library that is broken. */
 static void build_suite(const char *directory, const char *suite)
 {
-	must("s='%s' d='%s' suite='%s' cc=\"%s " COMPILE_TEST "\";"
-		"mkdir -p $s/tests && for f in inside inside_spawn support threads faults command; do"
-		"	[ -e $s/tests/$f.o ] || $cc -c -o $s/tests/$f.o test/$f.c || exit; done;"
-		"mkdir $d/test && cp test/inside.c $d/test && echo \"SUITE($suite)\" >$d/suites.h &&"
-		"$cc -c -I$d -o $d/main.o test/main.c && $cc -c -o $d/suite.o test/test_$suite.c && $cc -c -o $d/inside.o $d/test/inside.c &&"
-		"libraries=$(pkg-config --libs check) && $cc -o $d/unbroken $d/main.o $d/suite.o $s/tests/*.o $libraries &&"
-		"$cc -o $d/broken $d/main.o $d/suite.o $d/inside.o $s/tests/inside_spawn.o $s/tests/[!i]*.o $libraries",
-		scratch, directory, suite, compiler());
+	char whole[100];
+
+	snprintf(whole, sizeof whole, "%s/whole", scratch);
+	if (access(whole, F_OK) != 0) {
+		copy_sources(whole, "", "");
+		build_inside(whole);
+		must("for f in support threads faults command; do %s " COMPILE_TEST " -Itest -I. -Iextra -c -o %s/objects/$f.o test/$f.c || exit; done",
+			compiler(), whole);
+	}
+	build_inside(directory);
+	must("s='%s' d='%s' suite='%s' cc=\"%s " COMPILE_TEST "\"; libraries=$(pkg-config --libs check);"
+		"for f in support threads faults command; do cp $s/objects/$f.o $d/objects || exit; done; echo \"SUITE($suite)\" >$d/suites.h &&"
+		"$cc -I$d -Itest -I. -c -o $d/main.o test/main.c && $cc -Itest -I. -Iextra -c -o $d/suite.o test/test_$suite.c &&"
+		"$cc -o $d/unbroken $d/main.o $d/suite.o $s/objects/*.o $libraries && $cc -o $d/broken $d/main.o $d/suite.o $d/objects/*.o $libraries",
+		whole, directory, suite, compiler());
 }
 
 /* Runs it, or a case of it; whether all tests have passed. */
@@ -608,10 +640,11 @@ static void expect_suite(const char *directory, const char *suite, const char *t
 START_TEST(a_broken_library_fails_as_the_solution_says)
 {
 	const char *path = breakages.gl_pathv[_i];
-	char *text = read_file(path), value[256], what[256] = "", tcase[256] = "", directory[100];
+	char *text = read_file(path), value[256], file[256] = "chan.c", what[256] = "", tcase[256] = "", directory[100];
 
+	says(text, "\n# file:", file);
 	snprintf(directory, sizeof directory, "%s/broken-%d", scratch, _i);
-	must("mkdir %s && sed -f %s chan.c >%s/chan.c && ! cmp -s chan.c %s/chan.c", directory, path, directory, directory);
+	copy_sources(directory, file, path);
 	if (says(text, "\n# program:", value)) {
 		ck_assert(says(text, "\n# says:", what));
 #ifndef __linux__
@@ -643,6 +676,7 @@ Suite *course_suite(void)
 	find(programs_are, &programs);
 	find(texts_are, &texts);
 	find(breakages_are, &breakages);
+	find(companions_are, &companions);
 	tcase_set_tags(tc, "process");
 	tcase_set_timeout(tc, 20);
 	tcase_add_loop_test(tc, every_reference_finds_one_marker, 0, (int)texts.gl_pathc);

@@ -184,36 +184,6 @@ START_TEST(the_systems_spawn_h_is_not_hidden)
 }
 END_TEST
 
-/* A thread of the pool has its code there. */
-START_TEST(the_shared_library_stays_when_a_program_closes_it)
-{
-	write_file(scratch, "opens.c",
-		"#define _POSIX_C_SOURCE 200809L\n"
-		"#include <chan/spawn.h>\n"
-		"#include <dlfcn.h>\n"
-		"#include <stdlib.h>\n"
-		"static void nothing(void *arg) { (void)arg; }\n"
-		"static void *find(void *library, const char *name) { void *f = dlsym(library, name); if (!f) exit(1); return f; }\n"
-		"int main(void)\n"
-		"{\n"
-		"	spawn_options options = { .idle_timeout = CHAN_MS };\n"
-		"	spawn_stats stats;\n"
-		"	int (*configure)(const spawn_options *), (*start)(void (*)(void *), const void *, size_t);\n"
-		"	void (*get_stats)(spawn_stats *);\n"
-		"	void *library = dlopen(\"usr/lib/libchan.so\", RTLD_NOW);\n"
-		"	if (library == NULL) return 2;\n"
-		"	*(void **)&configure = find(library, \"spawn_configure\");\n"
-		"	*(void **)&start = find(library, \"spawn\");\n"
-		"	*(void **)&get_stats = find(library, \"spawn_get_stats\");\n"
-		"	if (configure(&options) != 0 || start(nothing, NULL, 0) != 0) return 3;\n"
-		"	if (dlclose(library) != 0) return 4;\n"
-		"	do get_stats(&stats); while (stats.threads > 0);\n"
-		"	return 0;\n"
-		"}\n");
-	must("cd '%s' && ${CC:-cc} -std=c11 -pthread -Iusr/include opens.c -ldl -o opens && timeout 30 ./opens", scratch);
-}
-END_TEST
-
 /* ---- CMake ------------------------------------------------------------------------------------------ */
 
 #define FETCHED "include(FetchContent)\nFetchContent_Declare(chan GIT_REPOSITORY nowhere)\nFetchContent_MakeAvailable(chan)"
@@ -310,6 +280,38 @@ START_TEST(the_shared_library_exports_the_public_functions_only)
 }
 END_TEST
 
+/* A thread of the pool has its code there. */
+START_TEST(the_shared_library_stays_when_a_program_closes_it)
+{
+	if (_i == 1 && !has_program("command -v cmake"))
+		return;
+	write_file(scratch, "opens.c",
+		"#define _POSIX_C_SOURCE 200809L\n"
+		"#include <chan/spawn.h>\n"
+		"#include <dlfcn.h>\n"
+		"#include <stdlib.h>\n"
+		"static void nothing(void *arg) { (void)arg; }\n"
+		"static void *find(void *library, const char *name) { void *f = dlsym(library, name); if (!f) exit(1); return f; }\n"
+		"int main(int argc, char **argv)\n"
+		"{\n"
+		"	spawn_options options = { .idle_timeout = CHAN_MS };\n"
+		"	spawn_stats stats;\n"
+		"	int (*configure)(const spawn_options *), (*start)(void (*)(void *), const void *, size_t);\n"
+		"	void (*get_stats)(spawn_stats *);\n"
+		"	void *library = dlopen(argv[argc - 1], RTLD_NOW);\n"
+		"	if (library == NULL) return 2;\n"
+		"	*(void **)&configure = find(library, \"spawn_configure\");\n"
+		"	*(void **)&start = find(library, \"spawn\");\n"
+		"	*(void **)&get_stats = find(library, \"spawn_get_stats\");\n"
+		"	if (configure(&options) != 0 || start(nothing, NULL, 0) != 0) return 3;\n"
+		"	if (dlclose(library) != 0) return 4;\n"
+		"	do get_stats(&stats); while (stats.threads > 0);\n"
+		"	return 0;\n"
+		"}\n");
+	must("cd '%s' && ${CC:-cc} -std=c11 -pthread -Iusr/include opens.c -ldl -o opens && timeout 30 ./opens %s/libchan.so", scratch, shared_libraries[_i]);
+}
+END_TEST
+
 /* What its objects share is for them alone. */
 START_TEST(the_static_library_has_the_public_functions_only)
 {
@@ -387,11 +389,11 @@ Suite *install_suite(void)
 	tcase_add_test(tc, a_program_builds_with_pkg_config_and_runs);
 	tcase_add_test(tc, a_program_links_with_the_static_library);
 	tcase_add_test(tc, the_systems_spawn_h_is_not_hidden);
-	tcase_add_test(tc, the_shared_library_stays_when_a_program_closes_it);
 	tcase_add_loop_test(tc, a_program_builds_with_cmake_and_runs, 0, CONSUMERS);
 	tcase_add_test(tc, cmake_leaves_the_makefile_alone);
 	tcase_add_test(tc, cmake_finds_a_version_of_the_same_major_number_that_is_late_enough);
 	tcase_add_loop_test(tc, the_shared_library_exports_the_public_functions_only, 0, 2);
+	tcase_add_loop_test(tc, the_shared_library_stays_when_a_program_closes_it, 0, 2);
 	tcase_add_test(tc, the_static_library_has_the_public_functions_only);
 	tcase_add_test(tc, a_copy_in_a_hidden_library_exports_nothing);
 	tcase_add_test(tc, no_stack_is_executable);

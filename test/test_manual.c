@@ -3,6 +3,8 @@
 #include "command.h"
 #include "test.h"
 
+#include <stdio.h>
+
 Suite *manual_suite(void);
 
 static char scratch[64];
@@ -19,10 +21,13 @@ static void remove_it(void)
 
 /* ---- Lists ---------------------------------------------------------------------------------------- */
 
+/* The public headers; what is between the library's own files stands below #ifdef CHAN_INSIDE there. */
+#define HEADERS "sed '/^#ifdef CHAN_INSIDE/,/^#endif/d' chan.h spawn.h extra/*.h"
+
 /* Prototypes and macros with their parameters, but for what is for the other macros. */
 #define DECLARATIONS \
-	"{ grep -hE '^[a-z][a-z0-9_ ]*[ *][a-z_]+\\(.*\\);$' chan.h spawn.h | grep -vE 'chan_(at|left|made|named)\\(|_as\\(|^typedef';" \
-	"  sed -nE 's/^#define ([A-Z_]+(\\([a-z, ]*\\)| )).*/\\1/p' chan.h spawn.h | grep -vE 'CHAN_(CHECKED|HERE|TRACED)'; }"
+	"{ " HEADERS " | grep -E '^[a-z][a-z0-9_ ]*[ *][a-z_]+\\(.*\\);' | sed 's/);.*/);/' | grep -vE 'chan_(call(ed_at|_over)|named_after|trace_[a-z_]+)\\(|_as\\(|^typedef';" \
+	"  " HEADERS " | sed -nE 's/^#define ([A-Z_]+(\\([a-z, ]*\\)| )).*/\\1/p' | grep -vE 'CHAN_(CHECKED|HERE|TRACED|NAMED)'; }"
 
 #define SYNOPSES \
 	"awk '/^\\.Sh/ { synopsis = $2 == \"SYNOPSIS\" } !synopsis { next }" \
@@ -38,7 +43,7 @@ START_TEST(the_synopses_have_the_prototypes_and_macros_of_the_headers)
 {
 	must("cd '%s' && to=$PWD && cd - && " DECLARATIONS SORTED " >$to/headers && " SYNOPSES SORTED " >$to/synopses &&"
 	     "grep -x 'intchan_select(chan_casecases\\[\\],size_tn,int64_tdeadline);' $to/headers &&"
-	     "grep -x 'CHAN_SEND_UNTIL(to,ptr,deadline)' $to/headers && grep -x CHAN_MS $to/headers &&"
+	     "grep -x 'CHAN_SEND_UNTIL(to,ptr,t)' $to/headers && grep -x CHAN_MS $to/headers &&"
 	     "diff $to/headers $to/synopses", scratch);
 }
 END_TEST
@@ -60,6 +65,17 @@ START_TEST(the_table_of_the_readme_names_the_functions_and_macros_of_the_headers
 	     "awk -F'|' '/^## / { functions = $0 == \"## Functions\" } functions && NF == 5 { print $2, $3 }' README.md |"
 	     "grep -oE '(chan|waitgroup)_[a-z_]+|spawn[a-z_]*|(CHAN|WAITGROUP)_[A-Z_]+'" SORTED ">$to/readme &&"
 	     "diff $to/headers $to/readme", scratch);
+}
+END_TEST
+
+/* Each pair that a project may copy is in the table, with its lines, to a tenth. */
+START_TEST(the_table_of_files_has_each_pair_and_its_lines)
+{
+	must("cd '%s' && to=$PWD && cd - && awk -F'|' '/^\\| `[a-z_\\/]+\\.\\[ch\\]`/ { gsub(/[` ,]/, \"\"); sub(/\\.\\[ch\\]/, \"\", $2); print $2, $3 }' README.md >$to/pairs &&"
+	     "cut -d ' ' -f 1 $to/pairs | sort >$to/named && ls chan.c spawn.c extra/*.c | sed 's/\\.c$//' | sort | diff $to/named - &&"
+	     "while read pair lines; do n=$(cat $pair.c $pair.h | wc -l);"
+	     "	[ $((n * 10)) -ge $((lines * 9)) ] && [ $((n * 10)) -le $((lines * 11)) ] || { echo \"$pair: $lines, but it has $n\"; exit 1; };"
+	     "done <$to/pairs", scratch);
 }
 END_TEST
 
@@ -112,9 +128,84 @@ START_TEST(each_example_compiles_and_prints_what_stands_below_it)
 	     "done", scratch);
 	must("for program in '%s'/*.c; do"
 	     "	name=${program%%.c};"
-	     "	${CC:-cc} -std=c11 -pedantic -Wall -Wextra -Wshadow -Wconversion -Werror -pthread -I. $program"
+	     "	${CC:-cc} -std=c11 -pedantic -Wall -Wextra -Wshadow -Wconversion -Werror -pthread -I. -Iextra $program"
 	     "		${BUILD:-build}/libchan.a -o $name && timeout 30 $name | diff - $name.expected || exit;"
 	     "done", scratch);
+}
+END_TEST
+
+/* ---- The loops of the README --------------------------------------------------------------------------- */
+
+/* What stands around the first block below the paragraph that begins with this word, so that it is a program. */
+static const struct snippet {
+	const char *word, *before, *after;
+} snippets[] = {
+	{ "Select",
+	  "#include \"chan.h\"\n"
+	  "CHAN_TYPE(ints, int);\n"
+	  "static int used, calls;\n"
+	  "static void use(int v) { used += v; if (++calls > 10) _Exit(2); }\n"
+	  "int main(void)\n"
+	  "{\n"
+	  "	ints results;\n"
+	  "	chan *quit = chan_new(0, 0);\n"
+	  "	int r;\n"
+	  "	if (quit == NULL || CHAN_MAKE(&results, 2) != 0 || CHAN_SEND(results.tx, &(int){ 1 }) != 0) return 1;\n"
+	  "	if (CHAN_SEND(results.tx, &(int){ 2 }) != 0 || CHAN_CLOSE(results.tx) != 0) return 1;\n",
+	  "	CHAN_FREE(&results);\n"
+	  "	chan_free(quit);\n"
+	  "	return used != 3;\n"
+	  "}\n" },
+	{ "Beside sockets",
+	  "#include <poll.h>\n"
+	  "#include <stdbool.h>\n"
+	  "#include <unistd.h>\n"
+	  "#include \"chan.h\"\n"
+	  "#include \"chan_fd.h\"\n"
+	  "static int ends[2], answers, polls;\n"
+	  "static bool read_request(int fd) { char c; return read(fd, &c, 1) == 1; }\n"
+	  "static void answer(int fd, int v) { answers += fd == ends[0] ? v : 100; }\n"
+	  /* The client hangs up as soon as nothing is ready. */
+	  "static int counted(struct pollfd *fds, nfds_t n, int timeout)\n"
+	  "{\n"
+	  "	int ready = poll(fds, n, 0);\n"
+	  "	if (++polls > 10) _exit(2);\n"
+	  "	if (ready != 0) return ready;\n"
+	  "	close(ends[1]);\n"
+	  "	return poll(fds, n, timeout);\n"
+	  "}\n"
+	  "#define poll counted\n"
+	  "int main(void)\n"
+	  "{\n"
+	  "	chan *results = chan_new(sizeof(int), 2);\n"
+	  "	int r;\n"
+	  "	if (results == NULL || pipe(ends) != 0 || chan_send(results, &(int){ 1 }) != 0) return 1;\n"
+	  "	if (chan_send(results, &(int){ 2 }) != 0 || chan_close(results) != 0) return 1;\n"
+	  "	int socket = ends[0];\n",
+	  "	chan_free(results);\n"
+	  "	close(socket);\n"
+	  "	return answers != 3;\n"
+	  "}\n" },
+};
+
+/* Failure: a loop that does not look at the error goes round for ever once its channel is closed. */
+START_TEST(a_loop_of_the_readme_ends_when_its_channel_is_closed)
+{
+	const struct snippet *s = &snippets[_i];
+	char path[100];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/snippet.c", scratch);
+	ck_assert_ptr_nonnull(f = fopen(path, "w"));
+	fprintf(f, "#define _POSIX_C_SOURCE 200809L\n#include <stdlib.h>\n%s", s->before);
+	fclose(f);
+	must("awk -v word='**%s.**' 'index($0, word) == 1 { near = 1 } near && /^```/ { if (code) exit; code = 1; next }"
+	     "	code { print \"\\t\" $0; n++ } END { exit n < 3 }' README.md >>%s", s->word, path);
+	ck_assert_ptr_nonnull(f = fopen(path, "a"));
+	fputs(s->after, f);
+	fclose(f);
+	must("cd '%s' && to=$PWD && cd - && ${CC:-cc} -std=c11 -pedantic -Wall -Wextra -Werror -pthread -I. -Iextra $to/snippet.c"
+	     "	${BUILD:-build}/libchan.a -o $to/snippet && timeout 30 $to/snippet", scratch);
 }
 END_TEST
 
@@ -129,10 +220,12 @@ Suite *manual_suite(void)
 	tcase_add_test(tc, the_synopses_have_the_prototypes_and_macros_of_the_headers);
 	tcase_add_test(tc, each_page_names_the_functions_of_its_synopsis);
 	tcase_add_test(tc, the_table_of_the_readme_names_the_functions_and_macros_of_the_headers);
+	tcase_add_test(tc, the_table_of_files_has_each_pair_and_its_lines);
 	tcase_add_test(tc, the_rules_are_numbered_and_those_that_tests_name_are_there);
 	tcase_add_test(tc, mandoc_finds_nothing_to_say_about_the_pages);
 	tcase_add_test(tc, pages_refer_to_pages_that_are_there);
 	tcase_add_test(tc, each_example_compiles_and_prints_what_stands_below_it);
+	tcase_add_loop_test(tc, a_loop_of_the_readme_ends_when_its_channel_is_closed, 0, (int)(sizeof snippets / sizeof snippets[0]));
 	suite_add_tcase(s, tc);
 	return s;
 }

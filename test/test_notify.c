@@ -1,6 +1,11 @@
 /* chan_notify: signals to the process as elements of a channel.  Each test is a process of its own, whose signals these are. */
 #define _POSIX_C_SOURCE 200809L
 
+#include "chan_context.h"
+#include "chan_fd.h"
+#include "chan_signal.h"
+#include "chan_timer.h"
+#include "command.h"
 #include "faults.h"
 #include "threads.h"
 
@@ -386,7 +391,7 @@ START_TEST(what_cannot_be_done_is_refused_and_changes_nothing)
 {
 	sigset_t usr1 = set_of(SIGUSR1, END), with_kill = set_of(SIGUSR1, SIGKILL, END), with_stop = set_of(SIGSTOP, SIGUSR1, END);
 	chan *c = chan_new(sizeof(int), 1), *small = chan_new(sizeof(int) - 1, 1), *large = chan_new(sizeof(int) + 1, 1),
-		*counter = chan_new(0, 1), *timer = chan_after(CHAN_FOREVER), *context = chan_done_after(NULL, CHAN_FOREVER);
+		*counter = chan_new(0, 1), *timer = chan_at(CHAN_FOREVER), *context = chan_context(NULL, CHAN_FOREVER);
 	chan *wrong[] = { small, large, counter, timer, context };
 	long held = held_by_library();
 
@@ -411,7 +416,7 @@ START_TEST(what_cannot_be_done_is_refused_and_changes_nothing)
 }
 END_TEST
 
-static const struct { enum fault fault; int err; } refusals[] = { { FAIL_THREAD, EAGAIN }, { FAIL_ATFORK, ENOMEM } };
+static const struct { enum fault fault; int err; } refusals[] = { { FAIL_THREAD, EAGAIN }, { FAIL_MALLOC, ENOMEM } };
 
 /* Rule 45. */
 START_TEST(without_a_thread_nothing_has_changed)
@@ -743,6 +748,7 @@ END_TEST
 
 /* ---- Processes ------------------------------------------------------------------------------------------------- */
 
+/* A child must not use it: chan_len only looks at a number. */
 static chan *of_parent;
 
 static void be_notified_anew(int arg)
@@ -755,13 +761,13 @@ static void be_notified_anew(int arg)
 	if (!is_blocked(SIGUSR1) || chan_len(of_parent) != 0)
 		_exit(1);
 	kill(getpid(), SIGUSR1);
-	if (sigpending(&pending) != 0 || !sigismember(&pending, SIGUSR1) || chan_try_recv(of_parent, NULL) != EAGAIN)
+	if (sigpending(&pending) != 0 || !sigismember(&pending, SIGUSR1) || chan_len(of_parent) != 0)
 		_exit(2);
 	if (chan_notify(c, &set) != 0 || chan_recv(c, &signo) != 0 || signo != SIGUSR1)
 		_exit(3);
 	kill(getpid(), SIGUSR2);        /* of which the parent is notified, too */
 	kill(getpid(), SIGUSR1);
-	if (chan_recv(c, &signo) != 0 || chan_try_recv(of_parent, NULL) != EAGAIN)
+	if (chan_recv(c, &signo) != 0 || chan_len(of_parent) != 0)
 		_exit(4);
 	if (sigpending(&pending) != 0 || !sigismember(&pending, SIGUSR2))
 		_exit(7);
@@ -818,6 +824,49 @@ START_TEST(a_fork_in_the_middle_of_a_change_leaves_it_whole)
 	send(SIGUSR1);
 	ck_assert_int_eq(received(of_parent), SIGUSR1);
 	chan_free(of_parent);
+}
+END_TEST
+
+/* Refused at the start and at the first call; the second call registers the handler, so the child is notified of nothing. */
+static const char without_fork_handler[] =
+	"#include \"chan_signal.h\"\n"
+	"#include <pthread.h>\n"
+	"static int refused, registered;\n"
+	"static void (*in_child)(void);\n"
+	"int pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void))\n"
+	"{\n"
+	"	if (prepare != NULL || parent != NULL || refused++ < 4) return ENOMEM;\n"
+	"	registered++;\n"
+	"	in_child = child;\n"
+	"	return 0;\n"
+	"}\n"
+	"int main(void)\n"
+	"{\n"
+	"	chan *c = chan_new(sizeof(int), 1);\n"
+	"	sigset_t set, mask;\n"
+	"	int err;\n"
+	"	sigemptyset(&set);\n"
+	"	sigaddset(&set, SIGUSR1);\n"
+	"	while ((err = chan_notify(c, &set)) == ENOMEM) {\n"
+	"		pthread_sigmask(SIG_BLOCK, NULL, &mask);\n"
+	"		if (registered || sigismember(&mask, SIGUSR1)) return 1;\n"
+	"	}\n"
+	"	if (err != 0 || refused < 4 || registered != 1) return 2;\n"
+	"	if (chan_notify(NULL, &set) != 0 || chan_notify(c, &set) != 0 || registered != 1) return 3;\n"
+	"	in_child();\n"
+	"	return chan_notify(NULL, &set) == 0 ? 0 : 4;\n"
+	"}\n";
+
+/* Rule 45. */
+START_TEST(without_a_fork_handler_nothing_has_changed)
+{
+	char scratch[64];
+
+	make_scratch(scratch);
+	write_file(scratch, "prog.c", without_fork_handler);
+	must("${CC:-cc} -std=c11 -D_POSIX_C_SOURCE=200809L -pthread -I. -Iextra '%s/prog.c' chan.c extra/chan_signal.c -o '%s/prog' &&"
+	     "'%s/prog'", scratch, scratch, scratch);
+	remove_scratch(scratch);
 }
 END_TEST
 
@@ -953,6 +1002,7 @@ Suite *notify_suite(void)
 	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, a_child_of_fork_is_notified_of_nothing_and_can_ask_anew);
 	tcase_add_test(tc, a_fork_in_the_middle_of_a_change_leaves_it_whole);
+	tcase_add_test(tc, without_a_fork_handler_nothing_has_changed);
 	tcase_add_test(tc, a_signal_given_back_kills_again);
 	tcase_add_test(tc, a_signal_that_can_come_keeps_away_the_report_of_a_deadlock);
 	suite_add_tcase(s, tc);

@@ -217,7 +217,7 @@ static void count_ids(size_t channels, size_t cap, const int shape[2], int style
 		chan_free(r.c[i]);
 	}
 	chan_free(r.never);
-	free((void *)r.seen);
+	free((void *)(uintptr_t)r.seen);
 }
 
 /*

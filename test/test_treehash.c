@@ -179,12 +179,12 @@ static void same_output(const struct outcome *is, const struct outcome *should, 
 
 static void agrees_with_pipeline(void)
 {
-	static const char *const workers[] = { "1", "2", "8" }, *const memory[] = { "16384", "1" };
+	static char *const workers[] = { "1", "2", "8" }, *const memory[] = { "16384", "1" };
 	struct outcome should = RUN("sh", "-c", PIPELINE);
 
 	ck_assert_int_eq(should.status, 0);
 	for (size_t i = 0; i < 6; i++) {
-		struct outcome is = RUN("treehash", "-w", (char *)workers[i / 2], "-m", (char *)memory[i % 2], ".");
+		struct outcome is = RUN("treehash", "-w", workers[i / 2], "-m", memory[i % 2], ".");
 		same_output(&is, &should, workers[i / 2]);
 		ck_assert_str_eq(is.err, "");
 		ck_assert_int_eq(is.status, 0);
@@ -279,7 +279,7 @@ END_TEST
 
 START_TEST(the_start_is_named_as_find_names_it)
 {
-	static const char *const starts[] = { "d", "d/", "d//", "./d", "d/e/..", "d/f", "link", "link/", "link/f", "fifo" };
+	static char *const starts[] = { "d", "d/", "d//", "./d", "d/e/..", "d/f", "link", "link/", "link/f", "fifo" };
 
 	make_dir("d");
 	make_file("d/f", "");
@@ -290,7 +290,7 @@ START_TEST(the_start_is_named_as_find_names_it)
 	for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
 		char command[256];
 		snprintf(command, sizeof command, "find %s -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum", starts[i]);
-		struct outcome should = RUN("sh", "-c", command), is = RUN("treehash", (char *)starts[i]);
+		struct outcome should = RUN("sh", "-c", command), is = RUN("treehash", starts[i]);
 		same_output(&is, &should, starts[i]);
 		ck_assert_int_eq(is.status, 0);
 		discard(&should);
@@ -369,7 +369,7 @@ START_TEST(a_start_that_is_not_there_is_told)
 END_TEST
 
 /* Starts treehash in a tree whose second file takes a while, and returns when a worker is at that file. */
-static pid_t launch_long_run(const char *workers, int err)
+static pid_t launch_long_run(char *workers, int err)
 {
 	char byte;
 	int out[2];
@@ -381,7 +381,7 @@ static pid_t launch_long_run(const char *workers, int err)
 		make_file(name, "");
 	}
 	ck_assert_int_eq(pipe(out), 0);
-	pid_t pid = launch((char *[]){ "treehash", "-w", (char *)workers, ".", NULL }, out[1], err, false);
+	pid_t pid = launch((char *[]){ "treehash", "-w", workers, ".", NULL }, out[1], err, false);
 	close(out[1]);
 	int file = create("out");
 	ck_assert_int_eq(read(out[0], &byte, 1), 1);
@@ -495,13 +495,13 @@ END_TEST
 
 START_TEST(wrong_usage_is_told)
 {
-	static const char *const wrong[][2] = {
+	static char *const wrong[][2] = {
 		{ "-w", "0" }, { "-w", "x" }, { "-w", "1x" }, { "-w", "-1" }, { "-w", "513" }, { "-w", "" }, { "-m", "0" },
 		{ "-m", "99999999999999999999" }, { "-x", "." }, { ".", "." }, { ".", "-w" },
 	};
 
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-		struct outcome is = RUN("treehash", (char *)wrong[i][0], (char *)wrong[i][1]);
+		struct outcome is = RUN("treehash", wrong[i][0], wrong[i][1]);
 		ck_assert_msg(is.status == 2, "%s %s: status %d", wrong[i][0], wrong[i][1], is.status);
 		ck_assert_str_eq(is.out, "");
 		ck_assert_ptr_nonnull(strstr(is.err, "usage: treehash"));

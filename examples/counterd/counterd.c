@@ -30,6 +30,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "counterd.h"
+#include "chan_signal.h"
 #include "spawn.h"
 
 #include <errno.h>

@@ -17,6 +17,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "farm.h"
+#include "chan_signal.h"
 
 #include <errno.h>
 #include <signal.h>

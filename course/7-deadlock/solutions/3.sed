@@ -1,7 +1,8 @@
-# The program is told that it is in a deadlock, though the thread that waits for a deadline
-# goes on by itself when that comes.  (Who waits for a deadline may well be stuck too, in
-# effect; but it has said that it knows what to do then.)
+# The library reports a deadlock, though the thread that waits for a deadline goes on by
+# itself when that comes.  (A thread that waits for a deadline may well be stuck too, in
+# effect; but its program has said what to do then.)
 #
+# file: extra/chan_watch.c
 # program: CHAN_DEADLOCK=abort course/7-deadlock/patient.c
 # says: All threads are asleep: deadlock
-/^static bool all_wait(/,/^}/s/watch.forever + /&watch.timed + /
+/^static enum kind kind_of(/,/^}/s/return w->deadline == .*/return FOREVER;/

@@ -1,0 +1,306 @@
+/*
+ * chan_signal.c - signals to the process as elements of a channel
+ * SPDX-License-Identifier: MIT
+ *
+ * Needs chan.h and chan.c, and POSIX signals.
+ *
+ * A table says which signal goes to which channel.  One thread, the receiver of signals, is in
+ * sigwait for all that are in the table.  sigwait does not see that the table has changed.  So
+ * whoever changes it sends the thread one of the signals that it is waiting for: the nudge.
+ * Once the thread has taken it (or another one of the same number, which is as good), it reads
+ * the table again.  DOC: notify
+ */
+#undef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L
+
+#define CHAN_INSIDE
+#include "chan_signal.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SIGNALS = 129 };                 /* above the highest number of any system that we know */
+
+struct target {                         /* a channel that signals go to, or went to */
+	struct chan_extra extra;
+	chan *c;
+	atomic_size_t dropped;
+};
+
+/*
+ * Lock order: this lock, then those of channels.  It is held over pthread_create too, so that
+ * everybody who changes the table finds either a thread that will read it or none.
+ */
+static struct table {
+	pthread_mutex_t lock;           /* protects everything below */
+	bool handles_fork;              /* begin_anew is registered */
+	bool runs;                      /* the thread exists: */
+	pthread_t thread;
+	int waited;                     /* a signal that it is waiting for; 0: it has not read the table */
+	int nudge;                      /* the signal that was sent to it and is not taken yet; 0: none */
+	unsigned long changes, seen;    /* of the table: made, and seen by the thread */
+	struct target *to[SIGNALS];     /* NULL: the process, as without this library */
+	struct target *parents[SIGNALS];        /* in a forked child: what the parent's table owned */
+} table = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* ---- Targets -------------------------------------------------------------------------------------- */
+
+static void free_target(chan *c, struct chan_extra *x)
+{
+	(void)c;
+	free(x);
+}
+
+static const struct chan_extra_kind kind = { .end = free_target };
+
+/* Finds or makes the target of c; NULL if memory is short.  It lives as long as the channel. */
+static struct target *target_of(chan *c)
+{
+	struct target *made = malloc(sizeof *made);
+
+	chan_lock(c);
+	struct target *found = (struct target *)chan_extra(c, &kind);
+	if (found == NULL && made != NULL) {
+		*made = (struct target){ .extra = { .kind = &kind, .due = CHAN_FOREVER }, .c = c };
+		chan_add_extra(c, &made->extra, false);
+		found = made;
+		made = NULL;
+	}
+	chan_unlock(c);
+	free(made);
+	return found;
+}
+
+size_t chan_notify_dropped(const chan *c)
+{
+	chan *locked = (chan *)(uintptr_t)c;    /* only its lock is written */
+	size_t n = 0;
+
+	if (c == NULL)
+		return 0;
+	chan_lock(locked);
+	struct target *target = (struct target *)chan_extra(c, &kind);
+	if (target != NULL)
+		n = atomic_load_explicit(&target->dropped, memory_order_relaxed);
+	chan_unlock(locked);
+	return n;
+}
+
+/* ---- The thread: caller of these holds table.lock ---------------------------------------------------- */
+
+/* Sets *set to the signals that have a channel; false if none has. */
+static bool read_table(sigset_t *set)
+{
+	table.seen = table.changes;
+	table.waited = 0;
+	sigemptyset(set);
+	/* Downwards, so that waited is the lowest: the real-time signals above queue up. */
+	for (int signo = SIGNALS - 1; signo > 0; signo--)
+		if (table.to[signo] != NULL && sigaddset(set, signo) == 0)
+			table.waited = signo;
+	return table.waited != 0;
+}
+
+/* A signal that was handed back meanwhile goes to the process again. */
+static void deliver(int signo)
+{
+	struct target *target = table.to[signo];
+
+	if (target == NULL)
+		kill(getpid(), signo);
+	else if (chan_try_send(target->c, &signo) != 0)
+		atomic_fetch_add_explicit(&target->dropped, 1, memory_order_relaxed);
+}
+
+/* Takes the signal if it is pending.  Testing first would race with a thread that unblocks it. */
+static bool take_pending(int signo)
+{
+	sigset_t one;
+
+	sigemptyset(&one);
+	sigaddset(&one, signo);
+#if defined _POSIX_REALTIME_SIGNALS && _POSIX_REALTIME_SIGNALS > 0
+	return sigtimedwait(&one, NULL, &(struct timespec){ 0, 0 }) == signo;
+#else
+	sigset_t pending;       /* these systems have nothing better */
+	return sigpending(&pending) == 0 && sigismember(&pending, signo) == 1 && sigwait(&one, &signo) == 0;
+#endif
+}
+
+/*
+ * The nudge was taken, or a signal of the same number that the process got at the same time:
+ * then the other one of the two is pending, and is delivered now.  Later would be too late.
+ * The thread may no longer wait for it; and if it were the next nudge, too, the system would
+ * merge the two.
+ */
+static void end_nudge(int signo)
+{
+	table.nudge = 0;
+	if (take_pending(signo))
+		deliver(signo);
+}
+
+static void *receive_signals(void *unused)
+{
+	sigset_t set;
+	int signo;
+
+	(void)unused;
+	if (chan_watcher != NULL)
+		chan_watcher->knows();  /* it counts as awake: a signal may end any wait */
+	pthread_mutex_lock(&table.lock);
+	while (read_table(&set)) {
+		do {
+			pthread_mutex_unlock(&table.lock);
+			while (sigwait(&set, &signo) != 0)
+				;
+			pthread_mutex_lock(&table.lock);
+			if (signo != table.nudge)
+				deliver(signo);
+		} while (signo != table.nudge);
+		end_nudge(signo);
+	}
+	table.runs = false;
+	pthread_mutex_unlock(&table.lock);
+	return NULL;
+}
+
+/* ---- Fork -------------------------------------------------------------------------------------------- */
+
+/*
+ * A forked child does not have the thread, and must not use the parent's channels: it begins
+ * with an empty table.  Nothing is locked over a fork, so the lock is made anew.
+ */
+static void begin_anew(void)
+{
+	static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+
+	table.lock = fresh;
+	table.runs = false;
+	table.waited = table.nudge = 0;
+	memcpy(table.parents, table.to, sizeof table.parents);
+	memset(table.to, 0, sizeof table.to);
+}
+
+/* Before main, if the compiler can arrange that; else by the first call. */
+#ifdef __GNUC__
+__attribute__((constructor(105)))
+#endif
+static void handle_fork(void)
+{
+	if (!table.handles_fork)
+		table.handles_fork = pthread_atfork(NULL, NULL, begin_anew) == 0;
+}
+
+/* ---- Changes of the table ------------------------------------------------------------------------------ */
+
+/* The thread begins with all signals blocked. */
+static int start_thread(void)
+{
+	sigset_t all, old;
+
+	handle_fork();
+	if (!table.handles_fork)
+		return ENOMEM;
+	if (table.runs)
+		return 0;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int err = pthread_create(&table.thread, NULL, receive_signals, NULL);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (err == 0)
+		pthread_detach(table.thread);
+	table.runs = err == 0;
+	return err;
+}
+
+/* Enters target for each of the signals; old gets the channels that they went to before. */
+static void change_table(struct target *target, const sigset_t *signals, chan *old[SIGNALS])
+{
+	table.changes++;
+	for (int signo = 1; signo < SIGNALS; signo++) {
+		if (sigismember(signals, signo) != 1)
+			continue;
+		if (table.to[signo] != NULL)
+			old[signo] = table.to[signo]->c;
+		if (target != NULL)
+			chan_ref(target->c);
+		table.to[signo] = target;
+	}
+}
+
+/* Waits a moment, longer from time to time: a thread of lower priority must get to run. */
+static void give_way(unsigned tries)
+{
+	int cancel;
+
+	if (tries % 16 != 15) {
+		sched_yield();
+		return;
+	}
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	nanosleep(&(struct timespec){ 0, 50000 }, NULL);
+	pthread_setcancelstate(cancel, &cancel);
+}
+
+/*
+ * Waits until the thread has read the table as it is now.  The system may refuse to send the
+ * nudge, because too many signals are pending: try again when the thread has taken some.
+ */
+static void await_reading(void)
+{
+	unsigned long now = table.changes;
+
+	for (unsigned i = 0; table.runs && table.seen < now; i++) {
+		if (table.nudge == 0 && table.waited != 0 && pthread_kill(table.thread, table.waited) == 0)
+			table.nudge = table.waited;
+		pthread_mutex_unlock(&table.lock);
+		give_way(i);
+		pthread_mutex_lock(&table.lock);
+	}
+}
+
+static int notify(chan *c, const sigset_t *signals)
+{
+	chan *old[SIGNALS] = { NULL };
+	struct target *target = c != NULL ? target_of(c) : NULL;
+
+	if (c != NULL && target == NULL)
+		return ENOMEM;
+
+	pthread_mutex_lock(&table.lock);
+	int err = target != NULL ? start_thread() : 0;
+	if (err == 0) {
+		change_table(target, signals, old);
+		await_reading();
+	}
+	pthread_mutex_unlock(&table.lock);
+	for (int signo = 1; signo < SIGNALS; signo++)
+		chan_free(old[signo]);
+	return err;
+}
+
+int chan_notify(chan *c, const sigset_t *signals)
+{
+	volatile int saved = errno;
+	sigset_t before;
+
+	if (signals == NULL || sigismember(signals, SIGKILL) == 1 || sigismember(signals, SIGSTOP) == 1 ||
+			(c != NULL && chan_elem_size(c) != sizeof(int)))    /* so no timer and no context */
+		return EINVAL;
+	pthread_sigmask(SIG_BLOCK, c != NULL ? signals : NULL, &before);
+	int err = notify(c, signals);
+	if (err != 0)
+		pthread_sigmask(SIG_SETMASK, &before, NULL);
+	else if (c == NULL)
+		pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+	errno = saved;
+	return err;
+}

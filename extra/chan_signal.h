@@ -1,0 +1,61 @@
+/*
+ * chan_signal.h - signals to the process as elements of a channel
+ * SPDX-License-Identifier: MIT
+ *
+ * Compile chan_signal.c and chan.c beside your program, with -pthread.
+ *
+ *     chan *signals = chan_new(sizeof(int), 1);
+ *     ...                                     // a set of SIGINT and SIGTERM
+ *     chan_notify(signals, &set);             // before main starts threads
+ *     ...
+ *     chan_recv(signals, &signo);             // one of them has come: shut down
+ */
+#ifndef CHAN_SIGNAL_H
+#define CHAN_SIGNAL_H
+
+#include <signal.h>
+#include <stddef.h>
+
+#include "chan.h"
+
+#ifdef CHAN_EXPORT
+#pragma GCC visibility push(default)
+#endif
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * From now on the library sends the number of each of these signals that the process gets
+ * to c, a channel of int.  The send does not wait: if there is no room (or c is closed) the
+ * signal is dropped, as in Go, so give c a capacity; chan_notify_dropped counts them.  Each
+ * signal goes to one channel, the one that was given last, and the library owns that channel
+ * meanwhile.
+ *
+ * The signals are blocked in this thread and in the threads that it starts later, and a thread
+ * of the library waits for them.  So call it in main, before other threads exist.  Only signals
+ * to the process count: those of kill, not those of raise or pthread_kill.  A program that you
+ * start inherits the blocked signals: unblock them between fork and exec, or with
+ * posix_spawnattr_setsigmask.  A forked child receives no signals this way.
+ *
+ * If c is NULL you hand these signals back: when the call returns the library sends no more of
+ * them, they are unblocked in this thread, and those that are pending have been delivered here.
+ *
+ * 0, or EINVAL (signals is NULL or contains SIGKILL or SIGSTOP; the elements of c have another
+ * size than int; c is a timer or a context), EAGAIN or ENOMEM: then nothing has changed.
+ */
+#ifdef SIG_BLOCK        /* strict C hides sigset_t: define _POSIX_C_SOURCE before the first include */
+int chan_notify(chan *c, const sigset_t *signals);
+#endif
+
+/* How many signals found no room in c, ever; 0 for NULL. */
+size_t chan_notify_dropped(const chan *c);
+
+#ifdef __cplusplus
+}
+#endif
+#ifdef CHAN_EXPORT
+#pragma GCC visibility pop
+#endif
+
+#endif

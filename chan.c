@@ -1331,8 +1331,8 @@ void chan_wake(chan *c)
 
 	chan_lock(c);
 	end_waiters(c, EAGAIN, &wakeups);
-	pthread_cond_broadcast(&c->receivers.ready);
-	pthread_cond_broadcast(&c->senders.ready);
+	signal_all(&c->receivers);
+	signal_all(&c->senders);
 	unlock_and_wake(c, &wakeups);
 }
 

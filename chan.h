@@ -212,10 +212,6 @@ int64_t chan_now(void);
 /* ptr, if it has elem's type: to subtract others is an error.  Evaluates ptr once, elem never. */
 #define CHAN_CHECKED(ptr, elem)       ((void)sizeof((ptr) - (elem)), (ptr))
 
-#ifdef CHAN_EXPORT
-#pragma GCC visibility pop
-#endif
-
 /* ---- For companions (extra/), not for programs -------------------------------
  *
  * A companion embeds a chan_extra in a structure of its own and adds it to a channel.  Extras
@@ -285,6 +281,9 @@ extern _Thread_local struct chan_purpose chan_purpose;  /* of this thread, if no
 
 #ifdef __cplusplus
 }
+#endif
+#ifdef CHAN_EXPORT
+#pragma GCC visibility pop
 #endif
 
 #if defined CHAN_DEBUG && !defined CHAN_INSIDE

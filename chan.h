@@ -212,10 +212,6 @@ int64_t chan_now(void);
 /* ptr, if it has elem's type: to subtract others is an error.  Evaluates ptr once, elem never. */
 #define CHAN_CHECKED(ptr, elem)       ((void)sizeof((ptr) - (elem)), (ptr))
 
-#ifdef CHAN_EXPORT
-#pragma GCC visibility pop
-#endif
-
 /* ---- For companions (extra/), not for programs -------------------------------
  *
  * A companion embeds a chan_extra in a structure of its own and adds it to a channel.  Extras
@@ -246,7 +242,7 @@ int chan_close_alone(chan *c);                  /* not locked: as chan_close of 
 void chan_wake(chan *c);                        /* not locked: all who sleep in c look at it again */
 int64_t chan_ready_at(chan *c);                 /* locked: from when on a receive does not wait */
 bool chan_is_closed(const chan *c);             /* not locked, like the next two: what is so at some moment */
-size_t chan_count(const chan *c), chan_elem_size(const chan *c);      /* elements in the ring, and their size */
+size_t chan_count(const chan *c), chan_elem_size(const chan *c);  /* elements in the ring, their size */
 const char *chan_name(const chan *c);           /* with the watcher's lock; may be NULL */
 
 /* A thread that sleeps.  The first lines are the library's, the rest is the watcher's and a trace's. */
@@ -285,6 +281,9 @@ extern _Thread_local struct chan_purpose chan_purpose;  /* of this thread, if no
 
 #ifdef __cplusplus
 }
+#endif
+#ifdef CHAN_EXPORT
+#pragma GCC visibility pop
 #endif
 
 #if defined CHAN_DEBUG && !defined CHAN_INSIDE

@@ -1,5 +1,5 @@
 /*
- * 14-context: a tree of tasks, and who is told to end by a deadline, by a close, and by the close of a parent.
+ * 14-context: a tree of tasks that end by a deadline, by a close, and by the close of a parent.
  *
  *     program
  *         request 1                   no deadline of its own
@@ -7,9 +7,9 @@
  *         request 2                   20 ms
  *             two steps, an hour each
  *
- * Each of these is a context, a channel of chan_context.  It is closed when its deadline comes, when somebody
- * closes it, or when its parent is closed, and a closed channel is ready for all who wait for it: so what
- * tells a task to end is one case more in its select.
+ * Each of these is a context: a channel that is closed when its deadline comes, when somebody closes
+ * it, or when its parent is closed.  A closed channel is ready for every thread that waits for it, so a
+ * task that can be ended has one more case in its select.
  *
  * Expect: request 2 ends first, at its deadline, long before the hour of its steps is over.
  * Try: a deadline for program.  Then closing request 1 by hand, before the rest.

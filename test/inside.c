@@ -24,7 +24,7 @@ int tries_after(const char *waits, int most);
 /* How often a thread tries in its next wait, after some in vain (-) and some that were a success (+). */
 int tries_after(const char *waits, int most)
 {
-	struct patience p = { 0 };
+	struct backoff p = { 0 };
 	int n = tries(&p, most);
 
 	for (; *waits != '\0'; waits++) {

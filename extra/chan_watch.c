@@ -415,7 +415,7 @@ static void copy_case(struct copy *to, struct told_case *t, chan_case k)
 	if (copied != NULL)
 		strcpy(copied, name);
 	if (t != NULL)
-		*t = (struct told_case){ k, copied, chan_len(k.ch), chan_cap(k.ch), chan_is_closed(k.ch), 0, 0 };
+		*t = (struct told_case){ k, copied, chan_count(k.ch), chan_cap(k.ch), chan_is_closed(k.ch), 0, 0 };
 }
 
 static void copy_sleeper(struct copy *to, const struct chan_wait *w)
@@ -424,7 +424,8 @@ static void copy_sleeper(struct copy *to, const struct chan_wait *w)
 	struct told *t = take(to, sizeof *t + n * sizeof *t->cases);
 
 	if (t != NULL) {
-		*t = (struct told){ .w = *w, .n = n };
+		*t = (struct told){ .n = n, .w = { .n = w->n, .deadline = w->deadline, .state = w->state, .since = w->since,
+			.thread = w->thread, .file = w->file, .line = w->line, .purpose = w->purpose } };
 		*to->end = t;
 		to->end = &t->next;
 	}

@@ -253,10 +253,10 @@ START_TEST(what_is_noted_fits_though_other_calls_are_not)
 END_TEST
 
 static const char tasks[] =
-	"#include <stdalign.h>\n#include <stdint.h>\n#include \"spawn.h\"\n"
-	"struct wide { alignas(256) char text[512]; };\n"
+	"#include <stdalign.h>\n#include <stddef.h>\n#include <stdint.h>\n#include \"spawn.h\"\n"
+	"struct wide { alignas(max_align_t) char text[512]; };\n"
 	"static chan *told;\n"
-	"static void wide(void *arg) { char ok = (uintptr_t)arg % 256 == 0 && ((struct wide *)arg)->text[511] == 7;\n"
+	"static void wide(void *arg) { char ok = (uintptr_t)arg % alignof(max_align_t) == 0 && ((struct wide *)arg)->text[511] == 7;\n"
 	"	chan_send(told, &ok); pthread_exit(NULL); }\n"
 	"static void none(void *arg) { char ok = arg == NULL; chan_send(told, &ok); }\n"
 	"int main(void) { waitgroup wg = WAITGROUP_INIT; struct wide w = { .text[511] = 7 }; char ok[2];\n"

@@ -300,10 +300,13 @@ static void knows(void)
 	unlock_watch();
 }
 
-/*
- * If this is the last thread to fall asleep, it looks for a deadlock now.  But if the last look found other
- * threads, a moment ago, they are taken to be there yet.
- */
+/* If the last look found other threads, a moment ago, they are taken to be there yet. */
+static bool look_is_old(void)
+{
+	return all_asleep() >= watch.seen || chan_now() - watch.looked >= CHAN_WATCH;
+}
+
+/* If this is the last thread to fall asleep, it looks for a deadlock now. */
 static int64_t sleeps(struct chan_wait *w)
 {
 	int64_t next = CHAN_FOREVER;
@@ -319,7 +322,7 @@ static int64_t sleeps(struct chan_wait *w)
 		enlist(w);
 		watch.changes++;
 		next = stand_guard(w);
-		if (may_be_deadlock() && (all_asleep() >= watch.seen || chan_now() >= watch.looked + CHAN_WATCH))
+		if (may_be_deadlock() && look_is_old())
 			next = CHAN_NOWAIT;
 	}
 	unlock_watch();

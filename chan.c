@@ -1176,14 +1176,16 @@ static void signal_all(struct side *side)
 	pthread_cond_broadcast(&side->ready);
 }
 
-/* Ends the wait of every waiter with this error. */
-static void end_waiters(chan *c, int err, struct wakeups *wakeups)
+/* Ends the wait of every waiter with this error; plain operations come back and look at the channel. */
+static void wake_all(chan *c, int err, struct wakeups *wakeups)
 {
 	struct waiter *w;
 
 	while ((w = claim_oldest(&c->receivers, wakeups)) != NULL ||
 			(w = claim_oldest(&c->senders, wakeups)) != NULL)
 		w->err = err;
+	signal_all(&c->receivers);
+	signal_all(&c->senders);
 }
 
 /* The caller holds the lock, which is given up.  DOC: close */
@@ -1200,9 +1202,7 @@ static int close_locked(chan *c)
 	/* A select may wait beside an element that a plain receiver is on its way for. */
 	while (count(c) > 0 && (w = claim_oldest(&c->receivers, &wakeups)) != NULL)
 		serve_waiter(w);
-	end_waiters(c, EPIPE, &wakeups);
-	signal_all(&c->receivers);
-	signal_all(&c->senders);
+	wake_all(c, EPIPE, &wakeups);
 	unlock_and_wake(c, &wakeups);
 	return 0;
 }
@@ -1324,15 +1324,12 @@ void chan_end(chan *c)
 	atomic_store_explicit(&c->closed, true, memory_order_relaxed);
 }
 
-/* Plain operations wake for no reason; claimed ones are told EAGAIN. */
 void chan_wake(chan *c)
 {
 	struct wakeups wakeups = { 0 };
 
 	chan_lock(c);
-	end_waiters(c, EAGAIN, &wakeups);
-	signal_all(&c->receivers);
-	signal_all(&c->senders);
+	wake_all(c, EAGAIN, &wakeups);
 	unlock_and_wake(c, &wakeups);
 }
 
@@ -1526,6 +1523,7 @@ static bool wait_awake(const chan *c, enum chan_op op, struct sleeper *s)
 
 	if (yes || CHAN_SPIN == 0)
 		return yes;
+	TRACE(wait());
 	int most = s != NULL ? tries(&yields, YIELDS) : YIELDS;
 	if (most == 0 && cpus == 1)
 		most = 1;               /* lets the next thread run before this one has gone to sleep */

@@ -231,8 +231,8 @@ struct chan_extra {
 	} *kind;
 	int64_t due;    /* belongs to the lock: nobody sleeps in the channel beyond this without looking */
 };
-void chan_add_extra(chan *c, struct chan_extra *x, bool receives_only);/* locked, or not shared yet */
-struct chan_extra *chan_extra(const chan *c, const struct chan_extra_kind *kind);  /* NULL: the first */
+void chan_add_extra(chan *c, struct chan_extra *x, bool receives_only);  /* locked, or not shared yet */
+struct chan_extra *chan_extra(const chan *c, const struct chan_extra_kind *kind);  /* likewise; NULL: first */
 void chan_lock(chan *c);                        /* and looks */
 void chan_unlock(chan *c);                      /* and settles */
 bool chan_put(chan *c, const void *value);      /* in look: puts an element, if there is room */
@@ -242,7 +242,7 @@ int chan_close_alone(chan *c);                  /* not locked: as chan_close of 
 void chan_wake(chan *c);                        /* not locked: all who sleep in c look at it again */
 int64_t chan_ready_at(chan *c);                 /* locked: from when on a receive does not wait */
 bool chan_is_closed(const chan *c);             /* not locked, like the next two: what is so at some moment */
-size_t chan_count(const chan *c), chan_elem_size(const chan *c);      /* elements in the ring, and their size */
+size_t chan_count(const chan *c), chan_elem_size(const chan *c);  /* elements in the ring, their size */
 const char *chan_name(const chan *c);           /* with the watcher's lock; may be NULL */
 
 /* A thread that sleeps.  The first lines are the library's, the rest is the watcher's and a trace's. */

@@ -431,7 +431,7 @@ static void copy_case(struct copy *to, struct told_case *t, chan_case k)
 	if (copied != NULL)
 		strcpy(copied, name);
 	if (t != NULL)
-		*t = (struct told_case){ .k = k, .name = copied, .len = chan_len(k.ch), .cap = chan_cap(k.ch),
+		*t = (struct told_case){ .k = k, .name = copied, .len = chan_count(k.ch), .cap = chan_cap(k.ch),
 			.closed = chan_is_closed(k.ch) };
 }
 
@@ -441,7 +441,8 @@ static void copy_sleeper(struct copy *to, const struct chan_wait *w)
 	struct told *t = take(to, sizeof *t + n * sizeof *t->cases);
 
 	if (t != NULL) {
-		*t = (struct told){ .w = *w, .n = n };
+		*t = (struct told){ .n = n, .w = { .n = w->n, .deadline = w->deadline, .state = w->state, .since = w->since,
+			.thread = w->thread, .file = w->file, .line = w->line, .purpose = w->purpose } };
 		*to->end = t;
 		to->end = &t->next;
 	}

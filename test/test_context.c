@@ -1,6 +1,8 @@
-/* chan_done_after: channels that close with their parent, at their deadline, or by chan_close. */
+/* Contexts: channels that close with their parent, at their deadline, or by chan_close. */
 #define _POSIX_C_SOURCE 200809L
 
+#include "chan_context.h"
+#include "chan_timer.h"
 #include "faults.h"
 #include "threads.h"
 
@@ -28,7 +30,7 @@ static int64_t in(int64_t wait)
 
 static chan *under(chan *parent)
 {
-	chan *c = chan_done_after(parent, CHAN_FOREVER);
+	chan *c = chan_context(parent, CHAN_FOREVER);
 
 	ck_assert_ptr_nonnull(c);
 	return c;
@@ -56,9 +58,9 @@ static struct line new_line(enum cause cause, int64_t wait)
 {
 	struct line l = { .due = cause < DEADLINE ? CHAN_FOREVER : in(wait) };
 
-	l.grandparent = chan_done_after(NULL, cause == GRANDPARENTS_DEADLINE ? l.due : CHAN_FOREVER);
-	l.parent = chan_done_after(l.grandparent, cause == PARENTS_DEADLINE ? l.due : CHAN_FOREVER);
-	l.c = chan_done_after(l.parent, cause == DEADLINE ? l.due : cause == PARENTS_DEADLINE ? in(CHAN_SECOND * 3600) : CHAN_FOREVER);
+	l.grandparent = chan_context(NULL, cause == GRANDPARENTS_DEADLINE ? l.due : CHAN_FOREVER);
+	l.parent = chan_context(l.grandparent, cause == PARENTS_DEADLINE ? l.due : CHAN_FOREVER);
+	l.c = chan_context(l.parent, cause == DEADLINE ? l.due : cause == PARENTS_DEADLINE ? in(CHAN_SECOND * 3600) : CHAN_FOREVER);
 	return l;
 }
 
@@ -164,7 +166,7 @@ static const int64_t past[] = { CHAN_NOWAIT, 1, -1, INT64_MIN };
 /* Rule 39. */
 START_TEST(a_deadline_that_has_passed_closes_it_at_once)
 {
-	chan *c = chan_done_after(NULL, past[_i]), *child = under(c), *late = chan_done_after(c, in(CHAN_SECOND));
+	chan *c = chan_context(NULL, past[_i]), *child = under(c), *late = chan_context(c, in(CHAN_SECOND));
 
 	ck_assert(!is_open(c) && !is_open(child) && !is_open(late));
 	ck_assert_int_eq(chan_close(child), EPIPE);
@@ -180,14 +182,14 @@ START_TEST(who_waits_until_the_very_deadline_finds_it_closed)
 {
 	for (int64_t wait = 0; wait <= 40 * CHAN_MS; wait += 20 * CHAN_MS) {
 		int64_t due = in(wait);
-		chan *c = chan_done_after(NULL, due);
+		chan *c = chan_context(NULL, due);
 		chan_case one = chan_on_recv(c, NULL);
 
 		ck_assert_int_eq(chan_recv_until(c, NULL, due), EPIPE);
 		ck_assert_int_eq(chan_select(&one, 1, due), 0);
 		ck_assert_int_eq(one.err, EPIPE);
 		chan_free(c);
-		c = chan_done_after(NULL, due = in(wait));
+		c = chan_context(NULL, due = in(wait));
 		one = chan_on_recv(c, NULL);
 		ck_assert_int_eq(chan_select(&one, 1, due), 0);
 		chan_free(c);
@@ -198,7 +200,7 @@ END_TEST
 /* Rule 5. */
 START_TEST(before_it_is_closed_others_deadlines_come)
 {
-	chan *c = chan_done_after(NULL, in(3600 * CHAN_SECOND));
+	chan *c = chan_context(NULL, in(3600 * CHAN_SECOND));
 	chan_case one = chan_on_recv(c, NULL);
 
 	ck_assert_int_eq(chan_recv_until(c, NULL, in(CHAN_MS)), ETIMEDOUT);
@@ -234,71 +236,125 @@ START_TEST(only_a_close_can_be_told_to_it)
 }
 END_TEST
 
-/* ---- Parents --------------------------------------------------------------------------------------------------- */
+/* ---- Why it is over --------------------------------------------------------------------------------------------- */
 
-/* Rule 39. */
-START_TEST(any_channel_can_be_the_parent)
+/* Rule 41.  Whether somebody has looked at it since its deadline, or not. */
+START_TEST(it_says_why_it_is_over)
 {
-	chan *parent = chan_new(sizeof(int), (size_t)_i), *c = under(parent), *grandchild = under(c);
-	int got;
+	enum cause cause = (enum cause)_i;
+	struct line l = new_line(cause, 20 * CHAN_MS);
+	int early = chan_context_err(l.c), why = cause < DEADLINE ? ECANCELED : ETIMEDOUT;
 
-	for (int i = 0; i < _i; i++)
-		ck_assert_int_eq(chan_send(parent, &i), 0);
-	ck_assert(is_open(c));
-	ck_assert_int_eq(chan_close(parent), 0);
-	ck_assert(!is_open(c) && !is_open(grandchild));
-	ck_assert_int_eq(chan_close(parent), EPIPE);
-	for (int i = 0; i < _i; i++) {
-		ck_assert_int_eq(chan_recv(parent, &got), 0);
-		ck_assert_int_eq(got, i);
+	ck_assert(early == 0 || chan_now() >= l.due);
+	let_happen(&l, cause);
+	errno = SENTINEL;
+	int is = chan_context_err(l.c), error = errno;
+	ck_assert_int_eq(error, SENTINEL);
+	ck_assert_int_eq(is, why);
+	ck_assert_int_eq(chan_recv(l.c, NULL), EPIPE);
+	ck_assert_int_eq(chan_close(l.c), EPIPE);
+	ck_assert_int_eq(chan_context_err(l.c), why);
+	ck_assert_int_eq(chan_context_err(l.parent), cause == CLOSE || cause == DEADLINE ? 0 : why);
+	ck_assert_int_eq(chan_context_err(l.grandparent), cause == GRANDPARENT || cause == GRANDPARENTS_DEADLINE ? why : 0);
+	free_line(&l);
+}
+END_TEST
+
+/* Rule 41. */
+START_TEST(the_first_cause_is_the_one_that_counts)
+{
+	int64_t due = in(20 * CHAN_MS);
+	chan *c = chan_context(NULL, due), *child = chan_context(c, due), *over = chan_context(c, CHAN_NOWAIT), *late;
+	bool closed = chan_close(c) == 0;
+
+	ck_assert(closed || chan_now() >= due);
+	ck_assert_int_eq(chan_context_err(over), ETIMEDOUT);
+	late = chan_context(c, CHAN_NOWAIT);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(chan_context_err(c), closed ? ECANCELED : ETIMEDOUT);
+		ck_assert_int_eq(chan_context_err(child), closed ? ECANCELED : ETIMEDOUT);
+		ck_assert_int_eq(chan_context_err(late), closed ? ECANCELED : ETIMEDOUT);
+		while (chan_now() < due + CHAN_MS)
+			pause_for(CHAN_MS);
+		ck_assert_int_eq(chan_recv(c, NULL), EPIPE);
 	}
-	ck_assert_int_eq(chan_recv(parent, &got), EPIPE);
-	chan *late = under(parent);
-	ck_assert(!is_open(late));
-	ck_assert_int_eq(chan_close(late), EPIPE);
-	chan_free(parent);
-	ck_assert(!is_open(c) && !is_open(late));
 	chan_free(c);
-	chan_free(grandchild);
+	chan_free(child);
+	chan_free(over);
 	chan_free(late);
 }
 END_TEST
 
-/* Rule 40.  It wakes those who wait in the parent too, and its senders keep their values. */
+/* Rules 23 and 41. */
+START_TEST(what_is_no_context_has_no_cause)
+{
+	chan *c[] = { NULL, chan_new(0, 0), chan_new(4, 1), chan_at(CHAN_NOWAIT), chan_tick(CHAN_SECOND) };
+
+	for (int closed = 0; closed < 2; closed++) {
+		for (int i = 0; i < 5; i++) {
+			ck_assert_int_eq(chan_context_err(c[i]), EINVAL);
+			chan_close(c[i]);
+		}
+	}
+	ck_assert_uint_eq(chan_len(c[3]), 1);
+	for (int i = 0; i < 5; i++)
+		chan_free(c[i]);
+}
+END_TEST
+
+/* ---- Parents --------------------------------------------------------------------------------------------------- */
+
+/* Rule 39. */
+START_TEST(only_a_context_can_be_the_parent)
+{
+	chan *others[] = { chan_at(CHAN_NOWAIT), chan_tick(CHAN_SECOND), chan_new(0, 0), chan_new(0, 3), chan_new(sizeof(int), 1) };
+	long held = held_by_library();
+
+	for (int over = 0; over < 2; over++) {
+		errno = SENTINEL;
+		ck_assert_ptr_null(chan_context(others[_i], CHAN_FOREVER));
+		ck_assert_int_eq(errno, EINVAL);
+		ck_assert_int_eq(held_by_library(), held);
+		ck_assert_int_eq(chan_close(others[_i]), over ? EPIPE : 0);
+	}
+	for (int i = 0; i < 5; i++)
+		chan_free(others[i]);
+}
+END_TEST
+
+/* Rule 39. */
+START_TEST(one_below_a_context_that_is_over_is_closed_from_the_start)
+{
+	struct line l = new_line((enum cause)_i, CHAN_MS);
+
+	let_happen(&l, (enum cause)_i);
+	chan *late = chan_context(l.c, in(CHAN_SECOND)), *later = under(late);
+	ck_assert_int_eq(chan_context_err(later), chan_context_err(l.c));
+	ck_assert(!is_open(late) && !is_open(later));
+	ck_assert_int_eq(chan_close(later), EPIPE);
+	ck_assert_int_eq(chan_close(late), EPIPE);
+	free_line(&l);
+	ck_assert(!is_open(late) && !is_open(later));
+	chan_free(late);
+	chan_free(later);
+}
+END_TEST
+
+/* Rule 40.  It wakes those who wait in the parent too. */
 START_TEST(a_parent_is_closed_as_any_channel)
 {
-	chan *parent = chan_new(sizeof(int), (size_t)_i / WAITING_WAYS), *c = under(parent);
-	struct call k[3];
-	int got;
+	chan *parent = under(NULL), *c = under(parent);
+	struct call k[2];
 
-	begin_recv(&k[0], (enum way)(_i % WAITING_WAYS), parent, &got);
-	begin_recv(&k[1], (enum way)(_i % WAITING_WAYS), c, NULL);
+	begin_recv(&k[0], (enum way)_i, parent, NULL);
+	begin_recv(&k[1], (enum way)_i, c, NULL);
 	await_waiting(parent, 1);
 	await_waiting(c, 1);
-	ck_assert_int_eq(chan_send(parent, &(int){ 7 }), 0);
-	ck_assert_int_eq(finish(&k[0]), 0);
-	ck_assert_int_eq(got, 7);
-	begin_recv(&k[0], (enum way)(_i % WAITING_WAYS), parent, &got);
-	await_waiting(parent, 1);
 	ck_assert_int_eq(chan_close(parent), 0);
 	ck_assert_int_eq(finish(&k[0]), EPIPE);
 	ck_assert_int_eq(finish(&k[1]), EPIPE);
 	chan_free(parent);
 	chan_free(c);
-}
-END_TEST
-
-/* Rule 41. */
-START_TEST(a_timer_is_no_parent)
-{
-	chan *timer = _i == 0 ? chan_after(CHAN_NOWAIT) : chan_tick(CHAN_SECOND);
-	long held = held_by_library();
-
-	errno = SENTINEL;
-	ck_assert_ptr_null(chan_done_after(timer, CHAN_FOREVER));
-	ck_assert_int_eq(errno, EINVAL);
-	ck_assert_int_eq(held_by_library(), held);
-	chan_free(timer);
 }
 END_TEST
 
@@ -336,7 +392,7 @@ END_TEST
 START_TEST(what_has_lost_its_parent_closes_by_its_own_and_its_parents_deadline)
 {
 	int64_t due = in(25 * CHAN_MS);
-	chan *parent = chan_done_after(NULL, due), *c = chan_done_after(parent, in(3600 * CHAN_SECOND)), *own = under(NULL), *child = under(own);
+	chan *parent = chan_context(NULL, due), *c = chan_context(parent, in(3600 * CHAN_SECOND)), *own = under(NULL), *child = under(own);
 
 	chan_free(parent);
 	chan_free(own);
@@ -353,11 +409,11 @@ START_TEST(what_has_lost_its_parent_closes_by_its_own_and_its_parents_deadline)
 }
 END_TEST
 
-/* Rule 42.  A family of four generations in the middle of which the parents are freed, so that the oldest adopts. */
+/* Rule 42.  Four generations, in the middle of which the parents are freed. */
 START_TEST(what_is_above_a_parent_that_is_freed_still_reaches_its_children)
 {
-	int64_t due = _i == 2 ? in(30 * CHAN_MS) : CHAN_FOREVER;
-	chan *oldest = _i == 0 ? chan_new(sizeof(int), 1) : chan_done_after(NULL, due), *parent = under(oldest), *c[3], *below = NULL;
+	int64_t due = _i == 1 ? in(30 * CHAN_MS) : CHAN_FOREVER;
+	chan *oldest = chan_context(NULL, due), *parent = under(oldest), *c[3], *below = NULL;
 	struct call k;
 
 	for (int i = 0; i < 3; i++)
@@ -367,7 +423,7 @@ START_TEST(what_is_above_a_parent_that_is_freed_still_reaches_its_children)
 	chan_free(parent);
 	chan_free(c[1]);
 	chan_free(c[2]);
-	if (_i < 2) {
+	if (_i == 0) {
 		ck_assert(is_open(c[0]) && is_open(below));
 		ck_assert_int_eq(chan_close(oldest), 0);
 		ck_assert(!is_open(c[0]) && !is_open(below));
@@ -463,6 +519,61 @@ START_TEST(a_close_reaches_all_below_however_many)
 }
 END_TEST
 
+enum { CHAIN = 1000000 };
+
+/* Rule 42.  On a small stack, on which a recursion would end after some thousand. */
+static void *make_and_free_a_chain(void *mode)
+{
+	chan *c = chan_context(NULL, CHAN_FOREVER), *root = c;
+
+	for (int i = 1; i < CHAIN; i++) {
+		chan *child = chan_context(c, CHAN_FOREVER);
+		if (child == NULL)
+			return mode;
+		if (c != root)
+			chan_free(c);
+		c = child;
+	}
+	if (mode != NULL && (chan_close(root) != 0 || chan_try_recv(c, NULL) != EPIPE))
+		return mode;
+	chan_free(root);
+	chan_free(c);
+	return NULL;
+}
+
+START_TEST(a_long_chain_of_which_only_the_ends_are_owned_is_freed_without_a_stack)
+{
+	long held = held_by_library();
+	pthread_attr_t attr;
+	pthread_t thread;
+	void *result = &thread;
+
+	pthread_attr_init(&attr);
+	ck_assert_int_eq(pthread_attr_setstacksize(&attr, 128 * 1024), 0);
+	ck_assert_int_eq(pthread_create(&thread, &attr, make_and_free_a_chain, _i == 0 ? NULL : &thread), 0);
+	pthread_attr_destroy(&attr);
+	ck_assert_int_eq(pthread_join(thread, &result), 0);
+	ck_assert_ptr_null(result);
+	ck_assert_int_eq(held_by_library(), held);
+}
+END_TEST
+
+/* Rule 42.  A context that is freed keeps neither its descriptor nor its channel for those below it. */
+START_TEST(what_is_freed_leaves_only_its_place_in_the_tree)
+{
+	long held = held_by_library();
+	chan *root = under(NULL), *middle = under(root);
+	long each = held_by_library() - held;
+	chan *c = under(middle);
+
+	chan_free(middle);
+	ck_assert_int_le(held_by_library(), held + 5 * each / 2);
+	chan_free(root);
+	chan_free(c);
+	ck_assert_int_eq(held_by_library(), held);
+}
+END_TEST
+
 /* ---- Several threads ------------------------------------------------------------------------------------------- */
 
 static chan *shared[2];
@@ -516,7 +627,7 @@ START_TEST(a_close_misses_no_child_that_is_made_meanwhile)
 	enum { CHILDREN = 30 };
 
 	for (size_t round = 0; round < rounds(300); round++) {
-		chan *parent = _i == 0 ? under(NULL) : chan_new(4, 1), *c[CHILDREN];
+		chan *parent = under(NULL), *c[CHILDREN];
 		pthread_t thread = start(close_parent, parent);
 
 		for (int i = 0; i < CHILDREN; i++)
@@ -614,7 +725,7 @@ static void *garden(void *arg)
 				chan_free(own[k]);
 			else if (own[k] != NULL)
 				break;
-			own[k] = chan_done_after(parent, deadline);
+			own[k] = chan_context(parent, deadline);
 			if (pick(&me->random, 4) == 0 && parent != NULL && chan_try_recv(parent, NULL) == EPIPE)
 				me->lost += chan_try_recv(own[k], NULL) != EPIPE;
 		}
@@ -634,7 +745,7 @@ START_TEST(threads_make_close_and_free_them_at_random)
 
 	for (size_t round = 0; round < rounds(40); round++) {
 		struct gardener g[SOME];
-		chan *roots[ROOTS] = { under(NULL), chan_new(0, 1), NULL };
+		chan *roots[ROOTS] = { under(NULL), under(NULL), NULL };
 
 		roots[2] = under(roots[1]);
 		for (int i = 0; i < SOME; i++) {
@@ -661,7 +772,7 @@ START_TEST(it_takes_no_thread_and_leaves_errno_alone)
 {
 	fail_calls_from(FAIL_THREAD, 1);
 	errno = SENTINEL;
-	chan *c = chan_done_after(NULL, in(25 * CHAN_MS)), *child = chan_done_after(c, CHAN_FOREVER);
+	chan *c = chan_context(NULL, in(25 * CHAN_MS)), *child = chan_context(c, CHAN_FOREVER);
 	chan_recv(child, NULL);
 	chan_close(c);
 	chan_free(c);
@@ -676,7 +787,7 @@ END_TEST
 static void *close_and_be_cancelled(void *reached)
 {
 	pthread_cancel(pthread_self());
-	chan *c = chan_done_after(NULL, CHAN_FOREVER), *child = chan_done_after(c, chan_now() + 25 * CHAN_MS);
+	chan *c = chan_context(NULL, CHAN_FOREVER), *child = chan_context(c, chan_now() + 25 * CHAN_MS);
 	*(bool *)reached = chan_recv(child, NULL) == EPIPE && chan_close(c) == 0;
 	chan_free(child);
 	chan_free(c);
@@ -705,7 +816,7 @@ static atomic_bool stop;
 static void *make_and_free(void *arg)
 {
 	while (!atomic_load(&stop)) {
-		chan *c = chan_done_after(root, CHAN_FOREVER);
+		chan *c = chan_context(root, CHAN_FOREVER);
 		chan_close(c);
 		chan_free(c);
 	}
@@ -714,7 +825,7 @@ static void *make_and_free(void *arg)
 
 static void close_in_a_child(int arg)
 {
-	chan *parent = chan_done_after(NULL, CHAN_FOREVER), *c = chan_done_after(parent, CHAN_FOREVER);
+	chan *parent = chan_context(NULL, CHAN_FOREVER), *c = chan_context(parent, CHAN_FOREVER);
 
 	(void)arg;
 	if (c == NULL || chan_close(parent) != 0 || chan_try_recv(c, NULL) != EPIPE)
@@ -752,7 +863,7 @@ static void *wait_for_root(void *arg)
 /* Asleep in two contexts, of which the second has a deadline if arg is 1, by its parent. */
 static void wait_in_contexts(int arg)
 {
-	chan *parent = chan_done_after(NULL, arg == 1 ? in(500 * CHAN_MS) : CHAN_FOREVER);
+	chan *parent = chan_context(NULL, arg == 1 ? in(500 * CHAN_MS) : CHAN_FOREVER);
 
 	root = under(NULL);
 	chan_set_name(root, "root");
@@ -794,15 +905,19 @@ Suite *context_suite(void)
 	tcase_add_test(tc, who_waits_until_the_very_deadline_finds_it_closed);
 	tcase_add_test(tc, before_it_is_closed_others_deadlines_come);
 	tcase_add_test(tc, only_a_close_can_be_told_to_it);
-	tcase_add_loop_test(tc, any_channel_can_be_the_parent, 0, 4);
-	tcase_add_loop_test(tc, a_parent_is_closed_as_any_channel, 0, 2 * WAITING_WAYS);
-	tcase_add_loop_test(tc, a_timer_is_no_parent, 0, 2);
+	tcase_add_loop_test(tc, only_a_context_can_be_the_parent, 0, 5);
+	tcase_add_loop_test(tc, one_below_a_context_that_is_over_is_closed_from_the_start, 0, CAUSES);
+	tcase_add_loop_test(tc, a_parent_is_closed_as_any_channel, 0, WAITING_WAYS);
+	tcase_add_loop_test(tc, it_says_why_it_is_over, 0, CAUSES);
+	tcase_add_test(tc, the_first_cause_is_the_one_that_counts);
+	tcase_add_test(tc, what_is_no_context_has_no_cause);
 	tcase_add_loop_test(tc, closing_one_is_nothing_to_its_siblings_and_parent, 0, 5);
 	tcase_add_test(tc, what_has_lost_its_parent_closes_by_its_own_and_its_parents_deadline);
-	tcase_add_loop_test(tc, what_is_above_a_parent_that_is_freed_still_reaches_its_children, 0, 3);
+	tcase_add_loop_test(tc, what_is_above_a_parent_that_is_freed_still_reaches_its_children, 0, 2);
 	tcase_add_test(tc, a_parent_with_another_owner_is_still_the_parent);
 	tcase_add_test(tc, they_are_freed_in_any_order);
 	tcase_add_loop_test(tc, a_close_reaches_all_below_however_many, 0, 9);
+	tcase_add_test(tc, what_is_freed_leaves_only_its_place_in_the_tree);
 	tcase_add_test(tc, it_takes_no_thread_and_leaves_errno_alone);
 	suite_add_tcase(s, tc);
 
@@ -810,9 +925,15 @@ Suite *context_suite(void)
 	tcase_set_tags(tc, "stress");
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, of_many_closes_at_once_exactly_one_gets_0);
-	tcase_add_loop_test(tc, a_close_misses_no_child_that_is_made_meanwhile, 0, 2);
+	tcase_add_test(tc, a_close_misses_no_child_that_is_made_meanwhile);
 	tcase_add_test(tc, who_finds_it_closed_may_free_it_at_once);
 	tcase_add_test(tc, threads_make_close_and_free_them_at_random);
+	suite_add_tcase(s, tc);
+
+	tc = tcase_create("large");
+	tcase_set_tags(tc, "large");
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, a_long_chain_of_which_only_the_ends_are_owned_is_freed_without_a_stack, 0, 2);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("cancelled");

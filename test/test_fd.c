@@ -1,6 +1,9 @@
 /* chan_fd: a descriptor that is readable exactly while a receive would not wait, for poll, select and epoll. */
 #define _POSIX_C_SOURCE 200809L
 
+#include "chan_context.h"
+#include "chan_fd.h"
+#include "chan_timer.h"
 #include "faults.h"
 #include "threads.h"
 
@@ -144,12 +147,12 @@ START_TEST(it_says_at_once_what_there_was_before_the_first_call)
 }
 END_TEST
 
-static void count_drop(void *count)
+static void ignore(void *value)
 {
-	(void)count;
+	(void)value;
 }
 
-/* Rule 32.  Whoever empties or fills it, in whatever way: the timed ones, many at once, a select, and what is thrown away. */
+/* Rule 32.  Whoever empties or fills it, in whatever way: the timed ones, many at once, a select, and a receive that discards. */
 START_TEST(each_way_to_send_and_receive_changes_it)
 {
 	int fd, got[3];
@@ -170,17 +173,14 @@ START_TEST(each_way_to_send_and_receive_changes_it)
 	ck_assert_int_eq(chan_recv_n(c, got, 3, &n, CHAN_NOWAIT), 0);
 	ck_assert_uint_eq(n, 1);
 	ck_assert(!readable(fd));
-	for (int i = 0; i < 2; i++) {
-		if (i == 1)
-			chan_set_drop(c, count_drop);
-		ck_assert_int_eq(chan_send(c, &v), 0);
-		ck_assert_int_eq(chan_recv(c, NULL), 0);
-		ck_assert(!readable(fd));
-		ck_assert_int_eq(chan_send_n(c, (int[]){ 1, 2, 3 }, 3, NULL, CHAN_NOWAIT), 0);
-		ck_assert_int_eq(chan_recv_n(c, NULL, 3, &n, CHAN_NOWAIT), 0);
-		ck_assert_uint_eq(n, 3);
-		ck_assert(!readable(fd));
-	}
+	ck_assert_int_eq(chan_send(c, &v), 0);
+	ck_assert_int_eq(chan_recv(c, NULL), 0);
+	ck_assert(!readable(fd));
+	ck_assert_int_eq(chan_send_n(c, (int[]){ 1, 2, 3 }, 3, NULL, CHAN_NOWAIT), 0);
+	ck_assert_int_eq(chan_recv_n(c, NULL, 3, &n, CHAN_NOWAIT), 0);
+	ck_assert_uint_eq(n, 3);
+	ck_assert(!readable(fd));
+	chan_set_drop(c, ignore);
 	ck_assert_int_eq(chan_send(c, &v), 0);
 	chan_free(c);
 }
@@ -388,9 +388,9 @@ START_TEST(there_is_one_for_a_channel_whoever_asks)
 	}
 	ck_assert_int_eq(chan_fd(c), (int)(intptr_t)fd[0]);
 #if defined __linux__ && !defined CHAN_PORTABLE
-	ck_assert_int_eq(held_by_library(), held + 1);
+	ck_assert_int_eq(held_by_library(), held + 2);  /* a descriptor, and the memory that belongs to it */
 #else
-	ck_assert_int_eq(held_by_library(), held + 2);
+	ck_assert_int_eq(held_by_library(), held + 3);
 #endif
 	ck_assert_int_ne(chan_fd(other), (int)(intptr_t)fd[0]);
 	chan_free(c);
@@ -530,6 +530,23 @@ START_TEST(where_no_file_can_be_opened_nothing_has_changed)
 	fd = chan_fd(c);
 	ck_assert_int_ge(fd, 0);
 	ck_assert(readable(fd));
+	chan_free(c);
+}
+END_TEST
+
+/* Rule 34. */
+START_TEST(where_memory_is_refused_nothing_has_changed)
+{
+	chan *c = chan_new(sizeof(int), 1);
+	long held = held_by_library();
+
+	fail_call(FAIL_MALLOC, 1);
+	errno = SENTINEL;
+	int fd = chan_fd(c), error = errno;
+	ck_assert_int_eq(fd, -1);
+	ck_assert_int_eq(error, ENOMEM);
+	ck_assert_int_eq(held_by_library(), held);
+	ck_assert_int_ge(chan_fd(c), 0);
 	chan_free(c);
 }
 END_TEST
@@ -747,7 +764,7 @@ static const int64_t past[] = { CHAN_NOWAIT, 1, -1, INT64_MIN };
 /* Rule 32. */
 START_TEST(what_has_come_before_the_first_call_is_readable_at_once)
 {
-	chan *c = chan_after(past[_i]), *context = chan_done_after(NULL, past[_i]), *now = chan_after(chan_now());
+	chan *c = chan_at(past[_i]), *context = chan_context(NULL, past[_i]), *now = chan_at(chan_now());
 
 	ck_assert(readable(chan_fd(c)) && readable(chan_fd(context)) && readable(chan_fd(now)));
 	ck_assert_int_eq(chan_try_recv(c, NULL), 0);
@@ -769,7 +786,7 @@ START_TEST(what_never_comes_is_never_readable)
 		chan_now() + 200 * 365 * (86400 * CHAN_SECOND) };
 
 	for (int i = 0; i < 5; i++) {
-		chan *c = chan_after(late[i]), *tick = chan_tick(late[i]), *context = chan_done_after(NULL, late[i]);
+		chan *c = chan_at(late[i]), *tick = chan_tick(late[i]), *context = chan_context(NULL, late[i]);
 
 		ck_assert(!readable(chan_fd(c)) && !readable(chan_fd(tick)) && !readable(chan_fd(context)));
 		ck_assert_int_eq(chan_try_recv(c, NULL), EAGAIN);
@@ -786,7 +803,7 @@ START_TEST(a_timer_becomes_readable_at_its_time)
 {
 	for (int late = 0; late < 2; late++) {
 		int64_t due = chan_now() + 30 * CHAN_MS, at;
-		chan *c = chan_after(due);
+		chan *c = chan_at(due);
 
 		while (late && chan_now() < due)
 			pause_for(CHAN_MS);
@@ -874,7 +891,7 @@ END_TEST
 START_TEST(a_context_becomes_readable_by_each_of_its_causes)
 {
 	int64_t due = chan_now() + 30 * CHAN_MS;
-	chan *parent = chan_done_after(NULL, _i == 1 ? due : CHAN_FOREVER), *c = chan_done_after(parent, _i == 0 ? due : CHAN_FOREVER);
+	chan *parent = chan_context(NULL, _i == 1 ? due : CHAN_FOREVER), *c = chan_context(parent, _i == 0 ? due : CHAN_FOREVER);
 	int fd = chan_fd(c), parents_fd = chan_fd(parent);
 	bool early = readable(fd);
 
@@ -893,10 +910,65 @@ START_TEST(a_context_becomes_readable_by_each_of_its_causes)
 }
 END_TEST
 
+/* Rules 32 and 37. */
+START_TEST(a_timer_that_is_closed_is_readable_for_ever)
+{
+	chan *c = _i == 0 ? chan_at(CHAN_NOWAIT) : _i == 1 ? chan_tick(CHAN_SECOND) : _i == 2 ? chan_at(CHAN_FOREVER) : chan_tick(1);
+	bool late = _i == 2;
+	int fd = late ? -1 : chan_fd(c);
+
+	ck_assert_int_eq(chan_close(c), 0);
+	if (late)
+		fd = chan_fd(c);
+	ck_assert(readable(fd));
+	while (chan_try_recv(c, NULL) == 0)
+		ck_assert(readable(fd));
+	ck_assert_int_eq(chan_try_recv(c, NULL), EPIPE);
+	ck_assert(readable(fd));
+	chan_free(c);
+}
+END_TEST
+
+/* Rules 32 and 38.  Whatever it was before, one that never came included. */
+START_TEST(a_timer_that_is_set_anew_is_readable_at_its_new_time)
+{
+	chan *c = _i == 0 ? chan_at(CHAN_FOREVER) : _i == 1 ? chan_tick(3600 * CHAN_SECOND) : chan_at(CHAN_NOWAIT);
+	int fd = chan_fd(c);
+
+	ck_assert(readable(fd) == (_i == 2));
+	for (int i = 0; i < 3; i++) {
+		int64_t due = chan_now() + 10 * CHAN_MS, at;
+
+		ck_assert_int_eq(chan_timer_reset(c, due, CHAN_FOREVER), 0);
+		bool early = readable(fd);
+		ck_assert(!early || chan_now() >= due);
+		ck_assert(polled(fd, LONG));
+		ck_assert_int_ge(chan_now(), due);
+		if (i == 1) {
+			ck_assert_int_eq(chan_timer_reset(c, CHAN_FOREVER, CHAN_FOREVER), 0);
+			ck_assert(!readable(fd));
+			ck_assert_int_eq(chan_timer_reset(c, -5, CHAN_FOREVER), 0);
+			ck_assert(readable(fd));
+			due = -5;
+		}
+		ck_assert_int_eq(chan_try_recv(c, &at), 0);
+		ck_assert_int_eq(at, due);
+		ck_assert(!readable(fd));
+	}
+	ck_assert_int_eq(chan_timer_reset(c, CHAN_NOWAIT, CHAN_MS), 0);
+	for (int i = 0; i < 3; i++) {
+		ck_assert(polled(fd, LONG));
+		ck_assert_int_eq(chan_try_recv(c, NULL), 0);
+	}
+	ck_assert_int_eq(chan_fd(c), fd);
+	chan_free(c);
+}
+END_TEST
+
 /* Rule 33.  It is set anew where another time is to come, and not where nothing has changed. */
 START_TEST(only_another_time_sets_a_timer)
 {
-	chan *c = chan_after(CHAN_NOWAIT);
+	chan *c = chan_at(CHAN_NOWAIT);
 
 	fail_call(FAIL_SET_TIMER | FAIL_READ | FAIL_WRITE, INT_MAX);
 	int fd = chan_fd(c);
@@ -916,7 +988,7 @@ END_TEST
 /* Rule 33. */
 START_TEST(a_timer_that_the_system_does_not_set_is_set_later)
 {
-	chan *c = chan_after(CHAN_NOWAIT);
+	chan *c = chan_at(CHAN_NOWAIT);
 
 	fail_call(FAIL_SET_TIMER, 1);
 	errno = SENTINEL;
@@ -933,7 +1005,7 @@ END_TEST
 static void *poll_and_be_cancelled(void *reached)
 {
 	pthread_cancel(pthread_self());
-	chan *c = chan_after(CHAN_NOWAIT);
+	chan *c = chan_at(CHAN_NOWAIT);
 	int fd = chan_fd(c);
 	*(bool *)reached = fd >= 0 && chan_try_recv(c, NULL) == 0;
 	chan_free(c);
@@ -954,8 +1026,8 @@ END_TEST
 #else
 START_TEST(what_has_a_deadline_has_no_descriptor_here)
 {
-	chan *c[] = { chan_after(CHAN_NOWAIT), chan_after(CHAN_FOREVER), chan_tick(CHAN_SECOND), chan_done_after(NULL, chan_now() + CHAN_SECOND) };
-	chan *child = chan_done_after(c[3], CHAN_FOREVER);
+	chan *c[] = { chan_at(CHAN_NOWAIT), chan_at(CHAN_FOREVER), chan_tick(CHAN_SECOND), chan_context(NULL, chan_now() + CHAN_SECOND) };
+	chan *child = chan_context(c[3], CHAN_FOREVER);
 	long held = held_by_library();
 
 	for (int i = 0; i < 5; i++) {
@@ -963,6 +1035,8 @@ START_TEST(what_has_a_deadline_has_no_descriptor_here)
 		ck_assert_int_eq(chan_fd(i < 4 ? c[i] : child), -1);
 		ck_assert_int_eq(errno, ENOTSUP);
 	}
+	ck_assert_int_eq(chan_timer_reset(c[0], CHAN_FOREVER, CHAN_FOREVER), 0);
+	ck_assert_int_eq(chan_fd(c[0]), -1);
 	ck_assert_int_eq(held_by_library(), held);
 	for (int i = 0; i < 4; i++)
 		chan_free(c[i]);
@@ -974,7 +1048,7 @@ END_TEST
 /* Rule 32. */
 START_TEST(a_context_without_a_deadline_has_one_everywhere)
 {
-	chan *parent = chan_done_after(NULL, CHAN_FOREVER), *c = chan_done_after(parent, CHAN_FOREVER);
+	chan *parent = chan_context(NULL, CHAN_FOREVER), *c = chan_context(parent, CHAN_FOREVER);
 	int fd = chan_fd(c);
 
 	ck_assert_int_ge(fd, 0);
@@ -1154,6 +1228,7 @@ Suite *fd_suite(void)
 	tcase_add_test(tc, only_what_changes_it_calls_the_system);
 	tcase_add_test(tc, no_channel_has_no_descriptor);
 	tcase_add_test(tc, errno_is_set_only_where_none_is_made);
+	tcase_add_test(tc, where_memory_is_refused_nothing_has_changed);
 	tcase_add_test(tc, a_change_that_the_system_refuses_is_made_later);
 	tcase_add_loop_test(tc, whatever_is_done_it_agrees_with_a_receive, 0, 4);
 #if defined __linux__ && !defined CHAN_PORTABLE
@@ -1163,6 +1238,8 @@ Suite *fd_suite(void)
 	tcase_add_loop_test(tc, a_tick_is_there_when_its_descriptor_says_so, 0, 2);
 	tcase_add_test(tc, threads_that_poll_a_timer_are_all_woken_again_and_again);
 	tcase_add_loop_test(tc, a_context_becomes_readable_by_each_of_its_causes, 0, 4);
+	tcase_add_loop_test(tc, a_timer_that_is_closed_is_readable_for_ever, 0, 4);
+	tcase_add_loop_test(tc, a_timer_that_is_set_anew_is_readable_at_its_new_time, 0, 3);
 	tcase_add_test(tc, only_another_time_sets_a_timer);
 	tcase_add_test(tc, a_timer_that_the_system_does_not_set_is_set_later);
 #else

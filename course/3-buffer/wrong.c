@@ -1,5 +1,5 @@
 /*
- * A buffer with room for one value; one condition variable for all who wait.
+ * A buffer with room for one value; one condition variable for all waiting threads.
  *
  * explore: deadlock
  */

@@ -1,5 +1,5 @@
 /*
- * A receive that nobody meets gives up, and the channel is freed.  Exercise 3.
+ * A receive that no sender meets gives up, and the channel is freed.  Exercise 3.
  *
  * explore: no failure
  */

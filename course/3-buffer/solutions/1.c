@@ -55,7 +55,7 @@ int main(void)
 
 	if (pthread_create(&consumer, NULL, consume, &value) != 0)
 		return 1;
-	assert(try_put(1));                     /* for the consumer, who waits or will come */
+	assert(try_put(1));                     /* for the consumer, which waits or will come */
 	pthread_join(consumer, NULL);
 	assert(value == 1);
 	assert(try_put(2) && try_put(3) && !try_put(4));

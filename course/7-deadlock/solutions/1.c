@@ -1,5 +1,5 @@
 /*
- * mutexes.c with one order for both threads.  Whoever holds the highest of all locks that are
+ * mutexes.c with one order for both threads.  The thread with the highest of all locks that are
  * held waits for none of the others, so somebody can always go on.  Any order serves that all
  * threads keep; addresses are there already.  (The two accounts must not be the same one.)
  * The library knows nothing of these mutexes: for it, no thread waits.

@@ -5,4 +5,4 @@
 # file: extra/chan_watch.c
 # program: CHAN_DEADLOCK=abort course/7-deadlock/patient.c
 # says: All threads are asleep: deadlock
-/^static enum kind kind_of(/,/^}/s/return w->deadline == .*/return FOREVER;/
+/^static void enlist(/,/^}/s/w->deadline == CHAN_FOREVER ? FOREVER : TIMED/FOREVER/

@@ -1,5 +1,5 @@
 /*
- * Two workers share the jobs and end when there are no more: who sends the jobs closes them,
+ * Two workers share the jobs and end when there are no more: the sender of the jobs closes them,
  * the wait group tells that all workers are done, and only then the results are complete.
  * They have room for all, so no worker waits while main sends.
  *

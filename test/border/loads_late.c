@@ -1,6 +1,7 @@
 /* loads_late LIBRARY: opens the library while its threads run and fork; the children use it as soon as it is there. */
 #define _GNU_SOURCE
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/wait.h>
 #include <unistd.h>
 

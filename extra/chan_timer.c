@@ -59,14 +59,10 @@ static void settle(chan *c, struct chan_extra *x)
 	set(t, after(now, t->period - (int64_t)late));
 }
 
-/* chan_free leaves errno alone; volatile, because compilers know that free does not need to. */
 static void end(chan *c, struct chan_extra *x)
 {
-	volatile int saved = errno;
-
 	(void)c;
 	free(x);
-	errno = saved;
 }
 
 static const struct chan_extra_kind kind = { look, settle, NULL, end };
@@ -105,33 +101,17 @@ chan *chan_tick(int64_t period)
 	return new_timer(after(chan_now(), period), period);
 }
 
-/* Locks c, and if it is an open timer takes out the element that nobody took. */
-static int lock_emptied(chan *c, struct timer **t)
-{
-	int64_t gone;
-
-	for (;;) {
-		chan_lock(c);
-		*t = (struct timer *)chan_extra(c, &kind);
-		if (*t == NULL || chan_is_closed(c))
-			return *t == NULL ? EINVAL : EPIPE;
-		if (chan_ready_at(c) != CHAN_NOWAIT)
-			return 0;
-		(*t)->follows = false;          /* else the next one may come when this one is taken */
-		chan_unlock(c);
-		chan_try_recv(c, &gone);
-	}
-}
-
 int chan_timer_reset(chan *c, int64_t deadline, int64_t period)
 {
-	struct timer *t;
 	bool sooner = false;
 
 	if (c == NULL || period <= 0)
 		return EINVAL;
-	int err = lock_emptied(c, &t);
+	chan_lock(c);
+	struct timer *t = (struct timer *)chan_extra(c, &kind);
+	int err = t == NULL ? EINVAL : chan_is_closed(c) ? EPIPE : 0;
 	if (err == 0) {
+		chan_take(c);           /* at once, so at no moment a timer that is due has nothing */
 		sooner = deadline < t->extra.due;
 		t->period = period;
 		set(t, deadline);

@@ -6,7 +6,8 @@
  * Each program has 2 to 8 threads and 1 to 4 channels of random capacities.  The
  * threads do random operations with random deadlines, and at a random moment the
  * channels are closed.  Meanwhile a gremlin wakes sleepers for no reason and sends
- * signals, and the system refuses memory and condition variables.  Then the accounts are made up: every value that a send said was sent was received exactly
+ * signals, and the system refuses memory and condition variables.  Then the
+ * accounts are made up: every value that a send said was sent was received exactly
  * once, no other one was, and each receiver saw each sender's values of a channel in
  * order.  The gremlin needs to see chan.c from the inside, and its invariants are
  * checked all the while.

@@ -6,26 +6,29 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "chan_context.h"
+#include "chan_fd.h"
 #include "scenarios.h"
 
 enum role {
-	CLOSE, CLOSE_AND_LOOK, MAKE, CHAIN, MAKE_TIMED, WAIT, WAIT_BELOW, SELECT, TIMED, POLL, FREE_CHILD, CLOSE_CHILD, FREE_PARENT, ROLES
+	CLOSE, CLOSE_AND_LOOK, MAKE, CHAIN, MAKE_TIMED, WAIT, WAIT_BELOW, SELECT, TIMED, POLL, FREE_CHILD, CLOSE_CHILD, FREE_PARENT,
+	WHY, ROLES
 };
 
 static const char *const role_names[ROLES] = {
 	"close", "close_and_look", "make", "chain", "make_timed", "wait", "wait_below", "select", "timed", "poll", "free_child",
-	"close_child", "free_parent"
+	"close_child", "free_parent", "why"
 };
 
-enum kind { OF_CONTEXT, OF_CHANNEL, OF_FULL, WITH_DEADLINE, KINDS };
+enum kind { WITHOUT_DEADLINE, WITH_DEADLINE, KINDS };
 
-static const char *const kind_names[KINDS] = { "context", "channel", "buffered", "deadline" };
+static const char *const kind_names[KINDS] = { "context", "deadline" };
 
 enum { PARENT = 1, CHILD = 2, BELOW = 4 };
 
-/* What each role owns.  Who waits for the grandchild is told by the parent's end, though the child may be freed before. */
+/* What each role owns.  A thread that waits for the grandchild sees the parent's end, though the child may be freed before. */
 static const unsigned owns[ROLES] = {
-	PARENT, PARENT | CHILD | BELOW, PARENT, PARENT, PARENT, CHILD, BELOW, CHILD, CHILD, CHILD, CHILD, CHILD, PARENT
+	PARENT, PARENT | CHILD | BELOW, PARENT, PARENT, PARENT, CHILD, BELOW, CHILD, CHILD, CHILD, CHILD, CHILD, PARENT, CHILD
 };
 
 static struct {
@@ -50,21 +53,36 @@ static void is_closed(chan *c, const char *name)
 {
 	check(chan_try_recv(c, NULL) == EPIPE, "the %s is open", name);
 	check(chan_try_send(c, NULL) == EINVAL, "sent to the %s", name);
+	check(chan_len(c) == 0 && chan_cap(c) == 0, "the %s has elements", name);
 	returned();
 }
 
-static void told(int err)
+/* Why it is closed, which does not change any more; 0: it is open. */
+static int why(chan *c)
+{
+	int err = chan_context_err(c);
+	returned();
+	check(err == 0 || err == ECANCELED || err == ETIMEDOUT, "it is closed because of error %d", err);
+	check(err != ECANCELED || world.closing, "cancelled by nobody");
+	check(err != ETIMEDOUT || world.deadline <= time_now(), "its time had come, before its time");
+	return err;
+}
+
+static void told(chan *c, int err)
 {
 	check(err == EPIPE, "error %d", err);
 	check(world.closing || world.deadline <= time_now(), "closed by nobody, and before its time");
+	int first = why(c);
+	check(first != 0, "closed, but for no reason");
+	check(why(c) == first, "closed for another reason than before");
 }
 
-/* It is freed as soon as it has told that it is closed. */
+/* It is freed as soon as it is seen closed. */
 static void wait_and_free(chan *c)
 {
 	int err = chan_recv(c, NULL);
 	returned();
-	told(err);
+	told(c, err);
 	chan_free(c);
 	returned();
 }
@@ -80,7 +98,7 @@ static void close_it(chan *c)
 
 static chan *make(chan *parent)
 {
-	chan *c = chan_done_after(parent, world.deadline);
+	chan *c = chan_context(parent, world.deadline);
 	check(c != NULL || (fault_happened() && errno == ENOMEM), "no channel");
 	returned();
 	return c;
@@ -91,6 +109,7 @@ static void close_and_look(void)
 	close_it(world.parent);
 	is_closed(world.child, "child");
 	is_closed(world.below, "grandchild");
+	check(why(world.parent) != 0 && why(world.child) != 0 && why(world.below) != 0, "closed, but for no reason");
 }
 
 static void make_one(void)
@@ -112,14 +131,18 @@ static void make_chain(void)
 static void make_timed(void)
 {
 	int64_t deadline = sim_time() + CHAN_SECOND / 2;
-	chan *c = chan_done_after(world.parent, deadline);
+	chan *c = chan_context(world.parent, deadline);
 	check(c != NULL || (fault_happened() && errno == ENOMEM), "no channel");
 	returned();
 	if (c == NULL)
 		return;
 	check(chan_recv(c, NULL) == EPIPE, "an element");
 	returned();
-	check(world.closing || (deadline < world.deadline ? deadline : world.deadline) <= time_now(), "closed too early");
+	bool late = (deadline < world.deadline ? deadline : world.deadline) <= time_now();
+	check(world.closing || late, "closed too early");
+	int err = chan_context_err(c);
+	returned();
+	check((err == ECANCELED && world.closing) || (err == ETIMEDOUT && late), "closed because of error %d", err);
 	chan_free(c);
 	returned();
 }
@@ -130,7 +153,7 @@ static void select_it(void)
 	int done = chan_select(cases, 2, CHAN_FOREVER);
 	returned();
 	check(done == 0, "case %d", done);
-	told(cases[0].err);
+	told(world.child, cases[0].err);
 }
 
 static void wait_until(void)
@@ -141,17 +164,28 @@ static void wait_until(void)
 	if (err == ETIMEDOUT)
 		check(deadline <= time_now(), "gave up before the deadline");
 	else
-		told(err);
+		told(world.child, err);
 }
 
 static void poll_it(void)
 {
 	int fd = chan_fd(world.child);
 	returned();
-	check(fd >= 0 || (fault_happened() && errno == EMFILE), "chan_fd failed");
+	check(fd >= 0 || (fault_happened() && (errno == EMFILE || errno == ENOMEM)), "chan_fd failed");
 	if (fd < 0)
 		return;
-	told(receive_by_polling(world.child, fd, NULL));
+	told(world.child, receive_by_polling(world.child, fd, NULL));
+}
+
+/* Open, then perhaps closed, and then a receive says so, too. */
+static void ask_why(void)
+{
+	int before = why(world.child), after = why(world.child);
+	check(before == 0 || after == before, "closed because of %d, and then of %d", before, after);
+	if (after != 0)
+		is_closed(world.child, "child");
+	check(chan_context_err(world.never) == EINVAL, "what is no context is closed");
+	returned();
 }
 
 static void act(void *arg)
@@ -191,6 +225,9 @@ static void act(void *arg)
 	case CLOSE_CHILD:
 		close_it(world.child);
 		break;
+	case WHY:
+		ask_why();
+		break;
 	default:
 		break;
 	}
@@ -199,8 +236,7 @@ static void act(void *arg)
 
 static chan *make_parent(enum kind kind)
 {
-	chan *c = kind == OF_CHANNEL ? chan_new(0, 0) : kind == OF_FULL ? chan_new(sizeof(int), 1)
-		: chan_done_after(NULL, kind == WITH_DEADLINE ? world.deadline : CHAN_FOREVER);
+	chan *c = chan_context(NULL, kind == WITH_DEADLINE ? world.deadline : CHAN_FOREVER);
 	check(c != NULL || (fault_happened() && errno == ENOMEM), "no channel");
 	returned();
 	return c;
@@ -230,6 +266,8 @@ static void run(const struct scenario *s)
 	world.child = world.parent == NULL ? NULL : make(world.parent);
 	world.below = world.child == NULL ? NULL : make(world.child);
 	world.never = chan_new(0, 0);
+	returned();
+	check(world.never == NULL || (chan_context(world.never, CHAN_FOREVER) == NULL && errno == EINVAL), "a channel is a parent");
 	returned();
 	watch_descriptors();
 	if (world.child != NULL && world.below != NULL && world.never != NULL) {
@@ -270,8 +308,8 @@ bool make_context(struct scenario *s, int threads, int i)
 	i /= KINDS;
 	for (int k = threads; k-- > 0; i /= ROLES) {
 		s->param[1 + k] = i % ROLES;
-		/* Each combination once; what else of a parent's is used does not depend on its kind. */
-		if ((k + 1 < threads && s->param[1 + k] > s->param[2 + k]) || (threads > 2 && s->param[0] == OF_FULL))
+		/* Each combination once. */
+		if (k + 1 < threads && s->param[1 + k] > s->param[2 + k])
 			return false;
 	}
 	int n = snprintf(s->name, sizeof s->name, "%s", kind_names[s->param[0]]);

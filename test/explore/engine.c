@@ -58,7 +58,7 @@ struct node {
 
 struct thread threads[MAX_THREADS];
 int self, thread_count;
-uint32_t run_number;
+uint32_t run_number = 1;                /* before main the library's constructors run: objects of a run of their own */
 int64_t now;
 bool any_fault;
 const struct program *program;
@@ -388,8 +388,10 @@ static int uses_now(int id, struct object *object[MAX_USES], enum use use[MAX_US
 	case OP_CLOCK:
 		USES(clock_object, READS);
 		break;
+	case OP_CREATE:
 	case OP_CHANGE:
-		USES(a, t->op.use);
+		if (a)
+			USES(a, t->op.use);
 		break;
 	case OP_POLL:
 		USES(a, READS);
@@ -1004,6 +1006,8 @@ static void schedule(void)
 void step(enum op_kind kind, struct object *a, struct object *b, uintptr_t pc)
 {
 	struct thread *t = &threads[self];
+	if (!plan)
+		return;         /* a constructor: there is no other thread */
 	if (program && kind != OP_YIELD)
 		program->before_step(kind, pc);
 	t->op.kind = kind;
@@ -1013,6 +1017,11 @@ void step(enum op_kind kind, struct object *a, struct object *b, uintptr_t pc)
 	if (kind == OP_YIELD)
 		t->steps_at_yield = (unsigned)event_count;
 	schedule();
+}
+
+void fresh_thread_locals(void)
+{
+	memcpy(__start_per_thread, fresh_tls, tls_size());
 }
 
 void thread_ends(void)
@@ -1037,7 +1046,7 @@ void remark(const char *text)
 
 bool injected(enum fault f)
 {
-	if (faults_over)
+	if (faults_over || !plan)
 		return false;
 	int nth = ++threads[self].points[f];
 	if (nth > outcome->points[self][f])

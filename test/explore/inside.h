@@ -9,7 +9,7 @@
 enum op_kind {
 	OP_START, OP_LOCK, OP_TRYLOCK, OP_UNLOCK, OP_WAIT, OP_WAKE, OP_SIGNAL, OP_BROADCAST,
 	OP_LOAD, OP_STORE, OP_UPDATE, OP_FENCE, OP_CREATE, OP_JOIN, OP_JOIN_ALL, OP_SETTLE, OP_YIELD, OP_CLOCK,
-	OP_CHANGE, OP_POLL, OP_SIGWAIT,         /* of a descriptor, or of the signals that are pending */
+	OP_CHANGE, OP_POLL, OP_SIGWAIT,         /* of a descriptor, of the signals that are pending, of the number of threads */
 	OP_KINDS
 };
 
@@ -67,6 +67,7 @@ enum thread_state { UNUSED, ALIVE, FINISHED };
 #define MAX_TLS     512
 #endif
 #define MAX_CALLS   32
+#define MAX_KEYS    4
 
 struct thread {
 	enum thread_state state;
@@ -102,6 +103,7 @@ struct thread {
 	int saved_errno;
 	void *cleanup;
 	bool cancel_disabled, cancelled;
+	void *of_key[MAX_KEYS];                 /* pthread_setspecific */
 	uintptr_t callers[MAX_CALLS];           /* where each function of the library that it is in was called */
 	int calls;
 	char tls[MAX_TLS];
@@ -186,8 +188,11 @@ extern char __start_per_thread[] __attribute__((weak)), __stop_per_thread[] __at
 /* sim.c */
 void sim_reset(void);
 void sim_end(void);                     /* nothing may be left */
+void keep_last_words(const char *text, size_t size);
 bool holds_objects(uintptr_t low, uintptr_t high, const char **what);
 void thread_exit_hooks(void);
+/* The calling thread's _Thread_local variables are again as a new thread's. */
+void fresh_thread_locals(void);
 
 /* system.c */
 void system_reset(void);
@@ -216,6 +221,7 @@ struct block {
 const struct block *heap_block(uintptr_t address);      /* that contains it; NULL: none */
 const struct block *heap_nth(size_t n);                 /* NULL behind the last */
 bool in_heap(uintptr_t address);
+bool is_temporary(uintptr_t address);
 size_t heap_blocks(const void **first);
 void stack_dead(uintptr_t low, uintptr_t high);
 /* The thread uses its stack down to here: so all above is part of functions that have not returned. */

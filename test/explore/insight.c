@@ -10,14 +10,18 @@ bool insight_is_lock(const chan *c, const void *mutex)
 	return c != NULL && mutex == &c->lock;
 }
 
+/* Timers and contexts look, signals do neither: what settles without a look is a descriptor. */
 int insight_fd(const chan *c)
 {
-	return c->polled ? c->fd : -1;
+	for (const struct chan_extra *x = c->extras; x != NULL; x = x->next)
+		if (x->kind->settle != NULL && x->kind->look == NULL)
+			return insight_fd_of(x);
+	return -1;
 }
 
 bool insight_gives(const chan *c, int64_t time)
 {
-	if (c->closed || c->count > 0 || c->due <= time)
+	if (c->closed || c->count > 0 || due(c) <= time)
 		return true;
 	for (const struct waiter *w = c->senders.first; w != NULL && c->capacity == 0; w = w->next)
 		if (!(w->sleeper->state & CLAIMED))

@@ -8,6 +8,7 @@
  * A scenario is searched exhaustively unless told otherwise; --states does that without
  * pruning.  --naps: time passes only when nothing else can happen, for the library built
  * for a C library that loses signals, and then it is lost signals that are injected.
+ * --watched: the sets for the library with chan_watch.c linked.
  *
  * Exit status 1: a scenario failed, or a set explored less than the baseline says.
  */
@@ -26,7 +27,8 @@ static const char *program;
 static int failures;
 static unsigned cut_short;              /* scenarios of the set that reached the limit of executions */
 static bool keep_going, short_run;
-static bool naps;                       /* the library is built for a C library that can lose signals */
+static bool naps;                       /* the library is built for a C library that can lose signals, */
+static bool watched;                    /* or with a watcher */
 static const char *only, *set_name;
 
 /* ---- Counts and the baseline ---------------------------------------------------- */
@@ -38,6 +40,13 @@ struct count {
 };
 
 static struct count counts[512];
+
+/* Of a baseline only what this program explores. */
+static bool is_ours(const char *name)
+{
+	return naps == (strncmp(name, "naps-", 5) == 0) && watched == (strncmp(name, "watched-", 8) == 0);
+}
+
 static int count_count;
 
 static struct count *count_for(const char *set, const char *part)
@@ -90,7 +99,7 @@ static void compare_baseline(const char *file)
 	while (fgets(line, sizeof line, f)) {
 		if (sscanf(line, "%79s %u %" SCNu64 " %" SCNu64, name, &was.scenarios, &was.executions, &was.traces) != 4)
 			continue;
-		bool found = only || naps != (strncmp(name, "naps-", 5) == 0);
+		bool found = only || !is_ours(name);
 		for (int i = 0; i < count_count; i++) {
 			const struct count *c = &counts[i];
 			if (strcmp(c->name, name) != 0)
@@ -364,7 +373,9 @@ struct family {
 
 static const struct family polled = { polled_count, make_polled, true };
 static const struct family timers = { timer_count, make_timer, false };
+static const struct family timer_changes = { timer_change_count, make_timer_change, false };
 static const struct family contexts = { context_count, make_context, false };
+static const struct family dumped = { dumped_count, make_dumped, true };
 
 static void of_family(const char *name, const struct family *f, int threads, uint64_t at_most, visitor *visit)
 {
@@ -397,15 +408,24 @@ static void run_sets(void)
 	if (naps) {
 		/* Two must wait for a third to signal: no pair has a place for it. */
 		combinations("naps-lost-signals", 3, all ? 600 : 10, inject);
-		listed("naps-asleep", of_sleep, of_sleep_count, all ? 20000 : 1000, search_all);
-		listed("naps-asleep-random", of_sleep, of_sleep_count, all ? 20000 : 300, wander_all);
-		combinations("naps-pairs", 2, all ? 1000 : 50, exhaust);
-		of_family("naps-polled", &polled, 2, all ? 300 : 5, exhaust);
-		of_family("naps-timers", &timers, 2, all ? 1000 : 20, exhaust);
-		of_family("naps-contexts", &contexts, 2, all ? 300 : 10, exhaust);
-		listed("naps-pool-random", of_the_pool, of_the_pool_count, all ? 1000 : 50, wander_all);
-		if (all)
-			combinations("naps-random", 3, 100, wander_at_random);
+		return;
+	}
+	if (watched) {
+		listed("watched-asleep", of_sleep, of_sleep_count, all ? 20000 : 1000, search_all);
+		listed("watched-asleep-random", of_sleep, of_sleep_count, all ? 20000 : 300, wander_all);
+		combinations("watched-pairs", 2, all ? 1000 : 50, exhaust);
+		of_family("watched-dumped", &dumped, 2, all ? 1000 : 30, exhaust);
+		of_family("watched-polled", &polled, 2, all ? 300 : 5, exhaust);
+		of_family("watched-timers", &timers, 2, all ? 1000 : 20, exhaust);
+		of_family("watched-timer-changes", &timer_changes, 2, all ? 1000 : 20, exhaust);
+		of_family("watched-contexts", &contexts, 2, all ? 300 : 10, exhaust);
+		listed("watched-signals", of_signals, of_signals_count, all ? 1000 : 20, search_all);
+		listed("watched-pool", of_the_pool, of_the_pool_count, all ? 1000 : 20, search_all);
+		listed("watched-pool-random", of_the_pool, of_the_pool_count, all ? 1000 : 50, wander_all);
+		if (all) {
+			combinations("watched-random", 3, 100, wander_at_random);
+			combinations("watched-faults", 2, 50, inject);
+		}
 		return;
 	}
 	combinations("pairs", 2, all ? 200000 : 2000, exhaust);
@@ -416,6 +436,7 @@ static void run_sets(void)
 	if (only) {
 		of_family("pruning-polled", &polled, 2, 0, prune_and_compare);
 		of_family("pruning-timers", &timers, 2, 0, prune_and_compare);
+		of_family("pruning-timer-changes", &timer_changes, 2, 60000, prune_and_compare);
 		of_family("pruning-contexts", &contexts, 2, 60000, prune_and_compare);
 		of_family("pruning-polled-triples", &polled, 3, 30000, prune_and_compare);
 		combinations("pruning-triples", 3, 60000, prune_and_compare);
@@ -436,6 +457,9 @@ static void run_sets(void)
 	of_family("timers", &timers, 2, all ? 20000 : 100, exhaust);
 	of_family("timers-three", &timers, 3, all ? 1000 : 5, exhaust);
 	of_family("faults-timers", &timers, 2, all ? 50 : 2, inject);
+	of_family("timer-changes", &timer_changes, 2, all ? 20000 : 100, exhaust);
+	of_family("timer-changes-three", &timer_changes, 3, all ? 300 : 3, exhaust);
+	of_family("faults-timer-changes", &timer_changes, 2, all ? 30 : 1, inject);
 	of_family("contexts", &contexts, 2, all ? 20000 : 50, exhaust);
 	of_family("contexts-three", &contexts, 3, all ? 300 : 3, exhaust);
 	of_family("faults-contexts", &contexts, 2, all ? 30 : 1, inject);
@@ -481,8 +505,8 @@ static bool find_scenario(const char *name)
 	for (int i = 0; i < of_many_changes_count; i++)
 		keep_if_wanted(&of_many_changes[i], NULL, 0);
 	for (int threads = 2; threads <= 3; threads++) {
-		const struct family *const families[] = { &polled, &timers, &contexts };
-		for (int k = 0; k < 3; k++)
+		const struct family *const families[] = { &polled, &timers, &timer_changes, &contexts, &dumped };
+		for (int k = 0; k < (int)(sizeof families / sizeof *families); k++)
 			for (int i = 0; i < families[k]->count(threads); i++)
 				if (families[k]->make(&s, threads, i))
 					keep_if_wanted(&s, NULL, 0);
@@ -526,6 +550,8 @@ int main(int argc, char **argv)
 			keep_going = true;
 		else if (strcmp(option, "--naps") == 0)
 			naps = p.lazy_time = true;
+		else if (strcmp(option, "--watched") == 0)
+			watched = true;
 		else if (strcmp(option, "--states") == 0)
 			p.no_pruning = true;
 		else if (!value || ++i == 0)

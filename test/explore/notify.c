@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "chan_signal.h"
 #include "scenarios.h"
 
 enum change { TO_OTHER, GIVE_BACK, ADD, ALL_TO_OTHER, OTHER_AND_BACK, AGAIN, LET_IN, NONE };

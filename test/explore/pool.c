@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "../../chan.h"
-#include "../../spawn.h"
+#include "chan.h"
+#include "spawn.h"
 #include "scenarios.h"
 
 #define SOON (sim_time() + CHAN_SECOND)

@@ -14,8 +14,8 @@
 #include <sys/time.h>
 #include <time.h>
 
-#include "../../chan.h"
-#include "../../spawn.h"
+#include "chan.h"
+#include "spawn.h"
 #include "program.h"
 
 static struct call calls[MAX_THREADS][MAX_NESTED];

@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../../chan.h"
+#include "chan_fd.h"
+#include "chan_watch.h"
 #include "history.h"
 #include "scenarios.h"
 
@@ -18,13 +19,13 @@ enum operation {
 	SEND, RECV, TRY_SEND, TRY_RECV, TIMED_SEND, TIMED_RECV, BULK_SEND, BULK_RECV, CLOSE, LEN, DISCARD,
 	SELECT_RECV, SELECT_SEND, SELECT_BOTH, SELECT_TIMED, SELECT_DEFAULT, RECV_FREE, OPERATIONS,
 	/* only in combinations made by hand */
-	SEND_B = OPERATIONS, RECV_B, CLOSE_B, SELECT_CROSSED, SELECT_FORTH, SELECT_TWICE, POLL_RECV, ALL_OPERATIONS
+	SEND_B = OPERATIONS, RECV_B, CLOSE_B, SELECT_CROSSED, SELECT_FORTH, SELECT_TWICE, POLL_RECV, DUMP, ALL_OPERATIONS
 };
 
 static const char *const operation_names[ALL_OPERATIONS] = {
 	"send", "recv", "try_send", "try_recv", "timed_send", "timed_recv", "bulk_send", "bulk_recv", "close", "len",
 	"discard", "select_recv", "select_send", "select_both", "select_timed", "select_default", "recv_free",
-	"send_b", "recv_b", "close_b", "select_crossed", "select_forth", "select_twice", "poll_recv"
+	"send_b", "recv_b", "close_b", "select_crossed", "select_forth", "select_twice", "poll_recv", "dump"
 };
 
 int operation_count(void)
@@ -40,6 +41,17 @@ const char *operation_name(int op)
 bool operation_selects(int op)
 {
 	return op >= SELECT_RECV && op <= SELECT_DEFAULT;
+}
+
+#pragma weak chan_dump            /* only where a watcher is linked */
+
+/* Where dumps go. */
+static FILE *nowhere(void)
+{
+	static FILE *file;
+	if (!file)
+		file = fopen("/dev/null", "w");
+	return file;
 }
 
 static struct world {
@@ -139,7 +151,7 @@ static void do_poll_recv(void)
 	int fd = chan_fd(world.ch[0]);
 	returned();
 	if (fd < 0) {
-		check(fault_happened() && errno == EMFILE, "chan_fd failed");
+		check(fault_happened() && (errno == EMFILE || errno == ENOMEM), "chan_fd failed");
 		do_recv(0, CHAN_FOREVER);
 		return;
 	}
@@ -291,6 +303,13 @@ static void do_recv_free(void)
 	world.freed = true;
 }
 
+/* Looks at all who sleep, while they are claimed and go.  Another thread may be about to free a channel that it names. */
+static void do_dump(void)
+{
+	chan_dump(nowhere());
+	returned();
+}
+
 static void perform(void *arg)
 {
 	static const enum chan_op r = CHAN_OP_RECV, s = CHAN_OP_SEND;
@@ -367,6 +386,9 @@ static void perform(void *arg)
 	case RECV_FREE:
 		do_recv_free();
 		break;
+	case DUMP:
+		do_dump();
+		break;
 	}
 }
 
@@ -413,7 +435,7 @@ static void run_combination(const struct scenario *s)
 	if (s->param[5] == MADE_BEFORE) {
 		int fd = chan_fd(world.ch[0]);
 		returned();
-		check(fd >= 0 || (fault_happened() && errno == EMFILE), "chan_fd failed");
+		check(fd >= 0 || (fault_happened() && (errno == EMFILE || errno == ENOMEM)), "chan_fd failed");
 	}
 	for (int i = 0; i < s->threads; i++)
 		start_thread(perform, &ops[i]);
@@ -564,4 +586,21 @@ bool make_polled(struct scenario *s, int threads, int i)
 		return false;
 	s->param[5] = meanwhile ? MADE_MEANWHILE : MADE_BEFORE;
 	return true;
+}
+
+/* ---- With a dump --------------------------------------------------------------------- */
+
+int dumped_count(int threads)
+{
+	return 3 * (threads == 2 ? OPERATIONS : PAIRS);
+}
+
+bool make_dumped(struct scenario *s, int threads, int i)
+{
+	int ops[3] = { 0, DUMP, DUMP };
+	if (threads == 2)
+		ops[0] = i / 3;
+	else
+		pair_of(i / 3, &ops[0], &ops[1]);
+	return combine(s, "dumped-", i % 3, threads, ops);
 }

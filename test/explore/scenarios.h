@@ -2,7 +2,7 @@
 #ifndef SCENARIOS_H
 #define SCENARIOS_H
 
-#include "../../chan.h"
+#include "chan.h"
 #include "engine.h"
 
 /* Number of single operations that the generated scenarios combine. */
@@ -21,6 +21,10 @@ bool make_four(struct scenario *s, int i);
 int polled_count(int threads);
 bool make_polled(struct scenario *s, int threads, int i);
 
+/* The same beside a thread that calls chan_dump, where a watcher is linked. */
+int dumped_count(int threads);
+bool make_dumped(struct scenario *s, int threads, int i);
+
 /* polled.c: from now on these channels' descriptors are compared with what they say (at most four). */
 void watch_descriptors(void);
 void watch_descriptor_of(chan *c);
@@ -35,6 +39,8 @@ extern const int of_life_count, of_sleep_count, of_the_pool_count;
 /* Timers (timers.c), cancellation (contexts.c), signals (notify.c): some threads with a role each. */
 int timer_count(int threads);
 bool make_timer(struct scenario *s, int threads, int i);
+int timer_change_count(int threads);            /* a reset or a close beside each */
+bool make_timer_change(struct scenario *s, int threads, int i);
 int context_count(int threads);
 bool make_context(struct scenario *s, int threads, int i);
 extern const struct scenario of_signals[], of_many_changes[];

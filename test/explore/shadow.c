@@ -71,10 +71,16 @@ bool in_heap(uintptr_t address)
 	return address - (uintptr_t)arena < HEAP_SIZE;
 }
 
+/* In the heap or on a stack. */
+bool is_temporary(uintptr_t address)
+{
+	return address - (uintptr_t)arena < sizeof arena;
+}
+
 static struct cell *cell_at(uintptr_t address)
 {
 	struct cell *c = NULL;
-	if (address - (uintptr_t)arena < sizeof arena) {
+	if (is_temporary(address)) {
 		c = &arena_cells[(address - (uintptr_t)arena) / GRANULE];
 	} else {
 		for (int i = 0; i < variables_count && !c; i++)

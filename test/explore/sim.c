@@ -1,6 +1,7 @@
 /* The simulated pthreads, atomics, memory and time: what the library's calls arrive at. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -25,13 +26,23 @@
 #define WALL_CLOCK_AHEAD ((int64_t)1000000000 * 1000000000)
 
 struct object *clock_object;
+static struct object *number_of_threads;        /* NULL: no watcher is linked, and nobody asks for it */
 static char last_words[200];
 static void (*look_at_unlock)(const void *mutex);
 
+/* Those that the library's constructors have made are there from the start. */
+static struct key { void (*destructor)(void *); } keys[MAX_KEYS];
+static int key_count, first_keys = -1;
+
 void sim_reset(void)
 {
-	static char anchor;
+	static char anchor, of_threads;
 	clock_object = object_at((uintptr_t)&anchor);
+	if (first_keys < 0)
+		first_keys = key_count;
+	key_count = first_keys;
+	number_of_threads = first_keys > 0 ? object_at((uintptr_t)&of_threads) : NULL;
+	name_memory(&of_threads, 1, "the number of threads");
 	last_words[0] = '\0';
 	look_at_unlock = NULL;
 	system_reset();
@@ -64,20 +75,19 @@ static void release_to(struct object *o)
 
 /* ---- Mutexes --------------------------------------------------------------------- */
 
-/* A program may make an object anew by assigning an initializer to it: then what its destruction left is gone. */
+/* An object may be made anew by assigning an initializer to it: then what its destruction left is gone. */
 enum { DESTROYED = 0xdd };
 
 static void leave_destroyed(struct object *o, void *p, size_t size)
 {
 	o->destroyed = true;
 	o->initialised = NULL;
-	if (program)
-		memset(p, DESTROYED, size);
+	memset(p, DESTROYED, size);
 }
 
 static bool made_anew(struct object *o)
 {
-	if (!program || *(unsigned char *)o->address == DESTROYED)
+	if (*(unsigned char *)o->address == DESTROYED)
 		return false;
 	o->destroyed = o->monotonic = false;
 	return true;
@@ -95,9 +105,12 @@ static void touch(struct object *o, const char *what, uintptr_t pc)
 		shadow_access(o->address, sizeof(int), ATOMIC_WRITE, pc);
 }
 
+/* One that is no variable must be destroyed, also if it was made by an assignment. */
 static void taken(struct object *m, uintptr_t pc)
 {
 	touch(m, "locks", pc);
+	if (!program && is_temporary(m->address))
+		m->initialised = "mutex";
 	m->owner = self;
 	acquire_from(m);
 }
@@ -203,12 +216,21 @@ int sim_pthread_cond_destroy(pthread_cond_t *c)
 	return 0;
 }
 
+static void pause_thread(uintptr_t pc);
+
 static int wait_on(struct object *c, struct object *m, bool timed, int64_t deadline, uintptr_t pc)
 {
 	struct thread *t = &threads[self];
 	step(OP_WAIT, c, m, pc);
 	touch(c, "waits on", pc);
 	let_go(m, pc);
+	if (timed && deadline < 0) {
+		/* To a time of the other clock: whoever waits like this looks again and again. */
+		pause_thread(pc);
+		step(OP_LOCK, m, NULL, pc);
+		taken(m, pc);
+		return ETIMEDOUT;
+	}
 	c->waiters |= 1u << self;
 	t->signalled = false;
 	t->timed = timed;
@@ -300,7 +322,8 @@ int sim_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*fn)(vo
 int sim_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
 {
 	(void)attr;
-	step(OP_CREATE, NULL, NULL, PC);
+	threads[self].op.use = READS;
+	step(OP_CREATE, number_of_threads, NULL, PC);
 	if (injected(NO_THREAD))
 		return EAGAIN;
 	int t = new_thread();
@@ -349,8 +372,61 @@ void start_thread(void (*fn)(void *), void *arg)
 	threads[t].arg = arg;
 }
 
+/* ---- Variables of a thread ------------------------------------------------------------- */
+
+int sim_pthread_key_create(pthread_key_t *key, void (*destructor)(void *));
+int sim_pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
+{
+	if (key_count == MAX_KEYS)
+		return EAGAIN;
+	keys[key_count].destructor = destructor;
+	*key = (pthread_key_t)key_count++;
+	shadow_access((uintptr_t)key, sizeof *key, PLAIN_WRITE, PC);
+	return 0;
+}
+
+int sim_pthread_setspecific(pthread_key_t key, const void *value);
+int sim_pthread_setspecific(pthread_key_t key, const void *value)
+{
+	if (injected(NO_MEMORY))
+		return ENOMEM;
+	threads[self].of_key[key] = (void *)value;
+	return 0;
+}
+
+void *sim_pthread_getspecific(pthread_key_t key);
+void *sim_pthread_getspecific(pthread_key_t key)
+{
+	return threads[self].of_key[key];
+}
+
+static void destroy_values(void)
+{
+	void **of_key = threads[self].of_key;
+	for (int round = 0; round < PTHREAD_DESTRUCTOR_ITERATIONS; round++)
+		for (int i = 0; i < key_count; i++) {
+			void *value = of_key[i];
+			of_key[i] = NULL;
+			if (value && keys[i].destructor)
+				keys[i].destructor(value);
+		}
+}
+
+/*
+ * A watcher knows the threads that use channels.  One that now waits for the others, in a way that it does not see, would be
+ * awake for it until the end, and it would never look.  So this thread ends here, as far as it knows, and goes on as a new one.
+ */
+static void become_unknown(void)
+{
+	if (!number_of_threads)
+		return;
+	destroy_values();
+	fresh_thread_locals();
+}
+
 void join_threads(void)
 {
+	become_unknown();
 	step(OP_JOIN_ALL, NULL, NULL, 0);
 	for (int i = 0; i < thread_count; i++)
 		if (threads[i].by_scenario) {
@@ -361,6 +437,7 @@ void join_threads(void)
 
 void settle(void)
 {
+	become_unknown();
 	step(OP_SETTLE, NULL, NULL, 0);
 }
 
@@ -552,7 +629,9 @@ ssize_t sim_read(int file, void *to, size_t size)
 	int n = 0;
 	if (file != PROC_STAT)
 		return read_descriptor(file, to, size, PC);
-	step(OP_CLOCK, NULL, NULL, PC);
+	/* Nobody else writes it: that threads begin and end in either order is the same for it, so they only read. */
+	threads[self].op.use = WRITES;
+	step(OP_CHANGE, number_of_threads, NULL, PC);
 	for (int i = 0; i < thread_count; i++)
 		n += threads[i].state == ALIVE && threads[i].op.kind != OP_JOIN_ALL;
 	return snprintf(to, size, "1 (explore) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 %d 0", n);
@@ -621,16 +700,74 @@ void *sim_memset(void *p, int c, size_t n)
 	return memset(p, c, n);
 }
 
-/* What the library says before it aborts. */
+char *sim_strcpy(char *to, const char *from);
+char *sim_strcpy(char *to, const char *from)
+{
+	return sim_memcpy(to, from, strlen(from) + 1);
+}
+
+size_t sim_strlen(const char *text);
+size_t sim_strlen(const char *text)
+{
+	size_t n = strlen(text);
+	shadow_access((uintptr_t)text, n + 1, PLAIN_READ, PC);
+	return n;
+}
+
+/* A file in memory, one for each thread at most; what is written gets into the simulated heap when it is closed. */
+static struct stream { FILE *file; char *bytes, **text; size_t written, *size; } streams[MAX_THREADS];
+
+FILE *sim_open_memstream(char **text, size_t *size);
+FILE *sim_open_memstream(char **text, size_t *size)
+{
+	struct stream *s = &streams[self];
+	if (injected(NO_MEMORY)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	s->text = text;
+	s->size = size;
+	/* One may be left from a run that ended. */
+	if (!s->file && !(s->file = open_memstream(&s->bytes, &s->written)))
+		abort();
+	rewind(s->file);
+	return s->file;
+}
+
+int sim_fclose(FILE *file);
+int sim_fclose(FILE *file)
+{
+	struct stream *s = &streams[self];
+	check(file == s->file, "closes a file that is not simulated");
+	fputc('\0', file);
+	fflush(file);
+	*s->size = s->written - 1;
+	*s->text = heap_allocate(s->written, PC);
+	check(*s->text != NULL, "the heap is too small");
+	memcpy(*s->text, s->bytes, s->written);
+	return 0;
+}
+
+/* What the library says before it aborts, or writes to memory. */
 int sim_fprintf(FILE *f, const char *format, ...);
 int sim_fprintf(FILE *f, const char *format, ...)
 {
-	(void)f;
 	va_list args;
+	int n = 0;
 	va_start(args, format);
-	int n = last_words[0] == '\0' ? vsnprintf(last_words, sizeof last_words, format, args) : 0;
+	if (f != stderr)
+		n = vfprintf(f, format, args);
+	else if (last_words[0] == '\0')
+		n = vsnprintf(last_words, sizeof last_words, format, args);
 	va_end(args);
 	return n;
+}
+
+/* The same, written at once. */
+void keep_last_words(const char *text, size_t size)
+{
+	if (last_words[0] == '\0')
+		snprintf(last_words, sizeof last_words, "%.*s", (int)size, text);
 }
 
 void sim_abort(void) __attribute__((noreturn));
@@ -672,6 +809,11 @@ void thread_exit_hooks(void)
 {
 	if (threads[self].cleanup)
 		fail(CONFUSED, "a thread ended with a cleanup handler left");
+	if (!number_of_threads)
+		return;
+	destroy_values();
+	threads[self].op.use = READS;
+	step(OP_CHANGE, number_of_threads, NULL, 0);
 }
 
 void sim_end(void)

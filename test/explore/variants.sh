@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds each known-bad variant of variants.txt, explores it, and sees it fail with one of the verdicts expected.
-# From the environment (explore.mk): CC BUILD TSAN RENAME LINK.  Arguments: names of variants, default all; or --stale, which
-# only sees whether each still changes something.
+# From the environment (explore.mk): CC BUILD TSAN NO_NAPS RENAME LINK, and LIBRARY: the names of its files, without chan_watch.
+# Arguments: names of variants, default all; or --stale, which only sees whether each still changes something.
 set -u
 here=test/explore
 work=$BUILD/variants
@@ -10,29 +10,31 @@ parts=$(ls "$here"/*.c | grep -v '/program[^/]*$' | sed "s|.*/\(.*\)\.c|$BUILD/\
 caught=0 missed=0 stale=
 [ "${1:-}" = --stale ] && stale=yes && shift
 
-# Variants whose names begin with watch- are explored in the build in which threads are watched.
+# Variants whose names begin with watch- are explored in the build with the watcher.
 try() {
-	name=$1 file=$2 verdicts=$3 script=$4 nap=-DCHAN_NAP=CHAN_FOREVER
+	name=$1 file=$2 verdicts=$3 script=$4 changed=$(basename "$2" .c) library=${LIBRARY-}
 	set -- --short '--only pool-random' '--only triples' '--only faults-pairs' '--only fours'
 	case $name in
-	watch-*) nap='' && set -- '--naps --short' ;;
+	watch-*) library="$LIBRARY chan_watch" && set -- '--watched --short' '--watched' ;;
+	timer-* | context-*) set -- "$@" '--only timers-three' '--only timer-changes-three' '--only contexts-three' ;;
 	esac
-	cp chan.h spawn.h "$work"
-	sed -E -z "$script" "$file" >"$work/$file" || exit 2
-	if cmp -s "$file" "$work/$file"; then
+	sed -E -z "$script" "$file" >"$work/$changed.c" || exit 2
+	if cmp -s "$file" "$work/$changed.c"; then
 		echo "STALE   $name: changes nothing in $file any more"
 		return 1
 	fi
 	[ -n "$stale" ] && return 0
-	object=$work/lib-${file%.c}.o
-	if ! eval "$CC -std=c11 -pthread $TSAN $nap -c -o $object.raw $work/$file" 2>"$work/log" ||
+	object=$work/lib-$changed.o
+	if ! eval "$CC -std=c11 -pthread -I. -Iextra $TSAN $NO_NAPS -c -o $object.raw $work/$changed.c" 2>"$work/log" ||
 			! $RENAME "$object.raw" "$object"; then
 		echo "BROKEN  $name: does not compile"
 		return 1
 	fi
-	other=$BUILD/lib-chan.o
-	[ "$file" = chan.c ] && other=$BUILD/lib-spawn.o
-	$LINK -o "$work/explore" $parts "$object" "$other" || exit 2
+	objects=$object
+	for other in $library; do
+		[ "$other" = "$changed" ] || objects="$objects $BUILD/lib-$other.o"
+	done
+	$LINK -o "$work/explore" $parts $objects || exit 2
 	found=passed
 	for how in "$@"; do
 		if ! timeout 300 "$work/explore" $how >"$work/log" 2>&1; then

@@ -785,7 +785,7 @@ static void begin(void)
 		chan_watcher = &watcher;
 }
 
-/* A plug-in that has a copy of its own may be unloaded: threads that it knew end later, and must not come back here. */
+/* A plug-in with a copy of its own may be unloaded: threads that it knew must not come back here when they end. */
 __attribute__((destructor(102)))
 static void end(void)
 {

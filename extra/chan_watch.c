@@ -802,3 +802,11 @@ static void begin(void)
 	if (pthread_key_create(&end_of_thread, ends) == 0 && pthread_atfork(NULL, NULL, begin_in_child) == 0)
 		chan_watcher = &watcher;
 }
+
+/* A plug-in with a copy of its own may be unloaded: threads that it knew must not come back here when they end. */
+__attribute__((destructor(102)))
+static void end(void)
+{
+	if (chan_watcher == &watcher)
+		pthread_key_delete(end_of_thread);
+}

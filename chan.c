@@ -1523,6 +1523,7 @@ static bool wait_awake(const chan *c, enum chan_op op, struct sleeper *s)
 
 	if (yes || CHAN_SPIN == 0)
 		return yes;
+	TRACE(wait());
 	int most = s != NULL ? tries(&yields, YIELDS) : YIELDS;
 	if (most == 0 && cpus == 1)
 		most = 1;               /* lets the next thread run before this one has gone to sleep */

@@ -2,9 +2,9 @@
  * 13-timer: the clock sends too: a tick every 5 ms, and a timeout, beside other channels in a select.
  *
  * chan_tick and chan_after make channels to which only the clock sends; an element is the time at
- * which it was due.  There is no thread behind them.  The deadline of a select is for that one call; a
- * timer is a channel, so it stays over many turns of a loop, several of them may stand in one select,
- * and another function can be given one.
+ * which it was due.  No thread stands behind them.  The deadline of a select is for that one call.  A
+ * timer is a channel: it lasts over many turns of a loop, several of them may stand in one select, and
+ * you can pass one to another function.
  *
  * Expect: three ticks, then no answer.  The ticks in the second part are as many as the machine has time
  * for, so they are not printed.
@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "chan.h"
+#include "chan_timer.h"
 
 CHAN_TYPE(ints, int);
 
@@ -22,7 +23,7 @@ int main(void)
 {
 	ints answers;
 	chan *tick = chan_tick(PERIOD * CHAN_MS);
-	chan *timeout = chan_after(chan_now() + 50 * CHAN_MS);
+	chan *timeout = chan_after(50 * CHAN_MS);
 	int64_t first, at;
 	int answer;
 
@@ -42,7 +43,7 @@ int main(void)
 	if (chan_try_recv(timeout, &at) == EAGAIN)
 		printf("a timeout comes once\n");
 
-	chan_free(tick);                        /* this is how it is stopped */
+	chan_free(tick);                        /* this stops it */
 	chan_free(timeout);
 	CHAN_FREE(&answers);
 	return 0;

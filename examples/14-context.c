@@ -1,5 +1,5 @@
 /*
- * 14-context: a tree of tasks, and who is told to end by a deadline, by a close, and by the close of a parent.
+ * 14-context: a tree of tasks that end by a deadline, by a close, and by the close of a parent.
  *
  *     program
  *         request 1                   no deadline of its own
@@ -7,9 +7,9 @@
  *         request 2                   20 ms
  *             two steps, an hour each
  *
- * Each of these is a channel of chan_done_after.  It is closed when its deadline comes, when somebody
- * closes it, or when its parent is closed, and a closed channel is ready for all who wait for it: so what
- * tells a task to end is one case more in its select.
+ * Each of these is a context: a channel that is closed when its deadline comes, when somebody closes
+ * it, or when its parent is closed.  A closed channel is ready for every thread that waits for it, so a
+ * task that can be ended has one more case in its select.
  *
  * Expect: request 2 ends first, at its deadline, long before the hour of its steps is over.
  * Try: a deadline for program.  Then closing request 1 by hand, before the rest.
@@ -17,6 +17,7 @@
 #include <stdio.h>
 
 #include "chan.h"
+#include "chan_context.h"
 #include "spawn.h"
 
 CHAN_TYPE(ints, int);
@@ -30,7 +31,7 @@ struct request {
 static void step(void *arg)
 {
 	struct request *r = *(struct request **)arg;
-	chan *done = chan_done_after(r->done, chan_now() + 3600 * CHAN_SECOND);
+	chan *done = chan_context(r->done, chan_now() + 3600 * CHAN_SECOND);
 	int v;
 	chan_case cases[] = { CHAN_ON_RECV(r->input, &v), chan_on_recv(done, NULL) };
 
@@ -43,7 +44,7 @@ static void step(void *arg)
 
 static int begin(struct request *r, chan *program, int64_t deadline, ints_rx input)
 {
-	r->done = chan_done_after(program, deadline);
+	r->done = chan_context(program, deadline);
 	r->input = input;
 	waitgroup_init(&r->steps);
 	if (r->done == NULL)
@@ -66,7 +67,7 @@ static void end(struct request *r)
 int main(void)
 {
 	struct request first, second;
-	chan *program = chan_done_after(NULL, CHAN_FOREVER);
+	chan *program = chan_context(NULL, CHAN_FOREVER);
 	ints input;
 
 	if (!program || CHAN_MAKE(&input, 0) != 0)
@@ -85,7 +86,7 @@ int main(void)
 	end(&first);
 	printf("request 1: has ended with the program\n");
 
-	chan *late = chan_done_after(program, CHAN_FOREVER);
+	chan *late = chan_context(program, CHAN_FOREVER);
 	if (chan_recv(late, NULL) == EPIPE)
 		printf("request 3: came too late\n");
 	chan_free(late);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "chan.h"
+#include "chan_fd.h"
 #include "spawn.h"
 
 CHAN_TYPE(ints, int);

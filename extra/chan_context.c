@@ -89,7 +89,6 @@ static void leave_parent(struct context *self)
 static void end(chan *c, struct chan_extra *x)
 {
 	struct context *self = (struct context *)x, *kept = self;
-	volatile int saved = errno;     /* compilers know that free leaves it alone; older systems do not */
 
 	(void)c;
 	pthread_mutex_lock(&tree_lock);
@@ -102,7 +101,6 @@ static void end(chan *c, struct chan_extra *x)
 		free(self);
 		self = parent;
 	}
-	errno = saved;
 }
 
 static const struct chan_extra_kind kind = { look, NULL, close_tree, end };

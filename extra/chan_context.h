@@ -54,4 +54,8 @@ int chan_context_err(const chan *c);
 #pragma GCC visibility pop
 #endif
 
+#if defined CHAN_TRACE && !defined CHAN_INSIDE
+#include "chan_trace.h"         /* a trace names each context */
+#endif
+
 #endif

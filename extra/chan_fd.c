@@ -110,7 +110,6 @@ static void settle(chan *c, struct chan_extra *x)
 
 static void close_descriptor(struct descriptor *d)
 {
-	volatile int saved = errno;
 	int cancel;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
@@ -119,7 +118,6 @@ static void close_descriptor(struct descriptor *d)
 		close(d->fd_in);
 	pthread_setcancelstate(cancel, &cancel);
 	free(d);
-	errno = saved;
 }
 
 static void end(chan *c, struct chan_extra *x)

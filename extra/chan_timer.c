@@ -59,14 +59,10 @@ static void settle(chan *c, struct chan_extra *x)
 	set(t, after(now, t->period - (int64_t)late));
 }
 
-/* chan_free leaves errno alone; volatile, because compilers know that free does not need to. */
 static void end(chan *c, struct chan_extra *x)
 {
-	volatile int saved = errno;
-
 	(void)c;
 	free(x);
-	errno = saved;
 }
 
 static const struct chan_extra_kind kind = { look, settle, NULL, end };

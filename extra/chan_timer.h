@@ -66,4 +66,8 @@ int chan_timer_reset(chan *c, int64_t deadline, int64_t period);
 #pragma GCC visibility pop
 #endif
 
+#if defined CHAN_TRACE && !defined CHAN_INSIDE
+#include "chan_trace.h"         /* a trace names each timer */
+#endif
+
 #endif

@@ -278,3 +278,15 @@ int faulty_kill(pthread_t thread, int signo)
 {
 	return fails(FAIL_KILL) ? EAGAIN : pthread_kill(thread, signo);
 }
+
+#ifndef __APPLE__
+int faulty_sem_init(sem_t *semaphore, int shared, unsigned value)
+{
+	return fails(FAIL_SEMAPHORE) ? refused(ENOSPC) : sem_init(semaphore, shared, value);
+}
+#endif
+
+int faulty_key_create(pthread_key_t *key, void (*destructor)(void *))
+{
+	return fails(FAIL_KEY) ? EAGAIN : pthread_key_create(key, destructor);
+}

@@ -13,6 +13,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -27,8 +28,8 @@ enum fault {
 	FAIL_MALLOC = 1, FAIL_MUTEX = 2, FAIL_COND = 4, FAIL_CONDATTR = 8, FAIL_CONDCLOCK = 16,
 	FAIL_ATTR = 32, FAIL_STACK_SIZE = 64, FAIL_THREAD = 128, FAIL_ATFORK = 256,
 	FAIL_EVENTFD = 512, FAIL_TIMERFD = 1024, FAIL_PIPE = 2048, FAIL_SET_TIMER = 4096, FAIL_READ = 8192, FAIL_WRITE = 16384,
-	FAIL_KILL = 32768,
-	FAIL_LOCK = FAIL_MUTEX | FAIL_COND, FAIL_ANY = 65535
+	FAIL_KILL = 32768, FAIL_SEMAPHORE = 65536, FAIL_KEY = 131072,
+	FAIL_LOCK = FAIL_MUTEX | FAIL_COND, FAIL_ANY = 262143
 };
 
 /* From now on the library's nth call of this kind fails, in whatever thread, 1 being the next; no other one does, and with 0 none. */
@@ -78,6 +79,10 @@ ssize_t faulty_read(int fd, void *bytes, size_t size);
 ssize_t faulty_write(int fd, const void *bytes, size_t size);
 int faulty_close(int fd);
 int faulty_kill(pthread_t thread, int signo);
+#ifndef __APPLE__                       /* where it always fails */
+int faulty_sem_init(sem_t *semaphore, int shared, unsigned value);
+#endif
+int faulty_key_create(pthread_key_t *key, void (*destructor)(void *));
 
 #ifdef CALL_FAULTY
 #define malloc faulty_malloc
@@ -103,6 +108,10 @@ int faulty_kill(pthread_t thread, int signo);
 #define write faulty_write
 #define close faulty_close
 #define pthread_kill faulty_kill
+#ifndef __APPLE__
+#define sem_init faulty_sem_init
+#endif
+#define pthread_key_create faulty_key_create
 #endif
 
 #endif

@@ -5,7 +5,6 @@
 #define _POSIX_C_SOURCE 200809L
 #endif
 #define CALL_FAULTY
-#define CHAN_WATCH (100 * CHAN_MS)      /* for tests that wait for a report, or for none */
 #include "faults.h"
 #include "../chan.c"
 
@@ -24,12 +23,12 @@ int tries_after(const char *waits, int most);
 /* How often a thread tries in its next wait, after some in vain (-) and some that were a success (+). */
 int tries_after(const char *waits, int most)
 {
-	struct patience p = { 0 };
-	int n = tries(&p, most);
+	struct backoff b = { 0 };
+	int n = tries(&b, most);
 
 	for (; *waits != '\0'; waits++) {
-		learn(&p, most, *waits == '+');
-		n = tries(&p, most);
+		learn(&b, most, *waits == '+');
+		n = tries(&b, most);
 	}
 	return n;
 }

@@ -61,6 +61,11 @@ spawn_options options_now(void)
 	return now;
 }
 
+const char *purpose_now(void)
+{
+	return chan_purpose.what;
+}
+
 void forget_fork_handlers(void)
 {
 	pool.handles_fork = false;

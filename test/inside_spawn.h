@@ -19,6 +19,9 @@ spawn_options options_now(void);
 /* As if nobody had told the system yet what the pool does at a fork.  The test forks no more. */
 void forget_fork_handlers(void);
 
+/* What a watcher would say that the calling thread waits for; NULL: for the channel. */
+const char *purpose_now(void);
+
 /* Pieces of memory and channels that spawn.c has now. */
 long held_by_spawn(void);
 

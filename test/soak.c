@@ -6,7 +6,7 @@
  * Each program has 2 to 8 threads and 1 to 4 channels of random capacities.  The
  * threads do random operations with random deadlines, and at a random moment the
  * channels are closed.  Meanwhile a gremlin wakes sleepers for no reason and sends
- * signals, and the system refuses memory, mutexes and condition variables.  Then the
+ * signals, and the system refuses memory and condition variables.  Then the
  * accounts are made up: every value that a send said was sent was received exactly
  * once, no other one was, and each receiver saw each sender's values of a channel in
  * order.  The gremlin needs to see chan.c from the inside, and its invariants are
@@ -45,11 +45,6 @@ static bool refused(void)
 	return yes;
 }
 
-static int moody_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attr)
-{
-	return refused() ? EAGAIN : pthread_mutex_init(mutex, attr);
-}
-
 static int moody_cond_init(pthread_cond_t *cond, const pthread_condattr_t *attr)
 {
 	return refused() ? ENOMEM : pthread_cond_init(cond, attr);
@@ -60,7 +55,6 @@ static void *moody_malloc(size_t size)
 	return refused() ? NULL : malloc(size);
 }
 
-#define pthread_mutex_init(mutex, attr) moody_mutex_init(mutex, attr)
 #define pthread_cond_init(cond, attr) moody_cond_init(cond, attr)
 #define malloc(size) moody_malloc(size)
 
@@ -343,7 +337,7 @@ int main(int argc, char **argv)
 		run_program(seed++);
 	while (chan_now() < end);
 	printf("soak: %" PRIu64 " programs, %" PRIu64 " values moved, nothing lost; faults: %" PRIuFAST64 " spurious wake-ups, %"
-		PRIuFAST64 " signals, %" PRIuFAST64 " refusals of memory, mutexes and condition variables\n", programs, moved,
+		PRIuFAST64 " signals, %" PRIuFAST64 " refusals of memory and condition variables\n", programs, moved,
 		atomic_load(&wake_ups), atomic_load(&signals_sent), atomic_load(&refusals));
 	return 0;
 }

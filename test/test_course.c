@@ -692,7 +692,7 @@ Suite *course_suite(void)
 
 	tc = tcase_create("programs");
 	tcase_set_tags(tc, "process");
-	tcase_set_timeout(tc, 60);
+	tcase_set_timeout(tc, 120);
 	tcase_add_unchecked_fixture(tc, build, remove_built);
 	tcase_add_test(tc, every_program_compiles_without_a_warning);
 	tcase_add_test(tc, another_compiler_gives_no_warning_either);

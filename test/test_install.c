@@ -112,7 +112,7 @@ static const char program[] =
 	"#include <chan/chan_trace.h>\n"
 	"#include <chan/spawn.h>\n"
 	"#include <stdio.h>\n"
-	"static void print(FILE *out, const void *value) { fprintf(out, \"%d\", *(const int *)value); }\n"
+	"static int print(char *text, size_t size, const void *value) { return snprintf(text, size, \"%d\", *(const int *)value); }\n"
 	"static void answer(void *arg) { int v = 42; chan_send(*(chan **)arg, &v); }\n"
 	"int main(int argc, char **argv)\n"
 	"{\n"

@@ -214,6 +214,8 @@ START_TEST(what_finds_no_room_is_dropped_and_counted)
 		ck_assert_int_eq(received(c), SIGRTMIN);
 	}
 	ck_assert_int_eq(chan_close(c), 0);
+	sigset_t again = set_of(SIGRTMIN, END);
+	ck_assert_int_eq(chan_notify(c, &again), 0);
 	send(SIGRTMIN);
 	await_dropped(c, 6 - (size_t)_i);
 	ck_assert_int_eq(chan_recv(c, NULL), EPIPE);
@@ -475,6 +477,22 @@ START_TEST(no_signals_are_no_error_and_leave_no_thread)
 	long held = held_by_library();
 	chan_free(c);
 	ck_assert_int_lt(held_by_library(), held);
+}
+END_TEST
+
+START_TEST(asking_again_takes_no_more_memory)
+{
+	sigset_t set = set_of(SIGUSR1, END);
+	chan *c = new_notified(1, set);
+	long held = held_by_library();
+
+	for (int i = 0; i < 3; i++) {
+		fail_call(FAIL_MALLOC, i == 0 ? 1 : 0);
+		ck_assert_int_eq(chan_notify(c, &set), 0);
+	}
+	ck_assert_int_eq(held_by_library(), held);
+	ck_assert_int_eq(chan_notify(NULL, &set), 0);
+	chan_free(c);
 }
 END_TEST
 
@@ -971,6 +989,7 @@ Suite *notify_suite(void)
 	tcase_add_loop_test(tc, without_a_thread_nothing_has_changed, 0, 2);
 	tcase_add_test(tc, a_change_that_the_thread_cannot_be_told_at_first_is_made_all_the_same);
 	tcase_add_test(tc, no_signals_are_no_error_and_leave_no_thread);
+	tcase_add_test(tc, asking_again_takes_no_more_memory);
 	tcase_add_test(tc, errno_stays_as_it_is_also_with_signals);
 	tcase_add_test(tc, the_thread_that_waits_for_signals_takes_no_others);
 	tcase_add_test(tc, a_pool_beside_it_works_on_until_a_signal_ends_it);

@@ -593,6 +593,42 @@ START_TEST(a_shutdown_waits_for_the_last_step_of_every_thread)
 }
 END_TEST
 
+static atomic_size_t wrong_purposes;
+
+static void look_at_purpose(void *unused)
+{
+	(void)unused;
+	atomic_fetch_add(&wrong_purposes, purpose_now() != NULL);
+}
+
+static void look_now_and_at_the_end(void *arg)
+{
+	look_at_purpose(arg);
+	pthread_setspecific(key, &wrong_purposes);
+}
+
+/* A task or a destructor may wait for a channel again, and that is no idle thread. */
+START_TEST(a_wait_has_a_purpose_of_the_library_only_while_it_lasts)
+{
+	ck_assert_int_eq(pthread_key_create(&key, look_at_purpose), 0);
+	atomic_init(&wrong_purposes, 0);
+	configure(0, 0, _i == 0 ? CHAN_MS : CHAN_SECOND);
+	for (int i = 0; i < 3; i++) {
+		go_and_wait(look_now_and_at_the_end, NULL, 0);
+		ck_assert_ptr_null(purpose_now());
+	}
+	go(wait_at_gate, NULL, 0);
+	ck_assert_int_eq(waitgroup_wait_until(&tasks, chan_now() + CHAN_MS), ETIMEDOUT);
+	ck_assert_ptr_null(purpose_now());
+	let_all_pass();
+	if (_i == 0)
+		await_threads(0);
+	ck_assert_int_eq(spawn_shutdown(CHAN_FOREVER), 0);
+	ck_assert_uint_eq(atomic_load(&wrong_purposes), 0);
+	pthread_key_delete(key);
+}
+END_TEST
+
 START_TEST(a_shutdown_that_times_out_leaves_everything_going)
 {
 	go(wait_at_gate, NULL, 0);
@@ -1195,6 +1231,7 @@ Suite *pool_suite(void)
 	tcase_add_test(tc, a_shutdown_of_nothing_is_0);
 	tcase_add_test(tc, a_shutdown_joins_every_thread_and_the_next_spawn_starts_afresh);
 	tcase_add_loop_test(tc, a_shutdown_waits_for_the_last_step_of_every_thread, 0, 4);
+	tcase_add_loop_test(tc, a_wait_has_a_purpose_of_the_library_only_while_it_lasts, 0, 2);
 	tcase_add_test(tc, a_shutdown_that_times_out_leaves_everything_going);
 	tcase_add_test(tc, a_shutdown_inside_a_task_is_edeadlk);
 	tcase_add_test(tc, two_shutdowns_at_once_both_wait);

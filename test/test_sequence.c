@@ -69,7 +69,7 @@ static int tool(char said[2000], const char *format, ...)
 	va_start(list, format);
 	vsnprintf(arguments, sizeof arguments, format, list);
 	va_end(list);
-	int status = command(said, 2000, "ulimit -t 10; python3 trace/sequence.py %s", arguments);
+	int status = command(said, 2000, "ulimit -t 10; python3 extra/sequence.py %s", arguments);
 	ck_assert_msg(status != NO_PYTHON || !has_program("python3 --version"), "%s", said);
 	return status;
 }

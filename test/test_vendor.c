@@ -152,7 +152,7 @@ static const char use_watch[] =
 static const char use_trace[] =
 	"#include \"chan_trace.h\"\n"
 	"#include <stdio.h>\n"
-	"static void print(FILE *out, const void *value) { fprintf(out, \"%d\", *(const int *)value); }\n"
+	"static int print(char *text, size_t size, const void *value) { return snprintf(text, size, \"%d\", *(const int *)value); }\n"
 	"static int use_trace(void)\n"
 	"{\n"
 	"	chan *c = chan_new(sizeof(int), 1);\n"

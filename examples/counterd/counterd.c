@@ -31,6 +31,7 @@
 
 #include "counterd.h"
 #include "chan_signal.h"
+#include "chan_timer.h"
 #include "spawn.h"
 
 #include <errno.h>

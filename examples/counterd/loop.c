@@ -18,6 +18,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "counterd.h"
+#include "chan_fd.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #include "farm.h"
+#include "chan_fd.h"
+#include "chan_timer.h"
 
 enum { LINGER = 2000 };         /* for the last DONE; the ventilator may be gone */
 

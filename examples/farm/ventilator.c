@@ -21,6 +21,8 @@
 #include <stdlib.h>
 
 #include "farm.h"
+#include "chan_fd.h"
+#include "chan_timer.h"
 
 struct place {
 	enum { FREE, TO_GIVE, GIVEN } state;

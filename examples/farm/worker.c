@@ -21,6 +21,8 @@
 #include <stdlib.h>
 
 #include "farm.h"
+#include "chan_fd.h"
+#include "chan_timer.h"
 #include "spawn.h"
 
 CHAN_TYPE(messages, struct message);
@@ -98,7 +100,7 @@ static void send_results(struct worker *w)
 static void heed_signals(struct worker *w)
 {
 	if (w->over == NULL && chan_try_recv(w->signals, NULL) == 0)
-		w->over = need(chan_after(chan_now() + w->o->grace * CHAN_MS), "grace");
+		w->over = need(chan_after(w->o->grace * CHAN_MS), "grace");
 	w->given_up = w->over != NULL && chan_try_recv(w->over, NULL) == 0;
 }
 

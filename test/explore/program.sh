@@ -27,8 +27,8 @@ objcopy --redefine-syms=$here/program-symbols.txt "$work.raw" "$work.renamed" &&
 rm -f "$BUILD/$name.json" "$BUILD/$name.svg"
 "$work" --name "$PROGRAM" --trace "$BUILD/$name.json" --limit "${LIMIT:-200000}"
 status=$?
-if [ -f "$BUILD/$name.json" ] && [ -f trace/sequence.py ] && command -v python3 >/dev/null &&
-		python3 trace/sequence.py "$BUILD/$name.json" -o "$BUILD/$name.svg"; then
+if [ -f "$BUILD/$name.json" ] && [ -f extra/sequence.py ] && command -v python3 >/dev/null &&
+		python3 extra/sequence.py "$BUILD/$name.json" -o "$BUILD/$name.svg"; then
 	echo "Chart: $BUILD/$name.svg"
 fi
 exit $status

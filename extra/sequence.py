@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """sequence.py - draws a trace of tasks and channels as a sequence chart
 
-    trace/sequence.py TRACE.json [-o OUT.svg] [--title TEXT] [--from US] [--to US] [--most N]
+    sequence.py TRACE.json [-o OUT.svg] [--title TEXT] [--from US] [--to US] [--most N]
 
 Reads Trace Event JSON, as a program compiled with -DCHAN_TRACE writes it, and writes an SVG picture that needs
 nothing else: time runs to the right, each task has a lane, each message is an arrow, and below the lanes stands

@@ -1,4 +1,4 @@
-# Pictures of what programs do: trace/record.c notes it, trace/sequence.py draws it.
+# Pictures of what programs do: chan_trace.c notes it, sequence.py draws it.
 #
 #   make trace EXAMPLE=07-workers     build/trace/07-workers.svg, and .json for Perfetto
 #   make trace PROGRAM=my.c           the same of a program of your own
@@ -15,12 +15,12 @@ PICTURES = 02-rendezvous 06-select 07-workers
 trace:
 	@$(NEED) cc python3
 	@mkdir -p $(TRACE)
-	$(COMPILE) -DCHAN_TRACE $(LDFLAGS) -o $(TRACE)/$(TRACE_NAME) $(TRACED) chan.c spawn.c $(LDLIBS)
+	$(COMPILE) -DCHAN_TRACE $(LDFLAGS) -o $(TRACE)/$(TRACE_NAME) $(TRACED) $(SOURCES) $(LDLIBS)
 	CHAN_TRACE=$(TRACE)/$(TRACE_NAME).json $(TRACE)/$(TRACE_NAME)
-	python3 trace/sequence.py $(TRACE)/$(TRACE_NAME).json -o $(TRACE)/$(TRACE_NAME).svg --title $(TRACE_NAME)
+	python3 extra/sequence.py $(TRACE)/$(TRACE_NAME).json -o $(TRACE)/$(TRACE_NAME).svg --title $(TRACE_NAME)
 	@echo 'The picture: $(TRACE)/$(TRACE_NAME).svg'
 	@echo 'For https://ui.perfetto.dev or chrome://tracing: $(TRACE)/$(TRACE_NAME).json'
 
 trace-pictures:
 	@for example in $(PICTURES); do \
-		$(MAKE) --no-print-directory trace EXAMPLE=$$example && cp $(TRACE)/$$example.svg trace/ || exit; done
+		$(MAKE) --no-print-directory trace EXAMPLE=$$example && cp $(TRACE)/$$example.svg examples/ || exit; done

@@ -1,0 +1,96 @@
+/* two_copies PLUGIN: a program and its plug-in have a copy of the library each, and know nothing of each other. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "plays.h"
+
+enum { FORKS = 100, ROUNDS = 20 };
+
+static int (*plugin_play)(void), (*plugin_end)(void);
+static atomic_bool over;
+
+static void expect(const char *what, int line)
+{
+	if (line != 0) {
+		fprintf(stderr, "%s: line %d is wrong\n", what, line);
+		_exit(1);
+	}
+}
+
+static void *play_here(void *unused)
+{
+	while (!atomic_load(&over))
+		expect("here", play());
+	return unused;
+}
+
+static void *play_there(void *unused)
+{
+	while (!atomic_load(&over))
+		expect("there", plugin_play());
+	return unused;
+}
+
+/* One thread that each copy knows. */
+static void *play_both(void *unused)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		expect("here", play());
+		expect("there", plugin_play());
+	}
+	return unused;
+}
+
+static void fork_again_and_again(void)
+{
+	for (int i = 0; i < FORKS; i++) {
+		int status = -1;
+		pid_t child = fork();
+		if (child == 0) {
+			alarm(20);
+			expect("here in a child", play());
+			expect("there in a child", plugin_play());
+			_exit(0);
+		}
+		expect("child", waitpid(child, &status, 0) != child || status != 0 ? __LINE__ : 0);
+	}
+}
+
+static void *look_up(void *handle, const char *name)
+{
+	void *found = dlsym(handle, name);
+	expect(name, found == NULL ? __LINE__ : 0);
+	return found;
+}
+
+/* The plug-in is unloaded when nothing of it is at work any more; a thread that it knew ends later. */
+int main(int argc, char **argv)
+{
+	void *handle = argc == 2 ? dlopen(argv[1], RTLD_NOW | RTLD_LOCAL) : NULL, *found;
+	pthread_t here, there, both;
+
+	alarm(40);
+	expect("dlopen", handle == NULL ? __LINE__ : 0);
+	found = look_up(handle, "plugin_play");
+	memcpy(&plugin_play, &found, sizeof found);
+	found = look_up(handle, "plugin_end");
+	memcpy(&plugin_end, &found, sizeof found);
+	pthread_create(&here, NULL, play_here, NULL);
+	pthread_create(&there, NULL, play_there, NULL);
+	pthread_create(&both, NULL, play_both, NULL);
+	fork_again_and_again();
+	pthread_join(both, NULL);
+	atomic_store(&over, true);
+	pthread_join(here, NULL);
+	pthread_join(there, NULL);
+	expect("here", spawn_shutdown(CHAN_FOREVER));
+	expect("there", plugin_end());
+	return 0;
+}

@@ -431,8 +431,8 @@ static void copy_case(struct copy *to, struct told_case *t, chan_case k)
 	if (copied != NULL)
 		strcpy(copied, name);
 	if (t != NULL)
-		*t = (struct told_case){ .k = k, .name = copied, .len = chan_count(k.ch), .cap = chan_cap(k.ch),
-			.closed = chan_is_closed(k.ch) };
+		*t = (struct told_case){ .k = k, .name = copied, .len = chan_count(k.ch),
+			.cap = chan_cap(k.ch), .closed = chan_is_closed(k.ch) };
 }
 
 static void copy_sleeper(struct copy *to, const struct chan_wait *w)
@@ -441,8 +441,8 @@ static void copy_sleeper(struct copy *to, const struct chan_wait *w)
 	struct told *t = take(to, sizeof *t + n * sizeof *t->cases);
 
 	if (t != NULL) {
-		*t = (struct told){ .n = n, .w = { .n = w->n, .deadline = w->deadline, .state = w->state, .since = w->since,
-			.thread = w->thread, .file = w->file, .line = w->line, .purpose = w->purpose } };
+		*t = (struct told){ .n = n, .w = { .n = w->n, .deadline = w->deadline, .state = w->state,
+			.since = w->since, .thread = w->thread, .file = w->file, .line = w->line, .purpose = w->purpose } };
 		*to->end = t;
 		to->end = &t->next;
 	}
@@ -801,4 +801,12 @@ static void begin(void)
 	watch.aborts = wishes("abort");
 	if (pthread_key_create(&end_of_thread, ends) == 0 && pthread_atfork(NULL, NULL, begin_in_child) == 0)
 		chan_watcher = &watcher;
+}
+
+/* A plug-in with a copy of its own may be unloaded: the threads that it knew must not come back when they end. */
+__attribute__((destructor(102)))
+static void end(void)
+{
+	if (chan_watcher == &watcher)
+		pthread_key_delete(end_of_thread);
 }

@@ -41,6 +41,14 @@ void fail_calls_from(enum fault kind, int nth)
 	fail_calls(kind, nth, INT_MAX);
 }
 
+__attribute__((constructor(101))) static void fail_at_start(void)
+{
+	const char *kind = getenv("TEST_FAULT_AT_START");
+
+	if (kind != NULL)
+		fail_calls_from((enum fault)atoi(kind), 1);
+}
+
 int failed_calls(void)
 {
 	return atomic_load(&plan.failed);
@@ -120,16 +128,6 @@ void faulty_free(void *memory)
 	atomic_fetch_sub(&held, memory != NULL);
 	free(memory);
 	errno = SPOILT;         /* as it may where the system is older than POSIX.1-2024 */
-}
-
-int faulty_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attr)
-{
-	return made(fails(FAIL_MUTEX) ? EAGAIN : pthread_mutex_init(mutex, attr));
-}
-
-int faulty_mutex_destroy(pthread_mutex_t *mutex)
-{
-	return unmade(pthread_mutex_destroy(mutex));
 }
 
 int faulty_cond_init(pthread_cond_t *cond, const pthread_condattr_t *attr)

@@ -25,11 +25,11 @@
 #endif
 
 enum fault {
-	FAIL_MALLOC = 1, FAIL_MUTEX = 2, FAIL_COND = 4, FAIL_CONDATTR = 8, FAIL_CONDCLOCK = 16,
+	FAIL_MALLOC = 1, FAIL_COND = 4, FAIL_CONDATTR = 8, FAIL_CONDCLOCK = 16,
 	FAIL_ATTR = 32, FAIL_STACK_SIZE = 64, FAIL_THREAD = 128, FAIL_ATFORK = 256,
 	FAIL_EVENTFD = 512, FAIL_TIMERFD = 1024, FAIL_PIPE = 2048, FAIL_SET_TIMER = 4096, FAIL_READ = 8192, FAIL_WRITE = 16384,
 	FAIL_KILL = 32768, FAIL_SEMAPHORE = 65536, FAIL_KEY = 131072,
-	FAIL_LOCK = FAIL_MUTEX | FAIL_COND, FAIL_ANY = 262143
+	FAIL_ANY = 262143
 };
 
 /* From now on the library's nth call of this kind fails, in whatever thread, 1 being the next; no other one does, and with 0 none. */
@@ -38,13 +38,18 @@ void fail_call(enum fault kind, int nth);
 /* The same for the nth call and all that follow it. */
 void fail_calls_from(enum fault kind, int nth);
 
+/*
+ * What the library calls before main fails if TEST_FAULT_AT_START is set, to a number of enum fault; it is the plan from
+ * then on, until another one is made.
+ */
+
 /* How many calls have failed since the last of the two above. */
 int failed_calls(void);
 
 /* How many calls of this kind there were since, failed or not: with fail_call(kind, INT_MAX) they are only counted. */
 int calls_made(void);
 
-/* Pieces of memory, locks, condition variables, attributes and descriptors that the library has made and not unmade. */
+/* Pieces of memory, condition variables, attributes and descriptors that the library has made and not unmade. */
 long held_by_library(void);
 
 /* While it does, the library sees the wall clock go back and forth by days. */
@@ -56,8 +61,6 @@ void let_clock_hurry(long step);
 /* What the library calls.  A call that fails spoils errno too, as it may. */
 void *faulty_malloc(size_t size);
 void faulty_free(void *memory);
-int faulty_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attr);
-int faulty_mutex_destroy(pthread_mutex_t *mutex);
 int faulty_cond_init(pthread_cond_t *cond, const pthread_condattr_t *attr);
 int faulty_cond_destroy(pthread_cond_t *cond);
 int faulty_condattr_init(pthread_condattr_t *attr);
@@ -87,8 +90,6 @@ int faulty_key_create(pthread_key_t *key, void (*destructor)(void *));
 #ifdef CALL_FAULTY
 #define malloc faulty_malloc
 #define free faulty_free
-#define pthread_mutex_init faulty_mutex_init
-#define pthread_mutex_destroy faulty_mutex_destroy
 #define pthread_cond_init faulty_cond_init
 #define pthread_cond_destroy faulty_cond_destroy
 #define pthread_condattr_init faulty_condattr_init

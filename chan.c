@@ -71,6 +71,13 @@
 
 enum { CACHE_LINE = 64 };               /* bytes */
 
+/* Where a compiler sees elements of 4 bytes as well, it warns of the copy of those of 8. */
+#ifdef __GNUC__
+#define NOT_INLINE __attribute__((noinline))
+#else
+#define NOT_INLINE
+#endif
+
 /* The threads that wait to send, or to receive. */
 struct side {
 	size_t waiting;                 /* plain operations asleep on ready, */
@@ -460,14 +467,14 @@ static bool is_wrong(const chan *c, enum chan_op op, const void *value)
 	return value == NULL && c->elem_size > 0 && (op == CHAN_OP_SEND || c->drop != NULL);
 }
 
-int chan_send_until(chan *c, const void *value, int64_t deadline)
+NOT_INLINE int chan_send_until(chan *c, const void *value, int64_t deadline)
 {
 	if (c == NULL || is_wrong(c, CHAN_OP_SEND, value))
 		return EINVAL;
 	return transfer_one(c, CHAN_OP_SEND, (void *)(uintptr_t)value, deadline);
 }
 
-int chan_recv_until(chan *c, void *value, int64_t deadline)
+NOT_INLINE int chan_recv_until(chan *c, void *value, int64_t deadline)
 {
 	if (c == NULL || is_wrong(c, CHAN_OP_RECV, value))
 		return EINVAL;

@@ -212,6 +212,13 @@ int64_t chan_now(void);
 /* ptr, if it has elem's type: to subtract others is an error.  Evaluates ptr once, elem never. */
 #define CHAN_CHECKED(ptr, elem)       ((void)sizeof((ptr) - (elem)), (ptr))
 
+#ifdef __cplusplus
+}
+#endif
+#ifdef CHAN_EXPORT
+#pragma GCC visibility pop
+#endif
+
 /* ---- For companions (extra/), not for programs -------------------------------
  *
  * A companion embeds a chan_extra in a structure of its own and adds it to a channel.  Extras
@@ -277,13 +284,6 @@ struct chan_watcher {
 };
 extern struct chan_watcher *chan_watcher;       /* NULL: nobody watches, and nothing is paid */
 extern _Thread_local struct chan_purpose chan_purpose;  /* of this thread, if not the program's */
-#endif
-
-#ifdef __cplusplus
-}
-#endif
-#ifdef CHAN_EXPORT
-#pragma GCC visibility pop
 #endif
 
 #if defined CHAN_DEBUG && !defined CHAN_INSIDE

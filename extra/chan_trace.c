@@ -271,7 +271,7 @@ static void take_name(struct traced_chan *t, const chan *c)
 		;
 }
 
-/* Caller holds the lock, so chan_len cannot be called for timers and contexts, whose capacity is at most 1. */
+/* Caller holds the lock, so it cannot call chan_len for timers and contexts, whose capacity is at most 1. */
 static size_t length(chan *c)
 {
 	if (chan_cap(c) > 1)
@@ -345,7 +345,7 @@ chan *chan_trace_named(chan *c, const char *name)
 	return c;
 }
 
-/* ---- What chan.c tells of a call -------------------------------------------------------------- */
+/* ---- The hooks of chan.c ---------------------------------------------------------------------- */
 
 void chan_trace_wait(void)
 {
@@ -431,7 +431,7 @@ static void begin(unsigned kind, chan *c)
 		begin_event(kind, traced(c), 0);
 }
 
-/* The channel may be freed.  A call that did not wait and did nothing is not told. */
+/* The channel may be freed by now.  A call that neither waited nor did anything is not noted. */
 static int end(const void *value, int err)
 {
 	unsigned kind = current.kind;
@@ -676,6 +676,7 @@ static void put_operation(FILE *out, const struct event *e, int64_t end, bool di
 	};
 	char name[4 * TEXT];
 
+	/* The channel of a select is a result. */
 	if (e->kind == SELECT && did)
 		snprintf(name, sizeof name, "select: %s %s", kinds[e->op], e->traced->name);
 	else if (e->kind == SELECT)
@@ -685,7 +686,7 @@ static void put_operation(FILE *out, const struct event *e, int64_t end, bool di
 	else if (e->kind == SPAWN)
 		snprintf(name, sizeof name, "spawn %s", e->text);
 	else
-		snprintf(name, sizeof name, "%s %s", kinds[e->kind], e->traced != NULL ? e->traced->name : "");
+		snprintf(name, sizeof name, "%s %s", kinds[e->kind], e->traced ? e->traced->name : "");
 	put_slice(out, e->lane, kinds[e->kind], e->begin, end, name);
 }
 
@@ -804,7 +805,7 @@ static uint64_t end_of(const struct event *e)
 	return e->step.first + e->step.n;
 }
 
-/* Within a channel both run through the elements, and the one that is behind goes on. */
+/* Within a channel two places run through the elements, and the one that is behind goes on. */
 static void put_messages(FILE *out, void **moves, size_t n, unsigned id)
 {
 	qsort(moves, n, sizeof *moves, compare_moves);
@@ -879,7 +880,7 @@ static void complain(const char *what)
 		return;
 }
 
-/* Other threads may go on: what they have done after now is not told.  Returns 0 or ENOMEM. */
+/* Other threads may go on: calls that end after `now` are written as unended.  Returns 0 or ENOMEM. */
 static int put_all(FILE *out)
 {
 	struct recorder *recorders = atomic_load(&traces.recorders);

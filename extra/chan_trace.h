@@ -90,10 +90,10 @@ void chan_trace_write(void);            /* the file, now */
 #ifdef CHAN_DEBUG               /* chan_watch.h leaves the macros around calls to this file */
 #include "chan_watch.h"
 #define CHAN_TRACED(call)         CHAN_HERE(call)
-#define CHAN_TRACE_NAME(c, name)  chan_named_after(c, name)
+#define CHAN_TRACED_NAME(c, name) chan_named_after(c, name)
 #else
 #define CHAN_TRACED(call)         (call)
-#define CHAN_TRACE_NAME(c, name)  chan_trace_named(c, name)
+#define CHAN_TRACED_NAME(c, name) chan_trace_named(c, name)
 #endif
 #define chan_send(...)            CHAN_TRACED(chan_trace_send(__VA_ARGS__))
 #define chan_recv(...)            CHAN_TRACED(chan_trace_recv(__VA_ARGS__))
@@ -109,10 +109,10 @@ void chan_trace_write(void);            /* the file, now */
 
 #undef CHAN_NAMED
 #ifdef __cplusplus
-#define CHAN_NAMED(c)             (void)CHAN_TRACE_NAME((c)->tx.ch, #c),
+#define CHAN_NAMED(c)             (void)CHAN_TRACED_NAME((c)->tx.ch, #c),
 #else
 #define CHAN_NAMED(c) \
-	(void)CHAN_TRACE_NAME((c)->tx.ch, #c), chan_set_printer((c)->tx.ch, _Generic(*(c)->tx.can_send, \
+	(void)CHAN_TRACED_NAME((c)->tx.ch, #c), chan_set_printer((c)->tx.ch, _Generic(*(c)->tx.can_send, \
 		int: chan_print_int, unsigned: chan_print_unsigned, long: chan_print_long, \
 		unsigned long: chan_print_unsigned_long, long long: chan_print_long_long, \
 		unsigned long long: chan_print_unsigned_long_long, double: chan_print_double, \

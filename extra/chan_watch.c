@@ -4,15 +4,15 @@
  *
  * Needs chan.h, chan.c and chan_watch.h.  It works by being linked.
  *
- * A thread that goes to sleep in a call of the library enters itself into a list.  Whoever lets it go on takes
- * it out, before it can wake.  So while watch.lock is held every thread of the list is asleep, and its channels
- * exist.
+ * A thread that goes to sleep in a call of the library enters itself into a list.  Whoever lets it go
+ * on takes it out, before it can wake.  So while watch.lock is held every thread of the list is asleep,
+ * and its channels exist.
  *
- * A deadlock comes about only when a thread falls asleep or ends.  So the watcher counts the threads that it
- * knows, and how many of them sleep without a deadline.  While one is awake, nobody looks for a deadlock.  The
- * last one that falls asleep looks: it asks the system how many threads the process has.  If there are no
- * others, it is a deadlock.  If there are others, nobody will say when they end.  So one of the threads asleep
- * is the guard, which wakes up now and then and looks again.
+ * A deadlock comes about only when a thread falls asleep or ends.  So the watcher counts the threads that
+ * it knows, and those of them that sleep without a deadline.  While one is awake, nobody looks for a
+ * deadlock.  The last one that falls asleep looks: it asks the system how many threads the process has.
+ * If there are no others, it is a deadlock.  If there are others, nobody will say when they end.  So one of
+ * the threads asleep is the guard, which wakes up now and then and looks again.
  */
 #if defined __linux__ && !defined CHAN_PORTABLE
 #ifndef _GNU_SOURCE
@@ -50,6 +50,7 @@
 #ifndef CHAN_WATCH
 #define CHAN_WATCH (10 * CHAN_MS)
 #endif
+#define LONGEST_PAUSE (60 * CHAN_SECOND)
 
 /* How a thread sleeps.  An idle one is a thread of the pool without a task. */
 enum kind { TIMED, FOREVER, IDLE, KINDS };
@@ -63,8 +64,8 @@ static struct {
 	pthread_mutex_t lock;
 	struct chan_wait *first, *last; /* threads asleep, the one that has slept longest first */
 	long known;                     /* living threads that use channels */
-	long asleep[KINDS];             /* in FOREVER a signal counts before the thread that it wakes is awake */
-	long helpers;                   /* 1 if there is a thread for chan_dump_on, which waits in another way */
+	long asleep[KINDS];             /* of which a signal takes one off FOREVER, before its thread wakes */
+	long helpers;                   /* 1 if there is a thread for chan_dump_on, not in the list */
 	unsigned long changes;          /* of all the above */
 	int generation;                 /* of the list: a child of fork has a new one */
 	const struct chan_wait *guard;  /* NULL: none; */
@@ -121,7 +122,7 @@ static int64_t about_now(void)
 #endif
 }
 
-/* ---- The list and the counts: the caller holds watch.lock --------------------------------------- */
+/* ---- The list and the counts: the caller holds watch.lock ---------------------------------------------- */
 
 static void enlist(struct chan_wait *w)
 {
@@ -145,7 +146,7 @@ static void take_out(struct chan_wait *w)
 		watch.guard = NULL;
 }
 
-/* An idle thread does nothing without a task, and the helper only writes a dump. */
+/* They wake no other thread.  An idle one does nothing without a task, and the helper only dumps. */
 static long all_asleep(void)
 {
 	return watch.asleep[FOREVER] + watch.asleep[IDLE] + watch.helpers;
@@ -154,7 +155,9 @@ static long all_asleep(void)
 /* No thread that the watcher knows is left to wake another one. */
 static bool may_be_deadlock(void)
 {
-	return watch.asleep[FOREVER] > 0 && all_asleep() - watch.helpers >= watch.known && !watch.off && !watch.reported;
+	const long awake = watch.known + watch.helpers - all_asleep();
+
+	return watch.asleep[FOREVER] > 0 && awake <= 0 && !watch.off && !watch.reported;
 }
 
 /* This thread looks again in time, unless the guard does so by then. */
@@ -172,7 +175,7 @@ static int64_t stand_guard(const struct chan_wait *w)
 	return CHAN_FOREVER;
 }
 
-/* ---- Looking for a deadlock ------------------------------------------------------------------------ */
+/* ---- Looking for a deadlock ---------------------------------------------------------------------------- */
 
 static void ask_for_dump(int signo);
 static void report(void);
@@ -188,27 +191,30 @@ static long count_threads(void)
 	ssize_t size = read(file, text, sizeof text - 1);
 	close(file);
 	text[size > 0 ? size : 0] = '\0';
-	const char *at = strrchr(text, ')');    /* the end of the second field, a name that may hold anything */
-	bool main_ended = at != NULL && strncmp(at, ") Z", 3) == 0;     /* it is counted while there are others */
+	const char *at = strrchr(text, ')');    /* ends the second field, a name that may hold anything */
+	bool main_ended = at != NULL && strncmp(at, ") Z", 3) == 0;     /* but the system counts it yet */
 	for (int field = 2; field < 20 && at != NULL; field++)
 		at = strchr(at + 1, ' ');
 	long n = at != NULL ? strtol(at, NULL, 10) : 0;
 	return n > 0 ? n - main_ended : LONG_MAX;
 }
 
-/* Whether a handler of the program's may do what the threads wait for: not if only the thread itself causes its signal. */
+/* A signal that another thread or process sends, not one that a thread causes by what it does. */
+static bool is_from_outside(int signo)
+{
+	return signo != SIGSEGV && signo != SIGBUS && signo != SIGFPE && signo != SIGILL &&
+		signo != SIGTRAP && signo != SIGSYS && signo != SIGABRT && signo != SIGPIPE;
+}
+
+/* The program's handlers may do what its threads wait for; ours does not. */
 static bool signals_have_handlers(void)
 {
-	static const int from_itself[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPIPE };
 	struct sigaction a;
 
-	for (int signo = 1; signo < NSIG; signo++) {
-		bool counts = sigaction(signo, NULL, &a) == 0 && a.sa_handler != SIG_DFL && a.sa_handler != SIG_IGN;
-		for (size_t i = 0; i < sizeof from_itself / sizeof *from_itself; i++)
-			counts = counts && signo != from_itself[i];
-		if (counts && a.sa_handler != ask_for_dump)
+	for (int signo = 1; signo < NSIG; signo++)
+		if (is_from_outside(signo) && sigaction(signo, NULL, &a) == 0 && a.sa_handler != SIG_DFL &&
+		    a.sa_handler != SIG_IGN && a.sa_handler != ask_for_dump)
 			return true;
-	}
 	return false;
 }
 #else
@@ -223,10 +229,21 @@ static bool signals_have_handlers(void)
 }
 #endif
 
+static void note_look(long threads, int64_t now)
+{
+	if (threads != watch.seen)
+		watch.pause = CHAN_WATCH;
+	else if (watch.pause < LONGEST_PAUSE)
+		watch.pause = 4 * watch.pause < LONGEST_PAUSE ? 4 * watch.pause : LONGEST_PAUSE;
+	watch.seen = threads;
+	watch.looked = now;
+	watch.next = now + watch.pause;
+}
+
 /*
- * Whether all threads of the process sleep without a deadline.  If nothing has changed while the system counted,
- * each thread of the list was asleep all the time.  If there are no more threads than these, there is nobody else.
- * A handler counts as one more thread, which is awake.  The caller holds watch.lock.
+ * Whether all threads of the process sleep without a deadline.  If nothing has changed while the system
+ * counted, each thread of the list was asleep all the time.  If there are no more threads than these,
+ * there is nobody else.  A handler counts as one more thread, which is awake.  The caller holds watch.lock.
  * DOC: all-asleep
  */
 static bool is_deadlock(void)
@@ -238,15 +255,12 @@ static bool is_deadlock(void)
 		unlock_watch();
 		long n = count_threads();
 		n += n == asleep && signals_have_handlers();
-		int64_t now = chan_now();
+		const int64_t now = chan_now();
 		lock_watch();
-		if (changes != watch.changes)
-			continue;
-		watch.pause = n != watch.seen ? CHAN_WATCH : watch.pause < 15 * CHAN_SECOND ? 4 * watch.pause : 60 * CHAN_SECOND;
-		watch.seen = n;
-		watch.looked = now;
-		watch.next = now + watch.pause;
-		return n == asleep;
+		if (changes == watch.changes) {
+			note_look(n, now);
+			return n == asleep;
+		}
 	}
 	return false;
 }
@@ -270,7 +284,7 @@ static int64_t look(struct chan_wait *w)
 	return next;
 }
 
-/* ---- What the library says of each thread ------------------------------------------------------------ */
+/* ---- What the library says of each thread -------------------------------------------------------------- */
 
 static void knows(void)
 {
@@ -286,10 +300,13 @@ static void knows(void)
 	unlock_watch();
 }
 
-/*
- * If this is the last thread to fall asleep, it looks for a deadlock now.  Threads that there were at the last look
- * are taken to be there yet, but not for long.
- */
+/* If the last look found other threads, a moment ago, they are taken to be there yet. */
+static bool look_is_old(void)
+{
+	return all_asleep() >= watch.seen || chan_now() - watch.looked >= CHAN_WATCH;
+}
+
+/* If this is the last thread to fall asleep, it looks for a deadlock now. */
 static int64_t sleeps(struct chan_wait *w)
 {
 	int64_t next = CHAN_FOREVER;
@@ -304,10 +321,9 @@ static int64_t sleeps(struct chan_wait *w)
 	if (w->state != CLAIMED) {
 		enlist(w);
 		watch.changes++;
-		if (may_be_deadlock() && (all_asleep() >= watch.seen || chan_now() - watch.looked >= CHAN_WATCH))
+		next = stand_guard(w);
+		if (may_be_deadlock() && look_is_old())
 			next = CHAN_NOWAIT;
-		else
-			next = stand_guard(w);
 	}
 	unlock_watch();
 	return next;
@@ -322,9 +338,9 @@ static void signals(size_t n)
 }
 
 /*
- * A signal was counted as if it woke a thread without a deadline.  If it has woken this one instead, whatever that
- * waited for, another one sleeps on, and the count for it is given back.  A thread of which a child of fork has only
- * the memory is in no list.
+ * A signal was counted as if it woke a thread without a deadline.  If it has woken this one instead, whatever
+ * that waited for, another one sleeps on, and the count for it is given back.  A thread that was in the
+ * list before a fork is not in that of the child.
  */
 static void wakes(struct chan_wait *w, bool counted)
 {
@@ -339,9 +355,9 @@ static void wakes(struct chan_wait *w, bool counted)
 }
 
 /*
- * Makes a thread of the list look.  (If another one wakes that sleeps on the same condition variable, that one
- * looks.)  This is against the order of locks, so it does not wait, and fails if the thread is just about to sleep
- * or to wake.
+ * Makes a thread of the list look.  (If another one wakes that sleeps on the same condition variable, that
+ * one looks.)  This is against the order of locks, so it does not wait: it fails if the thread is just
+ * about to sleep or to wake.
  */
 static bool nudge(struct chan_wait *w)
 {
@@ -354,7 +370,7 @@ static bool nudge(struct chan_wait *w)
 	return true;
 }
 
-/* A thread that was known ends.  The system counts it a little longer, so the pauses begin with the shortest one. */
+/* A thread that was known ends.  The system counts it a little longer, so the shortest pause is next. */
 static void ends(void *unused)
 {
 	(void)unused;
@@ -366,7 +382,7 @@ static void ends(void *unused)
 	for (int i = 0; may_be_deadlock() && !nudge(watch.first); i++) {
 		unlock_watch();
 		if (i % 16 == 15)
-			nanosleep(&(struct timespec){ 0, 50000 }, NULL);        /* one of lower priority may run */
+			nanosleep(&(struct timespec){ 0, 50000 }, NULL); /* one of lower priority may run */
 		else
 			sched_yield();
 		lock_watch();
@@ -374,7 +390,7 @@ static void ends(void *unused)
 	unlock_watch();
 }
 
-/* ---- Dumps: a copy is made while watch.lock is held, all else without ----------------------------------- */
+/* ---- Dumps: a copy is made while watch.lock is held, all else without ---------------------------------- */
 
 struct told_case {
 	chan_case k;                    /* .err is its place in the program's array */
@@ -415,7 +431,8 @@ static void copy_case(struct copy *to, struct told_case *t, chan_case k)
 	if (copied != NULL)
 		strcpy(copied, name);
 	if (t != NULL)
-		*t = (struct told_case){ k, copied, chan_count(k.ch), chan_cap(k.ch), chan_is_closed(k.ch), 0, 0 };
+		*t = (struct told_case){ .k = k, .name = copied, .len = chan_count(k.ch),
+			.cap = chan_cap(k.ch), .closed = chan_is_closed(k.ch) };
 }
 
 static void copy_sleeper(struct copy *to, const struct chan_wait *w)
@@ -424,8 +441,8 @@ static void copy_sleeper(struct copy *to, const struct chan_wait *w)
 	struct told *t = take(to, sizeof *t + n * sizeof *t->cases);
 
 	if (t != NULL) {
-		*t = (struct told){ .n = n, .w = { .n = w->n, .deadline = w->deadline, .state = w->state, .since = w->since,
-			.thread = w->thread, .file = w->file, .line = w->line, .purpose = w->purpose } };
+		*t = (struct told){ .n = n, .w = { .n = w->n, .deadline = w->deadline, .state = w->state,
+			.since = w->since, .thread = w->thread, .file = w->file, .line = w->line, .purpose = w->purpose } };
 		*to->end = t;
 		to->end = &t->next;
 	}
@@ -507,10 +524,11 @@ static void print_time(FILE *out, const char *before, int64_t time, const char *
 static void print_sleeper(FILE *out, struct told *t, int64_t now)
 {
 	const struct chan_wait *w = &t->w;
+	const struct chan_purpose *p = &w->purpose;
 
 	print_thread(out, w->thread);
-	if (w->purpose.what != NULL)
-		fprintf(out, w->purpose.which != NULL ? ": %s %p" : ": %s", w->purpose.what, w->purpose.which);
+	if (p->what != NULL)
+		fprintf(out, p->which != NULL ? ": %s %p" : ": %s", p->what, p->which);
 	else
 		fprintf(out, t->n == 1 ? ": " : ": select of %zu", t->n);
 	print_cases(out, t);
@@ -601,7 +619,7 @@ void chan_dump(FILE *out)
 	errno = saved;
 }
 
-/* All threads are asleep, so nothing changes meanwhile.  With one write, if the system takes it all at once. */
+/* All threads are asleep, so nothing changes meanwhile.  One write, if the system takes it all at once. */
 static void report(void)
 {
 	static const char heading[] = "All threads are asleep: deadlock\n";
@@ -617,7 +635,7 @@ static void report(void)
 		abort();
 }
 
-/* ---- What -DCHAN_DEBUG tells ------------------------------------------------------------------------------ */
+/* ---- What -DCHAN_DEBUG tells --------------------------------------------------------------------------- */
 
 void chan_called_at(const char *file, int line)
 {
@@ -659,7 +677,7 @@ void chan_named_after(chan *c, const char *variable)
 	errno = saved;
 }
 
-/* ---- Dumps at a signal -------------------------------------------------------------------------------------- */
+/* ---- Dumps at a signal --------------------------------------------------------------------------------- */
 
 static struct {
 	pthread_mutex_t lock;
@@ -732,12 +750,12 @@ static int start_helper(void)
 
 int chan_dump_on(int signo)
 {
-	struct sigaction action = { .sa_handler = ask_for_dump, .sa_flags = SA_RESTART };
+	struct sigaction action = { .sa_handler = ask_for_dump, .sa_flags = SA_RESTART }, old;
 	volatile int saved = errno;
 	int err = EINVAL;
 
 	sigemptyset(&action.sa_mask);
-	if (signo != SIGKILL && signo != SIGSTOP && sigaction(signo, NULL, &(struct sigaction){ .sa_flags = 0 }) == 0) {
+	if (signo != SIGKILL && signo != SIGSTOP && sigaction(signo, NULL, &old) == 0) {
 		pthread_mutex_lock(&helper.lock);
 		err = start_helper();
 		pthread_mutex_unlock(&helper.lock);
@@ -748,7 +766,7 @@ int chan_dump_on(int signo)
 	return err;
 }
 
-/* ---- The beginning, of a process and of a child of fork -------------------------------------------------------- */
+/* ---- The beginning, of a process and of a child of fork ------------------------------------------------ */
 
 static struct chan_watcher watcher = { knows, sleeps, look, signals, wakes, lock_watch, unlock_watch };
 
@@ -785,7 +803,7 @@ static void begin(void)
 		chan_watcher = &watcher;
 }
 
-/* A plug-in with a copy of its own may be unloaded: threads that it knew must not come back here when they end. */
+/* A plug-in with a copy of its own may be unloaded: the threads that it knew must not come back when they end. */
 __attribute__((destructor(102)))
 static void end(void)
 {

@@ -264,7 +264,7 @@ END_TEST
 /* ---- Symbols and stacks -------------------------------------------------------------------------------- */
 
 /* Functions of the macros of -DCHAN_DEBUG. */
-#define NOT_OF_MACROS "| grep -vE '^chan_(called_at|call_over)$' "
+#define NOT_OF_MACROS "| grep -vE '^chan_(called_at|call_over|named_after)$' "
 
 static const char *const shared_libraries[] = { "usr/lib", "cmake/build/_deps/chan-build" };
 

@@ -35,7 +35,7 @@ static const struct excess {
 	{ "yes '' | head -n 800 >>spawn.c", "Too much: spawn.c: lines: " },
 	{ "yes '' | head -n 300 >>chan.h", "Too much: chan.h: lines: " },
 	{ "before '^/. ==== II[.] ' \"$(yes '' | head -n 650; echo /)\"", "Too much: chan.c, part I: lines: " },
-	{ "before '^/. ==== I[.] ' '/*'", "no heading of part I," },
+	{ "sed 's/==== I[.] /I. /' chan.c >new && mv new chan.c", "no heading of part I," },
 	{ "yes '/* ==== I. A channel */' | head -n 1 >>chan.c", "no heading of part I," },
 	{ "for i in $(seq 200); do printf 'void f(void)\\n{\\n\\n\\n\\n\\n\\n\\n\\n\\n}\\n'; done >>chan.c",
 	  "functions: the median of their lines: 8, where 7 is the most" },

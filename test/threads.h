@@ -56,7 +56,7 @@ void pause_for(int64_t nanoseconds);
 
 /*
  * Runs fn in a child process and puts what it wrote to stderr into text; how the child ended,
- * as of waitpid.  A child that returns from fn exits with status 0.
+ * as of waitpid.  A child that returns from fn exits with status 0.  It has none of Check's signal handlers.
  */
 int run_in_child(void (*fn)(int arg), int arg, char *text, size_t size);
 

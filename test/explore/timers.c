@@ -36,10 +36,12 @@ static struct {
 	chan *timer, *other, *beside;
 	int64_t start, due, other_due;
 	int came[SCHEDULES][MAX_THREADS], others, sent, arrived;    /* how often the element of each time came */
+	int threads;
 	int total, receiving;                   /* elements that came; receives that have not returned, and may have taken one */
 	bool begun[SCHEDULES], reset, closing;  /* the resets that have begun, and whether one has returned */
 	int64_t latest;                         /* by then an element must have come, whether a reset does or not */
-} world __attribute__((section("scenario_data"))) = { AFTER, NULL, NULL, NULL, 0, 0, 0, { { 0 } }, 0, 0, 0, 0, 0, { 0 }, 0, 0, 0 };
+	bool must_be_soon;                      /* a reset to a sooner time has returned in time, and only the receiver makes time pass */
+} world __attribute__((section("scenario_data"))) = { AFTER, NULL, NULL, NULL, 0, 0, 0, { { 0 } }, 0, 0, 0, 0, 0, 0, { 0 }, 0, 0, 0, 0 };
 
 enum { UNTOUCHED = -7 };
 
@@ -91,6 +93,7 @@ static void receive_until(int64_t deadline)
 	int err = deadline == CHAN_FOREVER ? chan_recv(world.timer, &value) : chan_recv_until(world.timer, &value, deadline);
 	world.receiving--;
 	returned();
+	check(!world.must_be_soon || err != 0 || time_now() < world.due, "slept until the old time");
 	if (is_closed(err))
 		return;
 	check(err == 0 || (err == ETIMEDOUT && deadline <= time_now() && value == UNTOUCHED), "error %d", err);
@@ -149,6 +152,7 @@ static void select_two(int n, bool with_beside, int64_t deadline)
 		int done = chan_select(cases, 2, deadline);
 		world.receiving--;
 		returned();
+		check(!world.must_be_soon || i > 0 || done != 0 || time_now() < world.due, "slept until the old time");
 		check(done >= 0 || deadline <= time_now(), "gave up before the deadline");
 		if (done < 0 || (done == 0 && is_closed(cases[done].err)))
 			return;
@@ -215,13 +219,14 @@ static void do_wrong(void)
 }
 
 /* What was due and nobody has taken is gone, and those who wait look again. */
-static void reset(int schedule)
+static void reset(int schedule, bool alone)
 {
 	world.begun[schedule] = true;
 	int err = chan_timer_reset(world.timer, reset_to(schedule), is_once(schedule) ? CHAN_FOREVER : CHAN_SECOND);
 	returned();
 	check(err == 0 || is_closed(err), "reset: %d", err);
 	world.reset |= err == 0;
+	world.must_be_soon |= alone && schedule == AT_SOONER && time_now() < world.due;
 }
 
 /* An element that is there may still be taken; then it is over. */
@@ -282,13 +287,13 @@ static void act(void *arg)
 		do_wrong();
 		break;
 	case SOONER:
-		reset(AT_SOONER);
+		reset(AT_SOONER, world.threads == 2);
 		break;
 	case LATER:
-		reset(AT_LATER);
+		reset(AT_LATER, false);
 		break;
 	case OTHERWISE:
-		reset(AT_OTHERWISE);
+		reset(AT_OTHERWISE, false);
 		break;
 	case CLOSE:
 		close_it();
@@ -310,6 +315,7 @@ static void run(const struct scenario *s)
 	world.start = sim_time();
 	world.due = world.start + (world.kind == AFTER ? SHORTLY : CHAN_SECOND);
 	world.other_due = world.due;
+	world.threads = s->threads;
 	world.begun[FIRST] = true;
 	for (int i = 0; i < s->threads; i++)
 		world.latest = s->param[1 + i] == LATER ? reset_to(AT_LATER) : world.latest > world.due ? world.latest : world.due;

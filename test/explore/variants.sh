@@ -3,6 +3,7 @@
 # From the environment (explore.mk): CC BUILD TSAN NO_NAPS RENAME LINK, and LIBRARY: the names of its files, without chan_watch.
 # Arguments: names of variants, default all; or --stale, which only sees whether each still changes something.
 set -u
+LIBRARY=${LIBRARY-}
 here=test/explore
 work=$BUILD/variants
 mkdir -p "$work" || exit 2
@@ -12,7 +13,7 @@ caught=0 missed=0 stale=
 
 # Variants whose names begin with watch- are explored in the build with the watcher.
 try() {
-	name=$1 file=$2 verdicts=$3 script=$4 changed=$(basename "$2" .c) library=${LIBRARY-}
+	name=$1 file=$2 verdicts=$3 script=$4 changed=$(basename "$2" .c) library=$LIBRARY
 	set -- --short '--only pool-random' '--only triples' '--only faults-pairs' '--only fours'
 	case $name in
 	watch-*) library="$LIBRARY chan_watch" && set -- '--watched --short' '--watched' ;;

@@ -273,7 +273,7 @@ static int64_t look(struct chan_wait *w)
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	lock_watch();
-	const bool found = is_deadlock();
+	const bool found = is_deadlock() && !watch.reported;    /* two threads may look at the same time */
 	watch.reported |= found;
 	const int64_t next = stand_guard(w);
 	unlock_watch();

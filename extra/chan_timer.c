@@ -115,8 +115,6 @@ int chan_timer_reset(chan *c, int64_t deadline, int64_t period)
 		sooner = deadline < t->extra.due;
 		t->period = period;
 		set(t, deadline);
-		if (deadline <= chan_now())
-			look(c, &t->extra);
 	}
 	chan_ref(c);                    /* its receiver may free c as soon as it is unlocked */
 	chan_unlock(c);

@@ -697,7 +697,7 @@ START_TEST(an_element_that_nobody_took_is_gone)
 		;
 	if (_i / 2)
 		ck_assert_uint_eq(chan_len(c), 1);
-	ck_assert_int_eq(chan_timer_reset(c, CHAN_FOREVER, hour), 0);
+	ck_assert_int_eq(chan_timer_reset(c, CHAN_FOREVER, CHAN_US), 0);
 	ck_assert_uint_eq(chan_len(c), 0);
 	ck_assert_int_eq(chan_try_recv(c, &at), EAGAIN);
 	pause_for(CHAN_MS);
@@ -1147,6 +1147,27 @@ START_TEST(who_waits_for_a_timer_uses_no_cpu)
 }
 END_TEST
 
+/* Rule 21. */
+START_TEST(a_thread_is_not_woken_to_be_told_that_it_waits_longer)
+{
+	chan *c = chan_after(hour);
+	struct call k;
+
+	begin_recv(&k, (enum way)_i, c, NULL);
+	await_waiting(c, 1);
+	pause_for(50 * CHAN_MS);        /* it has settled for its sleep */
+	int64_t before = cpu_time(k.thread);
+	for (int i = 2; i < 200; i++) {
+		ck_assert_int_eq(chan_timer_reset(c, in(i * hour), hour), 0);
+		pause_for(20 * CHAN_US);
+	}
+	ck_assert_int_lt(cpu_time(k.thread) - before, 200 * CHAN_US);
+	ck_assert_int_eq(chan_close(c), 0);
+	ck_assert_int_eq(finish(&k), EPIPE);
+	chan_free(c);
+}
+END_TEST
+
 static void *receive_and_be_cancelled(void *reached)
 {
 	int64_t at;
@@ -1356,6 +1377,7 @@ Suite *timer_suite(void)
 	tcase_set_tags(tc, "timing");
 	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, who_waits_for_a_timer_uses_no_cpu);
+	tcase_add_loop_test(tc, a_thread_is_not_woken_to_be_told_that_it_waits_longer, 0, WAITING_WAYS);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("cancelled");

@@ -41,7 +41,7 @@ static void look(chan *c, struct chan_extra *x)
 	struct timer *t = (struct timer *)x;
 
 	t->last = x->due;
-	set(t, CHAN_FOREVER);
+	x->due = CHAN_FOREVER;
 	if (!chan_is_closed(c))
 		t->follows = chan_put(c, &t->last) && t->period != CHAN_FOREVER;
 }

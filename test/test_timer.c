@@ -646,9 +646,14 @@ END_TEST
 
 /* ---- Set anew -------------------------------------------------------------------------------------------------- */
 
+static atomic_bool ready;
+
+/* Without sleep, to come between the last steps of the thread that sets it. */
 static void *receive_and_free(void *c)
 {
-	chan_recv(c, NULL);
+	atomic_store(&ready, true);
+	while (chan_try_recv(c, NULL) != 0)
+		;
 	chan_free(c);
 	return NULL;
 }
@@ -919,8 +924,8 @@ START_TEST(a_thread_that_receives_what_was_set_may_free_it_at_once)
 		chan *c = chan_at(CHAN_FOREVER);
 		pthread_t thread = start(receive_and_free, c);
 
-		if (round % 4 > 0)
-			await_waiting(c, 1);
+		while (!atomic_exchange(&ready, false))
+			;
 		ck_assert_int_eq(chan_timer_reset(c, CHAN_NOWAIT, CHAN_FOREVER), 0);
 		join(thread);
 	}

@@ -118,8 +118,10 @@ int chan_timer_reset(chan *c, int64_t deadline, int64_t period)
 		if (deadline <= chan_now())
 			look(c, &t->extra);
 	}
+	chan_ref(c);                    /* its receiver may free c as soon as it is unlocked */
 	chan_unlock(c);
 	if (sooner)
 		chan_wake(c);           /* the others wake at the old time and look */
+	chan_free(c);
 	return err;
 }

@@ -442,7 +442,8 @@ static void copy_sleeper(struct copy *to, const struct chan_wait *w)
 
 	if (t != NULL) {
 		*t = (struct told){ .n = n, .w = { .n = w->n, .deadline = w->deadline, .state = w->state,
-			.since = w->since, .thread = w->thread, .file = w->file, .line = w->line, .purpose = w->purpose } };
+			.since = w->since, .thread = w->thread, .file = w->file, .line = w->line,
+			.purpose = w->purpose } };
 		*to->end = t;
 		to->end = &t->next;
 	}
@@ -802,7 +803,7 @@ static void begin(void)
 		chan_watcher = &watcher;
 }
 
-/* A plug-in with a copy of its own may be unloaded: the threads that it knew must not come back when they end. */
+/* A plug-in with a copy of its own may be unloaded: threads that it knew must not come back when they end. */
 __attribute__((destructor(102)))
 static void end(void)
 {

@@ -33,6 +33,13 @@ int tries_after(const char *waits, int most)
 	return n;
 }
 
+int spinning_now(void);
+
+int spinning_now(void)
+{
+	return atomic_load(&spinning);
+}
+
 void wake_without_reason(chan *c);
 
 void wake_without_reason(chan *c)

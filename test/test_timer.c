@@ -646,6 +646,13 @@ END_TEST
 
 /* ---- Set anew -------------------------------------------------------------------------------------------------- */
 
+static void *receive_and_free(void *c)
+{
+	chan_recv(c, NULL);
+	chan_free(c);
+	return NULL;
+}
+
 /* Rule 38. */
 START_TEST(it_can_be_set_to_another_time_whatever_it_was)
 {
@@ -902,6 +909,21 @@ START_TEST(a_select_whose_timer_is_set_is_still_woken_by_its_other_channels)
 	ck_assert_uint_eq(waiting_in(work), 0);
 	chan_free(c);
 	chan_free(work);
+}
+END_TEST
+
+/* Rule 14. */
+START_TEST(a_thread_that_receives_what_was_set_may_free_it_at_once)
+{
+	for (size_t round = 0; round < rounds(500); round++) {
+		chan *c = chan_at(CHAN_FOREVER);
+		pthread_t thread = start(receive_and_free, c);
+
+		if (round % 4 > 0)
+			await_waiting(c, 1);
+		ck_assert_int_eq(chan_timer_reset(c, CHAN_NOWAIT, CHAN_FOREVER), 0);
+		join(thread);
+	}
 }
 END_TEST
 
@@ -1318,6 +1340,7 @@ Suite *timer_suite(void)
 	tcase_add_loop_test(tc, a_thread_that_waits_sleeps_on_when_its_timer_is_set_to_later, 0, WAITING_WAYS);
 	tcase_add_loop_test(tc, each_time_that_is_set_lets_one_of_several_go, 0, KINDS);
 	tcase_add_loop_test(tc, a_select_whose_timer_is_set_is_still_woken_by_its_other_channels, 0, 2);
+	tcase_add_test(tc, a_thread_that_receives_what_was_set_may_free_it_at_once);
 	tcase_add_test(tc, it_is_set_and_received_by_several_threads_at_once);
 	tcase_add_loop_test(tc, a_select_sleeps_until_the_earliest_of_its_timers, 0, 2);
 	tcase_add_test(tc, a_select_whose_timer_was_taken_by_another_waits_on);

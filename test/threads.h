@@ -63,6 +63,9 @@ int run_in_child(void (*fn)(int arg), int arg, char *text, size_t size);
 /* A spurious wake-up of everybody who sleeps in c and is served by nobody meanwhile (test/inside.c). */
 void wake_without_reason(chan *c);
 
+/* How many threads spin for long, as the library counts them (test/inside.c). */
+int spinning_now(void);
+
 /* The program is instrumented, which forbids limits on its address space. */
 bool sanitized(void);
 

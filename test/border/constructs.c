@@ -1,4 +1,4 @@
-/* Uses everything in a constructor that runs as early as the library's own, before main, in a child of that, and at the end. */
+/* Uses the library in a constructor, in main and in a destructor, and in a child of each. */
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>

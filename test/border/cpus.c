@@ -1,4 +1,4 @@
-/* Prints how many CPUs the library takes the process to have, after all of its threads have been pinned to one. */
+/* Prints how many CPUs the library counts when each thread was pinned to one before its first call. */
 #include "../../chan.c"
 
 static void pin(int to)

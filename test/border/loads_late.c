@@ -1,4 +1,4 @@
-/* loads_late LIBRARY: opens the library while its threads run and fork; the children use it as soon as it is there. */
+/* loads_late LIBRARY: loads it while its threads run and fork; the children use it as soon as it is there. */
 #define _GNU_SOURCE
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -33,7 +33,7 @@ static void use_library(void)
 
 static void *fork_again_and_again(void *unused)
 {
-	/* It counts from when the library is there, and begins before. */
+	/* Begins before the library is loaded, and counts from then on. */
 	for (int i = 0; i < FORKS; i += atomic_load(&loaded)) {
 		int status = -1;
 		pid_t child = fork();

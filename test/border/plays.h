@@ -1,4 +1,4 @@
-/* What a program and its plug-in do, each with its own copy of the library: it gives 0, or a line that is wrong. */
+/* What the programs here do with the library: play returns 0, or the number of a line that is not true. */
 #ifndef BORDER_PLAYS_H
 #define BORDER_PLAYS_H
 

@@ -1,6 +1,7 @@
 /*
- * realtime WHAT: a thread of the class SCHED_FIFO waits, and an ordinary one on the same CPU ends its wait: how long it
- * takes (median, in nanoseconds), and how long with a mutex and a condition variable.  It prints nothing if the system does not allow that class.
+ * realtime WHAT: a thread of the class SCHED_FIFO waits, and an ordinary one on the same CPU ends its wait.  Prints
+ * how long that takes (median, in nanoseconds), and how long with a mutex and a condition variable.  Prints nothing if
+ * the system does not allow that class.
  */
 #define _GNU_SOURCE
 #include <sched.h>
@@ -15,7 +16,9 @@
 
 enum { ROUNDS = 301 };
 
-static const char *const ways[] = { "condition", "rendezvous", "buffer", "select", "timed", "context", "group" };
+static const char *const ways[] = {
+	"condition", "rendezvous", "buffer", "select", "timed", "context", "group"
+};
 enum way { CONDITION, RENDEZVOUS, BUFFER, SELECT, TIMED, CONTEXT, GROUP, WAYS };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

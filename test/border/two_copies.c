@@ -1,4 +1,4 @@
-/* two_copies PLUGIN: a program and its plug-in have a copy of the library each, and know nothing of each other. */
+/* two_copies PLUGIN: a program and its plug-in have a copy of the library each. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdatomic.h>

@@ -1520,12 +1520,13 @@ static void learn(struct backoff *b, int most, bool success)
  * Waits, but not for long: spins, then yields.  A yield that takes long is the last one.  If spinning
  * fails and a yield succeeds, both threads are on one CPU, where the system leaves them for tens of
  * milliseconds: so only the spinning counts for the next spin.  A thread in a ring of hundreds yields in
- * vain, and learns that; a thread of several at one buffer does not, so there it always tries.
+ * vain, and learns that; a thread of several at one buffer does not, so there it always tries.  A new
+ * thread begins with little: of thousands that block once, none meets its partner awake.
  * DOC: wait-awake
  */
 static bool wait_awake(const chan *c, enum chan_op op, struct sleeper *s)
 {
-	static _Thread_local struct backoff looks, yields;
+	static _Thread_local struct backoff looks = { 3, 0 }, yields = { 2, 0 };
 	bool is_long = false, yes = is_over(c, op, s);
 
 	if (yes || CHAN_SPIN == 0)

@@ -6,6 +6,7 @@
 #endif
 
 #define CHAN_INSIDE             /* chan_lock */
+#include "chan_timer.h"
 #include "chan_watch.h"
 #include "command.h"
 #include "faults.h"
@@ -813,6 +814,27 @@ static void mixes_deadlines(void)
 	}
 }
 
+static void *wait_for_timer(void *timer)
+{
+	chan_recv(timer, NULL);
+	chan_send(never, &(int){ 1 });
+	return NULL;
+}
+
+/* The thread in the timer waits for ever, and has not yet seen that it does no longer when this one falls asleep. */
+static void resets_a_timer_and_sleeps(void)
+{
+	for (int round = 0; round < 500; round++) {
+		chan *timer = chan_at(CHAN_FOREVER);
+		pthread_t thread = start(wait_for_timer, timer);
+		await_waiting(timer, 1);
+		chan_timer_reset(timer, chan_now() + 500 * CHAN_US, CHAN_FOREVER);
+		chan_recv(never, NULL);
+		join(thread);
+		chan_free(timer);
+	}
+}
+
 static void (*const not_asleep[])(void) = {
 	sleeps, polls, runs, waits_with_deadline, waits_with_deadline_in_group, joins, waits_for_an_unknown_thread,
 	waits_for_a_timer_with_a_thread, waits_for_a_handler, waits_for_a_handler_with_information, has_closed_all_files
@@ -836,7 +858,7 @@ START_TEST(nothing_is_reported_while_one_thread_is_not_asleep_for_ever)
 }
 END_TEST
 
-static void (*const busy[])(void) = { wakes_many_and_sleeps, mixes_deadlines, cannot_count_threads };
+static void (*const busy[])(void) = { wakes_many_and_sleeps, mixes_deadlines, resets_a_timer_and_sleeps, cannot_count_threads };
 
 static void do_busy(int which)
 {

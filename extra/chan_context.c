@@ -40,10 +40,9 @@ static void expect_fork(void)
 	pthread_atfork(NULL, NULL, renew_lock);
 }
 
-/* The deadline has come. */
+/* The deadline has come, or came before: due stays. */
 static void look(chan *c, struct chan_extra *x)
 {
-	x->due = CHAN_FOREVER;
 	if (chan_is_closed(c))
 		return;
 	((struct context *)x)->timed_out = true;

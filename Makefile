@@ -166,11 +166,11 @@ $(BUILD)/course/%: course/%.c $(BUILD)/libchan.a $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(COMPILE) -DCHAN_DEBUG $(LDFLAGS) -o $@ $< $(BUILD)/libchan.a $(LDLIBS)
 
-# These two hold chan.c.
+# The first holds chan.c, the second chan_watch.c.
 $(BUILD)/test/soak: test/soak.c $(COMPANIONS:%.c=$(BUILD)/%.o)
 	$(COMPILE) -MMD $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(BUILD)/test/awake: test/awake.c $(patsubst %.c,$(BUILD)/%.o,spawn.c $(COMPANIONS))
+$(BUILD)/test/awake: test/awake.c $(BUILD)/chan.o $(BUILD)/spawn.o
 	$(COMPILE) -MMD $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/suites.h: FORCE | $(BUILD)/test

@@ -71,11 +71,8 @@
 
 enum { CACHE_LINE = 64 };               /* bytes */
 
-/* Where a compiler sees elements of 4 bytes as well, it warns of the copy of those of 8. */
-#ifdef __GNUC__
-#define NOT_INLINE __attribute__((noinline))
-#else
-#define NOT_INLINE
+#ifndef __GNUC__
+#define __attribute__(list)
 #endif
 
 /* The threads that wait to send, or to receive. */
@@ -467,14 +464,15 @@ static bool is_wrong(const chan *c, enum chan_op op, const void *value)
 	return value == NULL && c->elem_size > 0 && (op == CHAN_OP_SEND || c->drop != NULL);
 }
 
-NOT_INLINE int chan_send_until(chan *c, const void *value, int64_t deadline)
+/* Not inline: a compiler that sees elements of 4 bytes warns of the copy of those of 8. */
+__attribute__((noinline)) int chan_send_until(chan *c, const void *value, int64_t deadline)
 {
 	if (c == NULL || is_wrong(c, CHAN_OP_SEND, value))
 		return EINVAL;
 	return transfer_one(c, CHAN_OP_SEND, (void *)(uintptr_t)value, deadline);
 }
 
-NOT_INLINE int chan_recv_until(chan *c, void *value, int64_t deadline)
+__attribute__((noinline)) int chan_recv_until(chan *c, void *value, int64_t deadline)
 {
 	if (c == NULL || is_wrong(c, CHAN_OP_RECV, value))
 		return EINVAL;
@@ -657,7 +655,7 @@ struct waiter {
 	struct sleeper *sleeper;
 	chan *ch;
 	void *value;                    /* the element to send, or where it goes; NULL discards it */
-	size_t elem_size;               /* of a select: the channel may be gone when it is back */
+	size_t zeroes;                  /* bytes of value, at a close; a plain receive does that itself */
 	size_t index;                   /* of the case in its select */
 	enum chan_op op;
 	int err;                        /* 0; EPIPE: closed; EAGAIN: look at the channel again */
@@ -1045,13 +1043,20 @@ static bool is_ready(const struct waiter *w)
 	return oldest(w->op == CHAN_OP_SEND ? &c->receivers : &c->senders) != NULL;
 }
 
+static void end_wait(struct waiter *w, int err)
+{
+	w->err = err;
+	if (err == EPIPE && w->zeroes > 0)
+		memset(w->value, 0, w->zeroes);
+}
+
 /* Does the case, unless another thread has just claimed its only partner. */
 static bool attempt(struct waiter *w, struct wakeups *wakeups)
 {
 	if (move_some(w->ch, w->op, w->value, 1, wakeups) == 1)
 		return true;
 	if (closed(w->ch))
-		w->err = EPIPE;
+		end_wait(w, EPIPE);
 	return w->err == EPIPE;
 }
 
@@ -1132,14 +1137,12 @@ static int select_live(chan_case cases[], size_t n, size_t live, int64_t deadlin
 		chan_case *k = &cases[i];
 		if (k->ch != NULL)
 			*next++ = (struct waiter){ .ch = k->ch, .op = k->op, .value = k->value, .index = i,
-				.elem_size = k->ch->elem_size };
+				.zeroes = k->op == CHAN_OP_RECV && k->value != NULL ? k->ch->elem_size : 0 };
 	}
 	done = select_one(w, live, deadline);
 	index = done != NULL ? (int)done->index : -1;
 	if (done != NULL)
 		cases[index].err = done->err;
-	if (done != NULL && done->err == EPIPE && done->op == CHAN_OP_RECV && done->value != NULL)
-		memset(done->value, 0, done->elem_size);
 	if (w != few)
 		free(w);
 	errno = saved;
@@ -1190,7 +1193,7 @@ static void wake_all(chan *c, int err, struct wakeups *wakeups)
 
 	while ((w = claim_oldest(&c->receivers, wakeups)) != NULL ||
 			(w = claim_oldest(&c->senders, wakeups)) != NULL)
-		w->err = err;
+		end_wait(w, err);
 	signal_all(&c->receivers);
 	signal_all(&c->senders);
 }
@@ -1443,10 +1446,7 @@ static void begin_once(void)
 }
 
 /* Before main, where the compiler can do that: then no thread has been pinned to a CPU yet. */
-#ifdef __GNUC__
-__attribute__((constructor(101)))
-#endif
-static void begin_library(void)
+__attribute__((constructor(101))) static void begin_library(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	pthread_once(&once, begin_once);
@@ -1520,12 +1520,13 @@ static void learn(struct backoff *b, int most, bool success)
  * Waits, but not for long: spins, then yields.  A yield that takes long is the last one.  If spinning
  * fails and a yield succeeds, both threads are on one CPU, where the system leaves them for tens of
  * milliseconds: so only the spinning counts for the next spin.  A thread in a ring of hundreds yields in
- * vain, and learns that; a thread of several at one buffer does not, so there it always tries.
+ * vain, and learns that; a thread of several at one buffer does not, so there it always tries.  A new
+ * thread begins with little: of thousands that block once, none meets its partner awake.
  * DOC: wait-awake
  */
 static bool wait_awake(const chan *c, enum chan_op op, struct sleeper *s)
 {
-	static _Thread_local struct backoff looks, yields;
+	static _Thread_local struct backoff looks = { 3, 0 }, yields = { 2, 0 };
 	bool is_long = false, yes = is_over(c, op, s);
 
 	if (yes || CHAN_SPIN == 0)

@@ -454,6 +454,8 @@ static void *work(void *worker)
 
 	pooled = true;
 	self->thread = pthread_self();
+	if (chan_watcher != NULL)
+		chan_watcher->knows();
 	do
 		run_task(self);
 	while (pooled && next_task(self));

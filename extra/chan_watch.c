@@ -781,7 +781,6 @@ static void begin_in_child(void)
 	memset(watch.asleep, 0, sizeof watch.asleep);
 	watch.helpers = watch.seen = 0;
 	watch.generation++;
-	watch.reported = false;
 	me.id = thread_id();
 	helper.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 	atomic_store(&helper.asked, NULL);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""mutate.py - changes chan.c and spawn.c in small ways and sees whether the tests notice
+"""mutate.py - changes chan.c, spawn.c and the companions in small ways and sees whether the tests notice
 
     test/mutate.py [--list] [--doubt] [--only FILE[:FUNCTION]] [--sample N] [--seed N] [--jobs N]
 
@@ -36,7 +36,8 @@ import time
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 KNOWN = os.path.join(TOP, "test", "mutants.txt")
 MEMORY = os.path.join(TOP, "build", "mutants.jsonl")
-SOURCES = ("chan.c", "spawn.c")
+# Not chan_trace.c: without -DCHAN_TRACE it is nothing.
+SOURCES = ("chan.c", "spawn.c", *(f"extra/chan_{name}.c" for name in ("timer", "context", "fd", "signal", "watch")))
 
 # ---- What is changed ---------------------------------------------------------------------------------
 
@@ -126,7 +127,8 @@ def functions(lines):
         if line == "{":
             start = number
         if line == "}" and start is not None:
-            yield re.findall(r"(\w+)\(", lines[start - 1])[0], start + 1, number, lines[start - 1]
+            head = start - 2 if lines[start - 1].startswith("\t") else start - 1    # of one line or of two
+            yield re.findall(r"(\w+)\(", lines[head].replace("__attribute__((", ""))[0], start + 1, number, lines[head]
             yield "file", outside, start - 1, ""
             start, outside = None, number + 1
 
@@ -188,8 +190,8 @@ def mutants(name):
 
 def lock_pairs(name, lines, function, body):
     """Each lock is dropped with the next unlock after it, and with all of them."""
-    locks = [i for i in body if re.match(r"\s+(pthread_mutex_)?lock(_pool)?\(", lines[i])]
-    unlocks = [i for i in body if re.match(r"\s+(pthread_mutex_)?unlock(_pool)?\(", lines[i])]
+    locks = [i for i in body if re.match(r"\s+(pthread_mutex_|chan_)?lock(_watch)?\(", lines[i])]
+    unlocks = [i for i in body if re.match(r"\s+(pthread_mutex_|chan_)?unlock(_watch)?\(", lines[i])]
     for lock in locks:
         after = [i for i in unlocks if i > lock]
         for count in {1, len(after)} if after else ():
@@ -218,14 +220,21 @@ def all_mutants():
 # ---- What it runs against ----------------------------------------------------------------------------
 
 FLAGS = ["CFLAGS=-O1", "WARNINGS=-w"]
+# The explorer's own copy of the structures, which no mutant changes, is not compiled again for each.
+KEPT = ["-o", "build/explore/insight.o", "-o", "build/explore/insight_fd.o"]
 EXPLORE = "build/explore/explore"
 NAPS = "build/explore/explore-naps"
+WATCHED = "build/explore/explore-watched"
 RUN = "build/test/run"
 SOAK = "build/test/soak"
 
 
 def explore(name, seconds):
     return f"explore {name}", EXPLORE, [EXPLORE, "--short", "--only", name], seconds
+
+
+def watched(name, seconds=30):
+    return f"explore {name}", WATCHED, [WATCHED, "--watched", "--short", "--only", name], seconds
 
 
 def suite(name):
@@ -235,30 +244,47 @@ def suite(name):
 # (name, what make builds for it, command, seconds without a word after which it hangs), the cheapest first.
 KILLERS = {
     "chan.c": [
-        *(explore(name, 30) for name in ("life", "pairs", "pool", "fours-deep")),
-        *(explore(name, 30) for name in ("polled-pairs", "polled-triples", "timers", "contexts", "signals")),
+        *(explore(name, 30) for name in ("life", "pairs", "fours-deep", "timers", "timer-changes", "polled-pairs", "contexts", "pool")),
+        *(watched(name) for name in ("watched-asleep", "watched-pairs", "watched-timer-changes")),
         *(suite(name) for name in ("typed", "elements", "bulk")),
-        *(explore(name, 30) for name in ("faults-polled", "faults-timers", "faults-contexts", "faults-signals")),
+        *(explore(name, 30) for name in ("polled-triples", "faults-polled", "faults-timers", "faults-contexts", "signals")),
         *(explore(name, 30) for name in ("faults-pool", "fours", "triples", "faults-pairs")),
         ("explore lost-signals", NAPS, [NAPS, "--naps", "--short"], 30),
-        *(suite(name) for name in ("close", "limits", "select", "regress", "dump", "fd", "timer", "context", "notify", "faults")),
+        *(suite(name) for name in ("close", "limits", "select", "regress", "fd", "timer", "context", "dump", "deadlock", "border",
+                                   "notify", "faults")),
         ("soak", SOAK, [SOAK, "1", "1"], 25),
     ],
     "spawn.c": [
         *(explore(name, 30) for name in ("pool", "faults-pool")),
-        *(suite(name) for name in ("waitgroup", "tasks", "faults", "pool", "dump")),
+        watched("watched-pool-random"),
+        *(suite(name) for name in ("waitgroup", "tasks", "faults", "pool", "dump", "deadlock", "border")),
+    ],
+    "extra/chan_timer.c": [
+        *(explore(name, 30) for name in ("timers", "timer-changes", "timer-changes-three", "faults-timers", "faults-timer-changes")),
+        *(suite(name) for name in ("timer", "fd", "faults", "limits")),
+    ],
+    "extra/chan_context.c": [
+        *(explore(name, 30) for name in ("contexts", "contexts-three", "faults-contexts")),
+        *(suite(name) for name in ("context", "faults", "border", "limits")),
+    ],
+    "extra/chan_fd.c": [
+        *(explore(name, 30) for name in ("polled-pairs", "timers", "contexts", "polled-triples", "faults-polled", "faults-timers")),
+        *(suite(name) for name in ("fd", "timer", "context", "faults", "border")),
+    ],
+    "extra/chan_signal.c": [
+        *(explore(name, 30) for name in ("signals", "signals-random", "faults-signals")),
+        *(suite(name) for name in ("notify", "faults", "deadlock", "border")),
+    ],
+    "extra/chan_watch.c": [
+        *(watched(name) for name in ("watched-asleep", "watched-asleep-random", "watched-pairs", "watched-dumped", "watched-pool",
+                                     "watched-timer-changes", "watched-contexts")),
+        *(suite(name) for name in ("dump", "deadlock", "border", "faults", "notify", "tasks")),
     ],
 }
-# What only the suite about it can see.
-ABOUT_DUMP = re.compile(r"tell_|watch|wishes|look_around|enlist|choose_guard|count_(threads|of)|all_wait|is_idle|thread_id|dump|helper|detached"
-                        r"|made|deadlock|next_case|chan_(at|left|set_name|is_)")
-# And of these the one that is likely to.
+# Of these functions of chan.c only one suite is likely to see anything, and it is asked first.
 ABOUT = [
-    (ABOUT_DUMP, "test dump"),
-    (re.compile(r"notif|look_at_table|deliver|take_pending|answer|wait_for_signals|change_table|await_look"), "test notify"),
-    (re.compile(r"parent|children|take_first|chan_done_after|family|is_over"), "test context"),
-    (re.compile(r"descriptor|set_(timer|counter)|ready_at|has_time|settle|chan_fd"), "test fd"),
-    (re.compile(r"due|new_timer|chan_(after|tick)"), "test timer"),
+    (re.compile(r"wait_case|chan_(set_)?name|chan_count"), "test dump"),
+    (re.compile(r"chan_add_extra|chan_extra|chan_elem_size"), "test notify"),
 ]
 ENVIRONMENT = {"BUILD": "build", "TEST_ROUNDS": "1", "TEST_SEED": "1", "CK_TIMEOUT_MULTIPLIER": "0.34",
                "CK_EXCLUDE_TAGS": "large program stress", "CK_TAP_LOG_FILE_NAME": "-"}
@@ -296,28 +322,29 @@ class Tree:
     """A copy of the sources and all that is built from them, where one mutant at a time takes its original's place."""
 
     def __init__(self, place, model=None):
-        self.place = place
+        self.place, self.built = place, False
         if model:
             shutil.copytree(model.place, place)
         else:
             shutil.copytree(TOP, place, ignore=shutil.ignore_patterns("build", ".git", "__pycache__"))
-            if not self.make(EXPLORE, NAPS, RUN, SOAK):
+            if not self.make(EXPLORE, NAPS, WATCHED, RUN, SOAK):
                 sys.exit("mutate: the original does not build")
+        self.built = True
         self.objects = model.objects if model else {name: self.compile(name) for name in SOURCES}
 
     def make(self, *targets):
-        return subprocess.run(["make", "-s", *FLAGS, *targets], cwd=self.place, stdin=subprocess.DEVNULL,
+        return subprocess.run(["make", "-s", *FLAGS, *(KEPT if self.built else ()), *targets], cwd=self.place, stdin=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
 
     def compiles(self, name):
         """A pointer for a number, or of another type, is an error too."""
-        return subprocess.run(["cc", "-std=c11", "-pthread", "-fsyntax-only", "-Werror=incompatible-pointer-types",
+        return subprocess.run(["cc", "-std=c11", "-pthread", "-I.", "-Iextra", "-fsyntax-only", "-Werror=incompatible-pointer-types",
                                "-Werror=int-conversion", name], cwd=self.place, stderr=subprocess.DEVNULL, check=False).returncode == 0
 
     def compile(self, name):
         """The object code."""
         out = os.path.join(self.place, "mutant.o")
-        subprocess.run(["cc", "-std=c11", "-O2", "-pthread", "-w", "-c", name, "-o", out], cwd=self.place, check=True)
+        subprocess.run(["cc", "-std=c11", "-O2", "-pthread", "-I.", "-Iextra", "-w", "-c", name, "-o", out], cwd=self.place, check=True)
         with open(out, "rb") as code:
             return code.read()
 
@@ -342,7 +369,8 @@ class Tree:
         original = Mutant("original", 0, ("", ""), "", "", "", "")
         if memory.recall(original)[0]:
             return
-        for killer, _, command, silence in KILLERS["chan.c"] + KILLERS["spawn.c"]:
+        for killer, command, silence in {killer: (killer, command, silence) for killers in KILLERS.values()
+                                         for killer, _, command, silence in killers}.values():
             if self.fails(command, silence):
                 sys.exit(f"mutate: {killer} fails without any change")
         memory.note(original, "survived", 0)
@@ -400,7 +428,7 @@ def everything():
     for place, _, names in sorted(os.walk(os.path.join(TOP, "test"))):
         texts += [os.path.join(place, name) for name in sorted(names) if name.endswith((".c", ".h", ".mk", "symbols.txt"))]
     return digest(*(open(path, encoding="utf-8").read() for path in
-                    texts + [os.path.join(TOP, name) for name in ("chan.c", "chan.h", "spawn.c", "spawn.h", "Makefile")]))
+                    texts + [os.path.join(TOP, name) for name in (*SOURCES, "chan.h", "spawn.h", "Makefile")]))
 
 
 class Memory:

@@ -729,7 +729,7 @@ START_TEST(a_wall_clock_set_by_days_moves_no_deadline)
 	}
 	self[length] = '\0';
 	make_scratch(directory);
-	must("cd '%s' && echo +1d >clock; CK_FORK=no CK_RUN_SUITE=faults CK_RUN_CASE=clock TEST_CLOCK_JUMPS=1 FAKETIME_NO_CACHE=1"
+	must("cd '%s' && echo +1d >clock; CK_FORK=no TEST_LANES=1 CK_RUN_SUITE=faults CK_RUN_CASE=clock TEST_CLOCK_JUMPS=1 FAKETIME_NO_CACHE=1"
 	     " FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME_TIMESTAMP_FILE='%s/clock' LD_PRELOAD='%s' '%s' & child=$!;"
 	     " while kill -0 $child 2>/dev/null; do echo -1d >new; mv new clock; sleep 0.02; echo +1d >new; mv new clock; sleep 0.02;"
 	     " done; wait $child", directory, directory, library, self);

@@ -1,11 +1,12 @@
 /*
- * An exploring scheduler: it runs chan.c and spawn.c with every thread under its
- * control, one at a time, and tries the interleavings of small scenarios.
+ * An exploring scheduler: it runs the library, companions included, with every thread under
+ * its control, one at a time, and tries the interleavings of small scenarios.
  *
  * The library's own source is compiled with -fsanitize=thread, the names of the
  * functions it calls are changed to sim_* in the object file, and the sanitizer's
  * runtime is replaced by this program.  So each lock, wait, atomic and plain access
- * ends here.  Threads are coroutines of one real thread.
+ * ends here.  Threads are coroutines of one real thread.  The library's constructors run before
+ * main, as ever, and every run begins with what they have left.
  *
  * engine.c   coroutines, the choice of the next thread, the search through all choices
  * shadow.c   who touched which byte when: data races, freed memory, dead stack frames

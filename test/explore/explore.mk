@@ -111,7 +111,8 @@ $(EXPLORE)/lib-chan.o $(EXPLORE)/naps-chan.o $(EXPLORE)/spin-chan.o: chan.c
 $(EXPLORE)/lib-spawn.o: spawn.c
 $(foreach name,chan_watch $(EXPLORE_COMPANIONS),$(eval $(EXPLORE)/lib-$(name).o: extra/$(name).c))
 
-$(EXPLORE)/lib-%.o $(EXPLORE)/naps-%.o $(EXPLORE)/spin-%.o: $(EXPLORE_HEADERS) test/explore/symbols.txt test/explore/keeps_signals.h test/explore/explore.mk | $(EXPLORE)
+$(patsubst %,$(EXPLORE)/lib-%.o,chan chan_watch) $(EXPLORE)/naps-chan.o $(EXPLORE)/spin-chan.o $(EXPLORE_LIBRARY): \
+		$(EXPLORE_HEADERS) test/explore/symbols.txt test/explore/keeps_signals.h test/explore/explore.mk | $(EXPLORE)
 	$(EXPLORE_CC) $(EXPLORE_TSAN) $(EXPLORE_NO_NAPS) -c -o $@.raw $(filter %.c,$^)
 	$(EXPLORE_RENAME) $@.raw $@
 

@@ -381,12 +381,25 @@ static void close_seen(const struct scenario *s)
 	returned();
 }
 
-/* Everybody waits, the first thread too, some of them only from a later moment on: that is told. */
+/* So many threads must end or fall asleep, and only then is it a deadlock. */
+static void awake(int threads)
+{
+	life.result = threads;
+}
+
+static void one_less(void)
+{
+	if (--life.result == 0)
+		expect_abort("All threads are asleep");
+}
+
+/* Every thread waits, the first one too, some of them only from a later moment on: that is reported. */
 static void fall_asleep(void *arg)
 {
 	int value, *last = arg;
 	if (last != NULL)
 		chan_recv(life.b, &value);
+	one_less();
 	chan_recv(life.a, &value);
 	check(false, "received what nobody has sent");
 }
@@ -397,12 +410,13 @@ static void all_asleep(const struct scenario *s)
 	life.a = make((size_t)s->param[0]);
 	life.b = make(1);
 	check(life.a != NULL && life.b != NULL, "no channel");
-	expect_abort("All threads are asleep");
+	awake(s->threads + 1);
 	start_thread(fall_asleep, NULL);
 	if (s->threads == 2)
 		start_thread(fall_asleep, &value);
 	chan_send(life.b, &value);
 	chan_case both[] = { chan_on_recv(life.a, &value), chan_on_send(life.b, &value) };
+	one_less();
 	chan_select(both, 1, CHAN_FOREVER);
 	check(false, "received what nobody has sent");
 }
@@ -412,6 +426,7 @@ static void recv_and_end(void *arg)
 	int value;
 	(void)arg;
 	check(chan_recv(life.b, &value) == 0, "no value");
+	one_less();
 }
 
 static void send_and_end(void *arg)
@@ -419,29 +434,78 @@ static void send_and_end(void *arg)
 	int value = 1;
 	(void)arg;
 	check(chan_send(life.b, &value) == 0, "not sent");
+	one_less();
+}
+
+/* Waits for a while. */
+static void give_up_and_end(void *arg)
+{
+	int value;
+	(void)arg;
+	check(chan_recv_until(life.b, &value, sim_time() + CHAN_SECOND) == ETIMEDOUT, "a value");
+	one_less();
+}
+
+/* Does not use channels. */
+static void look_at_the_clock_and_end(void *arg)
+{
+	(void)arg;
+	sim_time();
+	sim_time();
+	one_less();
+}
+
+/* The first thread sleeps, and is the only one when the others have ended. */
+static void left_alone(const struct scenario *s, void (*first)(void *), void (*second)(void *))
+{
+	int value;
+	life.a = make(s->param[1] ? 0 : (size_t)s->param[0]);
+	life.b = make((size_t)s->param[0]);
+	check(life.a != NULL && life.b != NULL, "no channel");
+	awake(s->threads);
+	start_thread(first, NULL);
+	if (second != NULL)
+		start_thread(second, NULL);
+	chan_recv(life.a, &value);
+	check(false, "received what nobody has sent");
 }
 
 /* One that may have been the guard ends, after the last one that is left has gone to sleep. */
 static void guard_ends(const struct scenario *s)
 {
-	int value;
-	life.a = make(0);
-	life.b = make((size_t)s->param[0]);
-	check(life.a != NULL && life.b != NULL, "no channel");
-	expect_abort("All threads are asleep");
-	start_thread(recv_and_end, NULL);
-	start_thread(send_and_end, NULL);
-	chan_recv(life.a, &value);
-	check(false, "received what nobody has sent");
+	left_alone(s, recv_and_end, send_and_end);
+}
+
+static void late_one_ends(const struct scenario *s)
+{
+	left_alone(s, give_up_and_end, NULL);
+}
+
+/* The watcher does not know of it: only another look tells. */
+static void stranger_ends(const struct scenario *s)
+{
+	left_alone(s, look_at_the_clock_and_end, NULL);
+}
+
+static void both_end(const struct scenario *s)
+{
+	left_alone(s, give_up_and_end, look_at_the_clock_and_end);
 }
 
 const struct scenario of_sleep[] = {
-	{ "guard-ends-0", guard_ends, 2, { 0 } },
-	{ "guard-ends-1", guard_ends, 2, { 1 } },
+	{ "guard-ends-0", guard_ends, 2, { 0, 1 } },
+	{ "guard-ends-1", guard_ends, 2, { 1, 1 } },
+	{ "guard-ends-plain", guard_ends, 2, { 1, 0 } },
 	{ "all-asleep-0", all_asleep, 1, { 0 } },
 	{ "all-asleep-1", all_asleep, 1, { 1 } },
 	{ "all-asleep-late-0", all_asleep, 2, { 0 } },
 	{ "all-asleep-late-1", all_asleep, 2, { 1 } },
+	{ "late-one-ends-0", late_one_ends, 1, { 0 } },
+	{ "late-one-ends-1", late_one_ends, 1, { 1 } },
+	{ "stranger-ends-0", stranger_ends, 1, { 0 } },
+	{ "stranger-ends-1", stranger_ends, 1, { 1 } },
+	{ "late-one-and-stranger-end-0", both_end, 2, { 0 } },
+	{ "late-one-and-stranger-end-1", both_end, 2, { 1 } },
 };
 const int of_sleep_count = sizeof of_sleep / sizeof *of_sleep;
 

@@ -424,7 +424,7 @@ static void run_sets(void)
 		listed("watched-pool-random", of_the_pool, of_the_pool_count, all ? 1000 : 50, wander_all);
 		if (all) {
 			combinations("watched-random", 3, 100, wander_at_random);
-			combinations("watched-faults", 2, 50, inject);
+			combinations("watched-faults", 2, 10, inject);
 		}
 		return;
 	}

@@ -7,7 +7,7 @@ name=$(basename "$PROGRAM" .c)
 work=$BUILD/$name.program
 mkdir -p "$BUILD" || exit 2
 
-eval "$CC $TSAN -I. ${DEFINES-} -c -o '$work.raw' '$PROGRAM'" || exit 2
+eval "$CC $TSAN -I. -Iextra ${DEFINES-} -c -o '$work.raw' '$PROGRAM'" || exit 2
 
 # What it calls must be something that is simulated, or known to do no harm.
 sed 's/ .*//' $here/program-symbols.txt >"$work.known" || exit 2

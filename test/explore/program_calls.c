@@ -14,7 +14,9 @@
 #include <sys/time.h>
 #include <time.h>
 
-#include "chan.h"
+#include "chan_context.h"
+#include "chan_fd.h"
+#include "chan_timer.h"
 #include "spawn.h"
 #include "program.h"
 
@@ -78,10 +80,16 @@ chan *program_chan_new(size_t elem_size, size_t capacity)
 	return is_made(chan_new(elem_size, capacity), elem_size, capacity, HERE);
 }
 
-chan *program_chan_after(int64_t deadline)
+chan *program_chan_at(int64_t deadline)
 {
 	ENTER(.n = 0);
-	return is_made(chan_after(deadline), sizeof(int64_t), 1, HERE);
+	return is_made(chan_at(deadline), sizeof(int64_t), 1, HERE);
+}
+
+chan *program_chan_after(int64_t duration)
+{
+	ENTER(.n = 0);
+	return is_made(chan_after(duration), sizeof(int64_t), 1, HERE);
 }
 
 chan *program_chan_tick(int64_t period)
@@ -90,15 +98,27 @@ chan *program_chan_tick(int64_t period)
 	return is_made(chan_tick(period), sizeof(int64_t), 1, HERE);
 }
 
-chan *program_chan_done_after(chan *parent, int64_t deadline)
+int program_chan_timer_reset(chan *c, int64_t deadline, int64_t period)
+{
+	ENTER(ABOUT(c));
+	return leave(chan_timer_reset(c, deadline, period));
+}
+
+chan *program_chan_context(chan *parent, int64_t deadline)
 {
 	ENTER(.n = 0);
-	return is_made(chan_done_after(parent, deadline), 0, 0, HERE);
+	return is_made(chan_context(parent, deadline), 0, 0, HERE);
+}
+
+int program_chan_context_err(const chan *c)
+{
+	ENTER(ABOUT(c));
+	return leave(chan_context_err(c));
 }
 
 bool makes_channel(const char *text)
 {
-	static const char *const makers[] = { "chan_new", "chan_after", "chan_tick", "chan_done_after" };
+	static const char *const makers[] = { "chan_new", "chan_at", "chan_after", "chan_tick", "chan_context" };
 	for (size_t i = 0; i < sizeof makers / sizeof *makers; i++) {
 		size_t n = strlen(makers[i]);
 		if (strncmp(text, makers[i], n) == 0 && (text[n] == '\0' || text[n] == '('))
@@ -129,6 +149,24 @@ void program_chan_set_name(chan *c, const char *name)
 	if (telling)
 		tell_name((uintptr_t)c, name);
 	leave(0);
+}
+
+/* With -DCHAN_DEBUG: a story has names and lines of its own. */
+void program_chan_named_after(chan *c, const char *variable)
+{
+	(void)c;
+	(void)variable;
+}
+
+void program_chan_called_at(const char *file, int line)
+{
+	(void)file;
+	(void)line;
+}
+
+int program_chan_call_over(int result)
+{
+	return result;
 }
 
 /* Nobody would read it. */

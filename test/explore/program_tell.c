@@ -1007,6 +1007,8 @@ static void put_messages(void)
 				int from = inside[k].moment;
 				const struct moment *sender = &moments[moments[from].from_call];
 				put_flow("message", c->name, sender->text, sender->lane, times[from], moments[m->to_call].lane, times[i]);
+			} else if (m->from_call < 0) {
+				continue;       /* nobody has sent it: a timer's */
 			}
 			put_level(c, levels[c - channels] += m->from_call >= 0 ? 1 : -1, times[i]);
 		}

@@ -13,7 +13,7 @@
 /* The simulated clock stands still but where a deadline comes, or where nothing else can happen. */
 #define SHORTLY (CHAN_SECOND / 2)
 
-enum kind { AFTER, TICK, KINDS };
+enum kind { AFTER, TICK, KINDS, STOPPED = KINDS, ALL_KINDS };   /* the last is set only by a reset */
 
 enum role {
 	RECV, RECV_LONG, RECV_EARLY, RECV_N, TRY, SELECT_TWO, SELECT_WITH, SELECT_EARLY, SEND_BESIDE, LEN, POLL, WRONG, ROLES,
@@ -21,7 +21,7 @@ enum role {
 	SOONER = ROLES, LATER, OTHERWISE, CLOSE, ALL_ROLES
 };
 
-static const char *const kind_names[KINDS] = { "after", "tick" };
+static const char *const kind_names[ALL_KINDS] = { "after", "tick", "stopped" };
 
 static const char *const role_names[ALL_ROLES] = {
 	"recv", "recv_long", "recv_early", "recv_n", "try", "select_two", "select_with", "select_early", "send_beside", "len",
@@ -54,7 +54,7 @@ static int64_t reset_to(int schedule)
 
 static bool is_once(int schedule)
 {
-	return (world.kind == AFTER) != (schedule == AT_OTHERWISE);
+	return (world.kind != TICK) != (schedule == AT_OTHERWISE);
 }
 
 /* `reset`: one had returned before the receive began. */
@@ -93,7 +93,7 @@ static void receive_until(int64_t deadline)
 	int err = deadline == CHAN_FOREVER ? chan_recv(world.timer, &value) : chan_recv_until(world.timer, &value, deadline);
 	world.receiving--;
 	returned();
-	check(!world.must_be_soon || err != 0 || time_now() < world.due, "slept until the old time");
+	check(!world.must_be_soon || fault_happened() || err != 0 || time_now() < world.due, "slept until the old time");
 	if (is_closed(err))
 		return;
 	check(err == 0 || (err == ETIMEDOUT && deadline <= time_now() && value == UNTOUCHED), "error %d", err);
@@ -152,7 +152,7 @@ static void select_two(int n, bool with_beside, int64_t deadline)
 		int done = chan_select(cases, 2, deadline);
 		world.receiving--;
 		returned();
-		check(!world.must_be_soon || i > 0 || done != 0 || time_now() < world.due, "slept until the old time");
+		check(!world.must_be_soon || fault_happened() || i > 0 || done != 0 || time_now() < world.due, "slept until the old time");
 		check(done >= 0 || deadline <= time_now(), "gave up before the deadline");
 		if (done < 0 || (done == 0 && is_closed(cases[done].err)))
 			return;
@@ -313,13 +313,15 @@ static void run(const struct scenario *s)
 	memset(&world, 0, sizeof world);
 	world.kind = (enum kind)s->param[0];
 	world.start = sim_time();
-	world.due = world.start + (world.kind == AFTER ? SHORTLY : CHAN_SECOND);
+	world.due = world.start + (world.kind == TICK ? CHAN_SECOND : SHORTLY);
 	world.other_due = world.due;
 	world.threads = s->threads;
-	world.begun[FIRST] = true;
+	world.begun[FIRST] = world.kind != STOPPED;
 	for (int i = 0; i < s->threads; i++)
 		world.latest = s->param[1 + i] == LATER ? reset_to(AT_LATER) : world.latest > world.due ? world.latest : world.due;
-	world.timer = made(world.kind == AFTER ? chan_at(world.due) : chan_tick(CHAN_SECOND));
+	if (world.kind == STOPPED)
+		world.latest = CHAN_FOREVER;
+	world.timer = made(world.kind == TICK ? chan_tick(CHAN_SECOND) : chan_at(world.kind == AFTER ? world.due : CHAN_FOREVER));
 	world.other = made(chan_at(world.other_due));
 	world.beside = made(chan_new(sizeof(int), 0));
 	watch_descriptors();
@@ -344,7 +346,7 @@ static void run(const struct scenario *s)
 static bool ends(enum kind kind, int threads, const int roles[])
 {
 	int takers = 0, for_ever = 0, two = 0, sends = 0, selects = 0;
-	bool once = kind == AFTER;
+	bool once = kind != TICK;
 	for (int i = 0; i < threads; i++) {
 		int r = roles[i];
 		once |= r == OTHERWISE;
@@ -397,14 +399,14 @@ enum { CHANGES = ALL_ROLES - ROLES };
 
 int timer_change_count(int threads)
 {
-	return KINDS * CHANGES * ALL_ROLES * (threads == 2 ? 1 : ALL_ROLES);
+	return ALL_KINDS * CHANGES * ALL_ROLES * (threads == 2 ? 1 : ALL_ROLES);
 }
 
 /* The last thread is one that changes the timer. */
 bool make_timer_change(struct scenario *s, int threads, int i)
 {
-	int roles[3], kind = i % KINDS;
-	i /= KINDS;
+	int roles[3], kind = i % ALL_KINDS;
+	i /= ALL_KINDS;
 	roles[threads - 1] = ROLES + i % CHANGES;
 	i /= CHANGES;
 	for (int k = threads - 1; k-- > 0; i /= ALL_ROLES) {

@@ -16,7 +16,10 @@ try() {
 	name=$1 file=$2 verdicts=$3 script=$4 changed=$(basename "$2" .c) library=$LIBRARY
 	set -- --short '--only pool-random' '--only triples' '--only faults-pairs' '--only fours'
 	case $name in
-	watch-*) library="$LIBRARY chan_watch" && set -- '--watched --short' '--watched' ;;
+	watch-*)
+		library="$LIBRARY chan_watch"
+		set -- '--short' '--only watched-pool-random' '--only watched-timer-changes' '--only watched-pairs' '--only watched-random'
+		;;
 	timer-* | context-*) set -- "$@" '--only timers-three' '--only timer-changes-three' '--only contexts-three' ;;
 	esac
 	sed -E -z "$script" "$file" >"$work/$changed.c" || exit 2
@@ -38,6 +41,9 @@ try() {
 	$LINK -o "$work/explore" $parts $objects || exit 2
 	found=passed
 	for how in "$@"; do
+		case $name in
+		watch-*) how="--watched $how" ;;
+		esac
 		if ! timeout 300 "$work/explore" $how >"$work/log" 2>&1; then
 			found=$(sed -n 's/^FAILED [^ ]*: \([a-z ]*\): .*/\1/p' "$work/log" | head -n 1 | tr ' ' -)
 			break

@@ -4,7 +4,9 @@
 #include <poll.h>
 #include <pthread.h>
 
-#include "chan.h"
+#include "chan_context.h"
+#include "chan_fd.h"
+#include "chan_timer.h"
 
 static chan *numbers, *all, *late;
 
@@ -25,9 +27,9 @@ int main(void)
 	int number = 0;
 
 	numbers = chan_new(sizeof number, 0);
-	all = chan_done_after(NULL, CHAN_FOREVER);
-	late = chan_after(due);
-	chan *part = chan_done_after(all, CHAN_FOREVER);
+	all = chan_context(NULL, CHAN_FOREVER);
+	late = chan_at(due);
+	chan *part = chan_context(all, CHAN_FOREVER);
 	pthread_create(&thread, NULL, send_until_told, part);
 
 	struct pollfd p = { .fd = chan_fd(numbers), .events = POLLIN };

@@ -2,7 +2,7 @@
 #include <poll.h>
 #include <pthread.h>
 
-#include "chan.h"
+#include "chan_fd.h"
 
 static chan *answers;
 

@@ -1,7 +1,7 @@
 /* Signals are not simulated for programs. */
 #include <signal.h>
 
-#include "chan.h"
+#include "chan_signal.h"
 
 int main(void)
 {

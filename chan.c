@@ -1463,8 +1463,8 @@ static void relax_cpu(int pauses)
 	}
 }
 
-/* Whether the wait is over: for a case that another thread does, or, if s is NULL, for elements or room. */
-static bool is_over(const chan *c, enum chan_op op, struct sleeper *s)
+/* Whether the wait has an end: for a case that another thread does, or, if s is NULL, for elements or room. */
+static bool has_come(const chan *c, enum chan_op op, struct sleeper *s)
 {
 	return s != NULL ? atomic_load_explicit(&s->state, memory_order_acquire) & DONE : may(c, op);
 }
@@ -1481,12 +1481,12 @@ static bool spin(const chan *c, enum chan_op op, struct sleeper *s, int looks)
 
 	if (cpus == 1)
 		return false;
-	for (; i < looks && i < UNCOUNTED && !(yes = is_over(c, op, s)); i++)
+	for (; i < looks && i < UNCOUNTED && !(yes = has_come(c, op, s)); i++)
 		relax_cpu(1);
 	if (yes || i == looks)
 		return yes;
 	if (atomic_fetch_add_explicit(&spinning, 1, memory_order_relaxed) < cpus - 1)
-		for (; i < looks && !(yes = is_over(c, op, s)); i++)
+		for (; i < looks && !(yes = has_come(c, op, s)); i++)
 			relax_cpu(1);
 	atomic_fetch_sub_explicit(&spinning, 1, memory_order_relaxed);
 	return yes;
@@ -1527,7 +1527,7 @@ static void learn(struct backoff *b, int most, bool success)
 static bool wait_awake(const chan *c, enum chan_op op, struct sleeper *s)
 {
 	static _Thread_local struct backoff looks = { 3, 0 }, yields = { 2, 0 };
-	bool is_long = false, yes = is_over(c, op, s);
+	bool is_long = false, yes = has_come(c, op, s);
 
 	if (yes || CHAN_SPIN == 0)
 		return yes;
@@ -1541,7 +1541,7 @@ static bool wait_awake(const chan *c, enum chan_op op, struct sleeper *s)
 		int64_t start = chan_now();
 		sched_yield();
 		is_long = chan_now() - start > LONG_YIELD;
-		yes = is_over(c, op, s);
+		yes = has_come(c, op, s);
 	}
 	if (s != NULL)
 		learn(&yields, YIELDS, yes);

@@ -1225,8 +1225,9 @@ Suite *border_suite(void)
 	tcase_add_loop_test(tc, while_a_fork_handler_of_the_program_runs_nothing_is_locked, 0, 3);
 	tcase_add_test(tc, a_fork_handler_may_talk_to_another_thread_over_channels);
 	tcase_add_test(tc, a_fork_handler_may_lock_a_mutex_that_is_held_in_a_send);
-	tc = add_case(suite, "fork anywhere", 120, "process");
+	tc = add_case(suite, "fork in a handler", 120, "process handler");
 	tcase_add_loop_test(tc, a_signal_handler_may_fork_in_the_middle_of_any_call, 0, USES_ALONE);
+	tc = add_case(suite, "fork anywhere", 120, "process");
 	tcase_add_loop_test(tc, a_fork_may_be_anywhere_in_what_the_library_calls, 0, PLACES);
 	tcase_add_test(tc, tasks_and_threads_may_start_programs_in_every_way);
 	tcase_add_test(tc, in_a_child_the_signal_for_a_dump_does_no_harm);

@@ -220,6 +220,9 @@ START_TEST(what_finds_no_room_is_dropped_and_counted)
 	await_dropped(c, 6 - (size_t)_i);
 	ck_assert_int_eq(chan_recv(c, NULL), EPIPE);
 	ck_assert_uint_eq(chan_notify_dropped(NULL), 0);
+	chan *unused = chan_new(sizeof(int), 1);
+	ck_assert_uint_eq(chan_notify_dropped(unused), 0);
+	chan_free(unused);
 	chan_free(c);
 	chan_free(other);
 }

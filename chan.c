@@ -1463,7 +1463,7 @@ static void relax_cpu(int pauses)
 	}
 }
 
-/* Whether the wait has an end: for a case that another thread does, or, if s is NULL, for elements or room. */
+/* Whether what a thread waits for is there: a case that was done, or, if s is NULL, elements or room. */
 static bool has_come(const chan *c, enum chan_op op, struct sleeper *s)
 {
 	return s != NULL ? atomic_load_explicit(&s->state, memory_order_acquire) & DONE : may(c, op);

@@ -11,7 +11,7 @@
  * element straight between the two threads, and releases the sleeper.
  *
  * Read it in this order:
- *   I.   A channel: structure, ring, sleeping, who is served next, send and receive, make and free.
+ *   I.   A channel: structure, ring, sleeping, whose turn it is, send and receive, make and free.
  *   II.  Claimed waiting: waiters and sleepers, queues, the rendezvous at capacity 0, select.
  *   III. Close; the invariants as code; what companions see.
  *   IV.  Speed: waiting without sleeping.  With -DCHAN_SPIN=0 this part does nothing.
@@ -288,7 +288,7 @@ static void sleep_on(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadl
 	pthread_setcancelstate(cancel, &cancel);
 }
 
-/* ---- Who is served next: the caller holds the channel's lock --------------------------
+/* ---- Whose turn it is: the caller holds the channel's lock --------------------------
  *
  * Selects are handed elements and places directly; threads asleep on the condition variable
  * are signalled and compete for them, which is faster.  Where both kinds wait they take turns,

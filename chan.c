@@ -1411,9 +1411,9 @@ void chan_set_name(chan *c, const char *name)
 
 enum {
 	UNCOUNTED = CHAN_SPIN / 16,     /* looks after which a thread counts as one that spins */
-	YIELDS = 8,             /* looks with a sched_yield between them, after the spinning */
-	PROBES = 256,           /* waits of which one is patient whatever came before */
-	LONG_YIELD = 300000,    /* nanoseconds: many others share the CPU */
+	YIELDS = 4,             /* looks with a sched_yield between them, after the spinning */
+	LONG_YIELD = 100000,    /* nanoseconds: somebody has used the CPU; a switch takes one or two thousand */
+	SAMPLE = 20000000,      /* nanoseconds of which the system knows how much CPU time they had */
 	LOCK_TRIES = 10,        /* looks at a taken lock before sleeping on it, */
 	LOCK_PAUSE = 64,        /* with so many pauses (of about 20 ns) after each, */
 	SHORT_PAUSE = 4,        /* but so many if there is no room for a batch, and one more for each place */
@@ -1424,11 +1424,16 @@ enum {
 
 static int cpus = 1;                    /* that the process may use; constant once the library has begun */
 static atomic_int spinning;             /* threads that spin for long */
+static atomic_int without_yields;       /* the half second, since the clock began, up to which nobody yields */
+static atomic_flag sampling = ATOMIC_FLAG_INIT;
+static int64_t sample_start, cpu_time;  /* belong to sampling */
 
 /* The threads that spun in the parent are not there. */
 static void begin_child(void)
 {
 	atomic_store_explicit(&spinning, 0, memory_order_relaxed);
+	sample_start = 0;
+	atomic_flag_clear_explicit(&sampling, memory_order_relaxed);
 }
 
 static void begin_once(void)
@@ -1493,58 +1498,56 @@ static bool spin(const chan *c, enum chan_op op, struct sleeper *s, int looks)
 }
 
 /*
- * How often a thread tries follows from how it went before: a failure halves it, down to none, a success
- * doubles it.  One wait in PROBES is as patient as the first, and after its success so are the next: else
- * two threads that had long waited for each other would sleep on when both are busy again, each woken too
- * late for the other.
+ * Lets other threads run, unless strangers would.  Where each CPU computes for another process too, a yield
+ * gives away a whole time slice, for one element.  Where threads of this process share the CPUs it may take as
+ * long, and thousands of elements move meanwhile.  What tells the two apart is the CPU time that the process
+ * had: if it is less than four fifths of all there was, nobody yields for half a second to a second.
+ * DOC: yield
  */
-struct backoff {
-	unsigned failures;              /* how often the tries are halved, */
-	unsigned waits;                 /* and the waits since the first of them */
-};
-
-static int tries(struct backoff *b, int most)
+static bool yield(void)
 {
-	return b->failures == 0 || ++b->waits % PROBES == 0 ? most : most >> b->failures;
-}
+	int64_t start = chan_now();
 
-static void learn(struct backoff *b, int most, bool success)
-{
-	if (!success && most >> b->failures > 0)
-		b->failures++;
-	else if (success && b->failures > 0)
-		b->failures = b->waits % PROBES == 0 ? 0 : b->failures - 1;
+	if (start / (CHAN_SECOND / 2) <= atomic_load_explicit(&without_yields, memory_order_relaxed))
+		return false;
+	sched_yield();
+	int64_t now = chan_now();
+	if (now - start < LONG_YIELD || atomic_flag_test_and_set_explicit(&sampling, memory_order_acquire))
+		return true;
+	int64_t all = now - sample_start;
+	if (all >= SAMPLE) {
+		int64_t before = cpu_time;
+		sample_start = now;
+		cpu_time = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+		if (all < 2 * CHAN_SECOND && cpu_time - before < all / 5 * 4 * cpus)
+			atomic_store_explicit(&without_yields, (int)(now / (CHAN_SECOND / 2)) + 1, memory_order_relaxed);
+	}
+	atomic_flag_clear_explicit(&sampling, memory_order_release);
+	return true;
 }
 
 /*
- * Waits, but not for long: spins, then yields.  A yield that takes long is the last one.  If spinning
- * fails and a yield succeeds, both threads are on one CPU, where the system leaves them for tens of
- * milliseconds: so only the spinning counts for the next spin.  A thread in a ring of hundreds yields in
- * vain, and learns that; a thread of several at one buffer does not, so there it always tries.  A new
- * thread begins with little: of thousands that block once, none meets its partner awake.
+ * Waits, but not for long: spins, then yields.  How often a thread looks follows from how it went before: a
+ * failure halves it, down to a microsecond or so, a success doubles it.  If a yield succeeds, both threads are
+ * on one CPU, where the system leaves them for tens of milliseconds: so it counts as a failure.  A new thread
+ * begins with little: of thousands that block once, none meets its partner awake.
  * DOC: wait-awake
  */
 static bool wait_awake(const chan *c, enum chan_op op, struct sleeper *s)
 {
-	static _Thread_local struct backoff looks = { 3, 0 }, yields = { 2, 0 };
-	bool is_long = false, yes = has_come(c, op, s);
+	static _Thread_local int looks = CHAN_SPIN / 8;
+	bool yes = has_come(c, op, s);
 
 	if (yes || CHAN_SPIN == 0)
 		return yes;
 	TRACE(wait());
-	int most = s != NULL ? tries(&yields, YIELDS) : YIELDS;
-	if (most == 0 && cpus == 1)
-		most = 1;               /* lets the next thread run before this one has gone to sleep */
-	yes = spin(c, op, s, tries(&looks, CHAN_SPIN));
-	learn(&looks, CHAN_SPIN, yes);
-	for (int i = 0; i < most && !yes && !is_long; i++) {
-		int64_t start = chan_now();
-		sched_yield();
-		is_long = chan_now() - start > LONG_YIELD;
+	yes = spin(c, op, s, looks);
+	if (yes && looks <= CHAN_SPIN / 2)
+		looks *= 2;
+	else if (!yes && looks / 2 >= UNCOUNTED)
+		looks /= 2;
+	for (int i = 0; i < YIELDS && !yes && yield(); i++)
 		yes = has_come(c, op, s);
-	}
-	if (s != NULL)
-		learn(&yields, YIELDS, yes);
 	return yes;
 }
 

@@ -97,8 +97,7 @@ struct side {
  * no file under any of them.  None is held over a fork: the child begins with new ones.
  *
  * The first 64 bytes are what every operation writes, the next are only read, and
- * the rest is for threads that wait.
- * DOC: channel
+ * the rest is for threads that wait.  DOC: channel
  */
 struct chan {
 	pthread_mutex_t lock;           /* protects all that is not constant or atomic */
@@ -108,16 +107,17 @@ struct chan {
 	bool select_next;               /* both kinds wait: the next element or place is for a select */
 	bool receives_only;             /* no program can send to it; constant once the channel is shared, */
 	bool timed;                     /* an extra brings in what time brings; likewise */
-	unsigned waiters;               /* on either side; mostly 0, then nothing below is touched */
+	atomic_uint waiters;            /* on either side, likewise; mostly 0, then nothing below is touched */
 
 	size_t elem_size, capacity;     /* constant */
-	struct chan_extra *extras;      /* of companions; mostly NULL */
+	struct chan_extra *_Atomic extras;      /* of companions; mostly NULL; written under lock */
 	unsigned char *ring;            /* constant */
 	void *memory;                   /* constant: what to give to free */
 	void (*drop)(void *value);      /* constant once the channel is shared */
 	char *name;                     /* belongs to the watcher's lock; may be NULL */
 	atomic_size_t owners;
 	atomic_size_t signallers;       /* threads that signal after they have unlocked */
+	bool kept;                      /* if timed: one that waits wakes for that, so the others need not */
 
 	struct side receivers;
 	struct side senders;
@@ -142,7 +142,7 @@ static bool waits_claimed(const chan *c, int64_t *recheck);
 /* Of part III: what extras do with the lock. */
 static void look(chan *c);
 static void before_unlock(chan *c);
-static int64_t due(const chan *c);
+static int64_t wakes_at(const chan *c);
 
 /* Of part IV. */
 static void lock_soon(chan *c);
@@ -183,6 +183,22 @@ static size_t count(const chan *c)
 static bool closed(const chan *c)
 {
 	return atomic_load_explicit(&c->closed, memory_order_relaxed);
+}
+
+static unsigned waiters(const chan *c)
+{
+	return atomic_load_explicit(&c->waiters, memory_order_relaxed);
+}
+
+static struct chan_extra *extras(const chan *c)
+{
+	return atomic_load_explicit(&c->extras, memory_order_acquire);
+}
+
+/* One more waits, or one less (-1). */
+static void count_waiter(chan *c, int change)
+{
+	atomic_store_explicit(&c->waiters, waiters(c) + (unsigned)change, memory_order_relaxed);
 }
 
 /* Copies, if there is anything to copy; NULL discards. */
@@ -293,8 +309,7 @@ static void sleep_on(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadl
  * Selects are handed elements and places directly; threads asleep on the condition variable
  * are signalled and compete for them, which is faster.  Where both kinds wait they take turns,
  * so that neither starves.  woken counts the threads that are signalled and still on their
- * way: they need no second signal, and what they come for is not given away.
- * DOC: turns
+ * way: they need no second signal, and what they come for is not given away.  DOC: turns
  */
 
 static struct side *side_of(chan *c, enum chan_op op)
@@ -343,15 +358,14 @@ static bool serve_one(chan *c, enum chan_op op, struct wakeups *wakeups)
 /* After a move: an element handed on makes room, and the other way round.  DOC: serve */
 static void serve(chan *c, struct wakeups *wakeups)
 {
-	while (c->waiters > 0 && (serve_one(c, CHAN_OP_RECV, wakeups) || serve_one(c, CHAN_OP_SEND, wakeups)))
+	while (waiters(c) > 0 && (serve_one(c, CHAN_OP_RECV, wakeups) || serve_one(c, CHAN_OP_SEND, wakeups)))
 		;
 }
 
 /*
  * Unlocks, then wakes: a thread that is signalled under the lock would only wait for it.  A thread
  * counted in signallers still needs the condition variables, and chan_free waits for that.
- * A claimed sleeper stays until it is released.
- * DOC: unlock-then-wake
+ * A claimed sleeper stays until it is released.  DOC: unlock-then-wake
  */
 static void unlock_and_wake(chan *c, struct wakeups *wakeups)
 {
@@ -395,8 +409,7 @@ static size_t move_some(chan *c, enum chan_op op, void *values, size_t n, struct
  * The one blocking transfer: at least `least` and at most n values, unless the channel is closed or
  * the deadline comes.  *moved is how many, whatever is returned.  The caller holds the lock, which
  * is given up.  Each round looks at the clock before it looks at the channel: what has come in time
- * is taken.  The wake-ups that it owes to others come before its own sleep.
- * DOC: transfer
+ * is taken.  The wake-ups that it owes to others come before its own sleep.  DOC: transfer
  */
 static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least, size_t n, size_t *moved,
 	int64_t deadline)
@@ -414,7 +427,7 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 			break;
 		if (waits_claimed(c, &recheck)) {
 			void *value = element(values, *moved, elem_size);
-			err = rendezvous(c, op, value, earlier(deadline, due(c)), &wakeups);
+			err = rendezvous(c, op, value, earlier(deadline, wakes_at(c)), &wakeups);
 			*moved += err == 0;
 			if (err == EPIPE || *moved == n)
 				return err;     /* without a look at the channel, which may be gone */
@@ -423,7 +436,7 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 			unlock_and_wake(c, &wakeups);
 			chan_lock(c);
 		} else {
-			int64_t end = earlier(deadline, due(c));
+			int64_t end = earlier(deadline, wakes_at(c));
 			sleep_plain(c, op, end, earlier(end, recheck));
 		}
 	}
@@ -432,10 +445,12 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 	return err;
 }
 
-/* Whether a plain operation need not wait.  Without the lock this is only a guess. */
+/* Whether an operation need not wait.  At capacity 0, and without the lock, yes is only a guess. */
 static bool may(const chan *c, enum chan_op op)
 {
-	return closed(c) || (op == CHAN_OP_SEND ? count(c) < c->capacity : count(c) > 0);
+	if (closed(c) || c->capacity == 0)
+		return closed(c) || waiters(c) > 0;
+	return op == CHAN_OP_SEND ? count(c) < c->capacity : count(c) > 0;
 }
 
 /*
@@ -444,11 +459,14 @@ static bool may(const chan *c, enum chan_op op)
  */
 static inline int transfer_one(chan *c, enum chan_op op, void *value, int64_t deadline)
 {
+	bool seems_ready = may(c, op);
 	size_t moved;
 
-	if (CHAN_SPIN == 0 || !may(c, op) || pthread_mutex_trylock(&c->lock) != 0)
+	if (!seems_ready && deadline <= CHAN_NOWAIT && extras(c) == NULL)
+		return ETIMEDOUT;       /* threads that only try keep nobody from the lock */
+	if (CHAN_SPIN == 0 || !seems_ready || pthread_mutex_trylock(&c->lock) != 0)
 		lock_when_ready(c, op, deadline);
-	bool is_plain = c->waiters == 0 && c->extras == NULL && !(op == CHAN_OP_SEND && closed(c));
+	bool is_plain = waiters(c) == 0 && extras(c) == NULL && !(op == CHAN_OP_SEND && closed(c));
 	if (is_plain && move(c, op, value, 1) == 1) {
 		pthread_mutex_unlock(&c->lock);
 		return 0;
@@ -614,7 +632,7 @@ void chan_free(chan *c)
 	if (c == NULL || atomic_fetch_sub_explicit(&c->owners, 1, memory_order_acq_rel) > 1)
 		return;
 	chan_lock(c);
-	unsigned n = c->waiters;
+	unsigned n = waiters(c);
 	chan_unlock(c);
 	if (n > 0) {
 		fprintf(stderr, "chan_free: channel %p is freed while %u threads or cases wait in it\n",
@@ -628,7 +646,7 @@ void chan_free(chan *c)
 
 	for (size_t i = 0; c->drop != NULL && i < count(c); i++)
 		c->drop(element(c->ring, after(c, c->head, i), c->elem_size));
-	for (struct chan_extra *x = c->extras, *next; x != NULL; x = next) {
+	for (struct chan_extra *x = extras(c), *next; x != NULL; x = next) {
 		next = x->next;
 		x->kind->end(c, x);
 	}
@@ -647,8 +665,7 @@ enum { FEW_CASES = 16 };                /* a select of so many allocates nothing
 /*
  * One case of a waiting operation, on its thread's stack (a large select's in its
  * own memory).  next and link belong to ch->lock; err is written by the thread that
- * claims the sleeper; the rest is constant while the waiter is queued.
- * DOC: waiter
+ * claims the sleeper; the rest is constant while the waiter is queued.  DOC: waiter
  */
 struct waiter {
 	struct waiter *next, **link;    /* what points to this one in its queue; NULL: it is in none */
@@ -658,6 +675,7 @@ struct waiter {
 	size_t zeroes;                  /* bytes of value, at a close; a plain receive does that itself */
 	size_t index;                   /* of the case in its select */
 	enum chan_op op;
+	bool keeps;                     /* the time, for all that wait in its channel */
 	int err;                        /* 0; EPIPE: closed; EAGAIN: look at the channel again */
 };
 
@@ -670,8 +688,7 @@ struct waiter {
  *   DONE     the case is done.  If PARKED was not set before, this is the last that
  *            the other thread does to the sleeper, which may be gone an instant later.
  *   PARKED   the sleeper sleeps on wake, or is about to.  If DONE was not set before,
- *            it stays until fired is set.
- * DOC: sleeper
+ *            it stays until fired is set.  DOC: sleeper
  */
 struct sleeper {
 	atomic_int state;
@@ -741,8 +758,7 @@ static void look_around(struct sleeper *s)
 /*
  * Sleeps until a case was done (true), or until the deadline (false: then nobody
  * will do one).  At the deadline a claim decides: either nobody else has claimed
- * the sleeper and nobody will, or the thread that has is about to release it.
- * DOC: park
+ * the sleeper and nobody will, or the thread that has is about to release it.  DOC: park
  */
 static bool park(struct sleeper *s, int64_t deadline, bool watched)
 {
@@ -801,6 +817,22 @@ static bool wait_for_claim(struct sleeper *s, int64_t deadline)
 
 /* ---- Queues: the caller holds the channel's lock ------------------------------------------ */
 
+/* The first keeps the time. */
+static void start_waiting(struct waiter *w)
+{
+	w->keeps = w->ch->timed && !w->ch->kept;
+	if (w->keeps)
+		w->ch->kept = true;
+	count_waiter(w->ch, 1);
+}
+
+static void stop_waiting(struct waiter *w)
+{
+	if (w->keeps)
+		w->ch->kept = false;
+	count_waiter(w->ch, -1);
+}
+
 static void dequeue(struct waiter *w)
 {
 	if (w->link == NULL)
@@ -808,7 +840,7 @@ static void dequeue(struct waiter *w)
 	*w->link = w->next;
 	*(w->next != NULL ? &w->next->link : &side_of(w->ch, w->op)->end) = w->link;
 	w->link = NULL;
-	w->ch->waiters--;
+	stop_waiting(w);
 }
 
 /* Each waiter joins the end of its queue. */
@@ -826,15 +858,14 @@ static void begin_wait(struct sleeper *s, struct waiter *cases, size_t n)
 		w->link = side->end;
 		*side->end = w;
 		side->end = &w->next;
-		w->ch->waiters++;
+		start_waiting(w);
 	}
 }
 
 /*
  * The oldest waiter of this side that nobody else has claimed.  Those found claimed
  * leave the queue: their thread is on its way out, through another channel or because
- * of its deadline, and it comes here too before it goes, so they are still there.
- * DOC: oldest
+ * of its deadline, and it comes here too before it goes, so they are still there.  DOC: oldest
  */
 static struct waiter *oldest(struct side *side)
 {
@@ -849,8 +880,7 @@ static struct waiter *oldest(struct side *side)
 /*
  * Claims the oldest waiter that can be claimed.  All the waiters of its sleeper in
  * this channel leave the queue now: once released, its thread must not come back to
- * a channel that its receiver may have freed.
- * DOC: claim-oldest
+ * a channel that its receiver may have freed.  DOC: claim-oldest
  */
 static struct waiter *claim_oldest(struct side *side, struct wakeups *wakeups)
 {
@@ -899,8 +929,7 @@ static bool hand_over(chan *c, enum chan_op op, void *value, struct wakeups *wak
 /*
  * Waits until another thread takes the value, or supplies one: 0, EPIPE, ETIMEDOUT, or EAGAIN to look
  * again.  The caller holds the lock, which is given up: a sender does not come back to a channel that
- * its receiver may free.
- * DOC: rendezvous
+ * its receiver may free.  DOC: rendezvous
  */
 static int rendezvous(chan *c, enum chan_op op, void *value, int64_t deadline, struct wakeups *wakeups)
 {
@@ -931,9 +960,9 @@ static void sleep_plain(chan *c, enum chan_op op, int64_t deadline, int64_t unti
 	struct chan_wait wait = { .cases = &self, .n = 1, .deadline = deadline,
 		.lock = &c->lock, .wake = &side->ready };
 
+	start_waiting(&self);
 	before_unlock(c);
 	TRACE(wait());
-	c->waiters++;
 	side->waiting++;
 	int64_t next = chan_watcher != NULL ? chan_watcher->sleeps(&wait) : CHAN_FOREVER;
 	if (next == CHAN_NOWAIT) {
@@ -944,7 +973,7 @@ static void sleep_plain(chan *c, enum chan_op op, int64_t deadline, int64_t unti
 		sleep_on(&side->ready, &c->lock, earlier(until, next));
 	}
 	side->waiting--;
-	c->waiters--;
+	stop_waiting(&self);
 	if (chan_watcher != NULL)
 		chan_watcher->wakes(&wait, side->woken > 0);
 	if (side->woken > 0)
@@ -1001,6 +1030,21 @@ static void sort(struct waiter *w, size_t n)
 static bool is_first(const struct waiter *w, size_t i)
 {
 	return i == 0 || w[i].ch != w[i - 1].ch;
+}
+
+/* The cases of one channel wait in an order drawn by lot: the first in its queue is served. */
+static void shuffle(struct waiter *w, size_t n)
+{
+	for (size_t first = 0, i = 1; i < n; i++) {
+		if (is_first(w, i)) {
+			first = i;
+			continue;
+		}
+		size_t j = first + (size_t)pick(i - first + 1);
+		struct waiter moving = w[i];
+		w[i] = w[j];
+		w[j] = moving;
+	}
 }
 
 static void lock_all(struct waiter *w, size_t n)
@@ -1063,8 +1107,7 @@ static bool attempt(struct waiter *w, struct wakeups *wakeups)
 /*
  * Does one of the ready cases, each with the same chance; NULL if none is ready.
  * The caller holds all locks, so no case becomes ready meanwhile.  A partner at capacity
- * 0 may still be claimed through another channel, or give up: then it looks again.
- * DOC: lot
+ * 0 may still be claimed through another channel, or give up: then it looks again.  DOC: lot
  */
 static struct waiter *do_ready(struct waiter *w, size_t n, struct wakeups *wakeups)
 {
@@ -1082,8 +1125,7 @@ static struct waiter *do_ready(struct waiter *w, size_t n, struct wakeups *wakeu
 /*
  * Pass 1: does a ready case.  Pass 2: enqueues a waiter on every channel, all before
  * the first lock is given up, and waits.  Pass 3: leaves the queues.  After the deadline of
- * a case, or where it is asked to look again, it begins anew.
- * DOC: passes
+ * a case, or where it is asked to look again, it begins anew.  DOC: passes
  */
 static struct waiter *select_one(struct waiter *w, size_t n, int64_t deadline)
 {
@@ -1091,6 +1133,7 @@ static struct waiter *select_one(struct waiter *w, size_t n, int64_t deadline)
 	struct sleeper s;
 
 	sort(w, n);
+	shuffle(w, n);
 	for (;;) {
 		bool late = passed(deadline);
 		lock_all(w, n);
@@ -1101,7 +1144,7 @@ static struct waiter *select_one(struct waiter *w, size_t n, int64_t deadline)
 		}
 		int64_t wakes = deadline;
 		for (size_t i = 0; i < n; i++)
-			wakes = earlier(wakes, due(w[i].ch));
+			wakes = earlier(wakes, wakes_at(w[i].ch));
 		begin_wait(&s, w, n);
 		unlock_all(w, n, NULL, &wakeups);
 		if (wait_for_claim(&s, wakes)) {
@@ -1116,7 +1159,27 @@ static struct waiter *select_one(struct waiter *w, size_t n, int64_t deadline)
 	}
 }
 
-/* The cases with a channel, as waiters, of which there are so many. */
+static struct waiter waiter_for(const chan_case *k, size_t index)
+{
+	return (struct waiter){ .ch = k->ch, .op = k->op, .value = k->value, .index = index,
+		.zeroes = k->op == CHAN_OP_RECV && k->value != NULL ? k->ch->elem_size : 0 };
+}
+
+/* Does a case that seemed ready under the lock of its channel alone; false if it is not any more. */
+static bool do_alone(chan_case *k)
+{
+	struct wakeups wakeups = { 0 };
+	struct waiter w = waiter_for(k, 0);
+
+	chan_lock(k->ch);
+	bool done = attempt(&w, &wakeups);
+	unlock_and_wake(k->ch, &wakeups);
+	if (done)
+		k->err = w.err;
+	return done;
+}
+
+/* The cases with a channel, of which there are so many, as waiters. */
 static int select_live(chan_case cases[], size_t n, size_t live, int64_t deadline)
 {
 	struct waiter few[FEW_CASES], *w = few, *done, *next;
@@ -1133,12 +1196,9 @@ static int select_live(chan_case cases[], size_t n, size_t live, int64_t deadlin
 		return index;
 	}
 	next = w;
-	for (size_t i = 0; i < n; i++) {
-		chan_case *k = &cases[i];
-		if (k->ch != NULL)
-			*next++ = (struct waiter){ .ch = k->ch, .op = k->op, .value = k->value, .index = i,
-				.zeroes = k->op == CHAN_OP_RECV && k->value != NULL ? k->ch->elem_size : 0 };
-	}
+	for (size_t i = 0; i < n; i++)
+		if (cases[i].ch != NULL)
+			*next++ = waiter_for(&cases[i], i);
 	done = select_one(w, live, deadline);
 	index = done != NULL ? (int)done->index : -1;
 	if (done != NULL)
@@ -1149,9 +1209,15 @@ static int select_live(chan_case cases[], size_t n, size_t live, int64_t deadlin
 	return index;
 }
 
+/*
+ * Draws lots among the cases that seem ready, and does that one alone.  All locks are needed only to see
+ * that none is ready, or where time may have brought something.  DOC: select
+ */
 int chan_select(chan_case cases[], size_t n, int64_t deadline)
 {
-	size_t live = 0;
+	size_t live = 0, chosen = 0;
+	uint64_t ready = 0;
+	bool timed = false;
 
 	for (size_t i = 0; i < n; i++) {
 		chan_case *k = &cases[i];
@@ -1162,7 +1228,12 @@ int chan_select(chan_case cases[], size_t n, int64_t deadline)
 			return (int)i;
 		}
 		live++;
+		timed = timed || k->ch->timed;
+		if (may(k->ch, k->op) && pick(++ready) == 0)
+			chosen = i;
 	}
+	if (ready > 0 && !timed && do_alone(&cases[chosen]))
+		return (int)chosen;
 	return select_live(cases, n, live, deadline);
 }
 
@@ -1191,6 +1262,9 @@ static void wake_all(chan *c, int err, struct wakeups *wakeups)
 {
 	struct waiter *w;
 
+	/* A select may wait beside an element that a plain receiver is on its way for. */
+	while (count(c) > 0 && (w = claim_oldest(&c->receivers, wakeups)) != NULL)
+		serve_waiter(w);
 	while ((w = claim_oldest(&c->receivers, wakeups)) != NULL ||
 			(w = claim_oldest(&c->senders, wakeups)) != NULL)
 		end_wait(w, err);
@@ -1202,16 +1276,12 @@ static void wake_all(chan *c, int err, struct wakeups *wakeups)
 static int close_locked(chan *c)
 {
 	struct wakeups wakeups = { 0 };
-	struct waiter *w;
 
 	if (closed(c)) {
 		chan_unlock(c);
 		return EPIPE;
 	}
 	chan_end(c);
-	/* A select may wait beside an element that a plain receiver is on its way for. */
-	while (count(c) > 0 && (w = claim_oldest(&c->receivers, &wakeups)) != NULL)
-		serve_waiter(w);
 	wake_all(c, EPIPE, &wakeups);
 	unlock_and_wake(c, &wakeups);
 	return 0;
@@ -1228,7 +1298,7 @@ int chan_close(chan *c)
 	if (c == NULL)
 		return EINVAL;
 	chan_lock(c);
-	struct chan_extra *x = c->extras;
+	struct chan_extra *x = extras(c);
 	while (x != NULL && x->kind->close == NULL)
 		x = x->next;
 	if (x == NULL)
@@ -1249,7 +1319,7 @@ static bool nobody_waits(struct side *side)
 static void check(chan *c)
 {
 	bool no_receiver = nobody_waits(&c->receivers), no_sender = nobody_waits(&c->senders);
-	bool right = count(c) <= c->capacity && c->receivers.waiting + c->senders.waiting <= c->waiters;
+	bool right = count(c) <= c->capacity && c->receivers.waiting + c->senders.waiting <= waiters(c);
 
 	if (right && !c->timed)
 		right = (no_receiver || count(c) <= c->receivers.woken) &&
@@ -1265,14 +1335,13 @@ static void check(chan *c)
 /* ---- Extras: what companions add to a channel ------------------------------------------------
  *
  * An extra brings in what comes by itself, in time (an element, a close), or is told of the
- * channel's state before the lock is given up.  Most channels have none.
- * DOC: extras
+ * channel's state before the lock is given up.  Most channels have none.  DOC: extras
  */
 
 /* Brings in what has come by itself.  The caller holds the lock, as for the next four. */
 static void look(chan *c)
 {
-	for (struct chan_extra *x = c->extras; x != NULL; x = x->next)
+	for (struct chan_extra *x = extras(c); x != NULL; x = x->next)
 		if (x->kind->look != NULL && passed(x->due))
 			x->kind->look(c, x);
 }
@@ -1282,37 +1351,65 @@ static int64_t due(const chan *c)
 {
 	int64_t first = CHAN_FOREVER;
 
-	for (const struct chan_extra *x = c->extras; x != NULL; x = x->next)
+	for (const struct chan_extra *x = extras(c); x != NULL; x = x->next)
 		first = earlier(first, x->due);
 	return first;
+}
+
+/* When the next one that waits has to look. */
+static int64_t wakes_at(const chan *c)
+{
+	return c->kept ? CHAN_FOREVER : due(c);
+}
+
+/* The one that kept the time has gone: another one comes to look, and keeps it.  All come to a close. */
+static void pass_time_on(chan *c)
+{
+	struct wakeups wakeups = { 0 };
+	struct waiter *w;
+
+	if (closed(c)) {
+		wake_all(c, EPIPE, &wakeups);
+	} else if (take_turn(c, &c->receivers)) {
+		count_woken(&c->receivers, 1);
+		pthread_cond_signal(&c->receivers.ready);
+	} else if ((w = claim_oldest(&c->receivers, &wakeups)) != NULL) {
+		end_wait(w, EAGAIN);
+	}
+	release_all(wakeups.claimed);
 }
 
 static void before_unlock(chan *c)
 {
 	check(c);
-	for (struct chan_extra *x = c->extras; x != NULL; x = x->next)
+	for (struct chan_extra *x = extras(c); x != NULL; x = x->next)
 		if (x->kind->settle != NULL)
 			x->kind->settle(c, x);
+	if (c->timed && !c->kept && waiters(c) > 0 && (closed(c) || due(c) < CHAN_FOREVER))
+		pass_time_on(c);
 }
 
 /* Last, so that it settles what those before it have changed. */
 void chan_add_extra(chan *c, struct chan_extra *x, bool receives_only)
 {
-	struct chan_extra **end = &c->extras;
+	struct chan_extra *last = extras(c);
 
-	while (*end != NULL)
-		end = &(*end)->next;
+	while (last != NULL && last->next != NULL)
+		last = last->next;
 	x->next = NULL;
-	*end = x;
+	if (last != NULL)
+		last->next = x;
+	else
+		atomic_store_explicit(&c->extras, x, memory_order_release);
 	if (receives_only)
 		c->receives_only = true;
-	if (x->kind->look != NULL)
+	if (x->kind->look != NULL && x->due < CHAN_FOREVER)
 		c->timed = true;
 }
 
 struct chan_extra *chan_extra(const chan *c, const struct chan_extra_kind *kind)
 {
-	struct chan_extra *x = c->extras;
+	struct chan_extra *x = extras(c);
 
 	while (x != NULL && kind != NULL && x->kind != kind)
 		x = x->next;
@@ -1413,7 +1510,8 @@ enum {
 	UNCOUNTED = CHAN_SPIN / 16,     /* looks after which a thread counts as one that spins */
 	YIELDS = 4,             /* looks with a sched_yield between them, after the spinning */
 	LONG_YIELD = 100000,    /* nanoseconds: somebody has used the CPU; a switch takes one or two thousand */
-	SAMPLE = 20000000,      /* nanoseconds of which the system knows how much CPU time they had */
+	SAMPLE = 20000000,      /* nanoseconds, of which the system knows the CPU time well enough */
+	HALF_SECOND = CHAN_SECOND / 2,
 	LOCK_TRIES = 10,        /* looks at a taken lock before sleeping on it, */
 	LOCK_PAUSE = 64,        /* with so many pauses (of about 20 ns) after each, */
 	SHORT_PAUSE = 4,        /* but so many if there is no room for a batch, and one more for each place */
@@ -1424,7 +1522,7 @@ enum {
 
 static int cpus = 1;                    /* that the process may use; constant once the library has begun */
 static atomic_int spinning;             /* threads that spin for long */
-static atomic_int without_yields;       /* the half second, since the clock began, up to which nobody yields */
+static atomic_int no_yields;            /* up to the end of this half second since the clock began */
 static atomic_flag sampling = ATOMIC_FLAG_INIT;
 static int64_t sample_start, cpu_time;  /* belong to sampling */
 
@@ -1498,40 +1596,51 @@ static bool spin(const chan *c, enum chan_op op, struct sleeper *s, int looks)
 }
 
 /*
- * Lets other threads run, unless strangers would.  Where each CPU computes for another process too, a yield
- * gives away a whole time slice, for one element.  Where threads of this process share the CPUs it may take as
- * long, and thousands of elements move meanwhile.  What tells the two apart is the CPU time that the process
- * had: if it is less than four fifths of all there was, nobody yields for half a second to a second.
- * DOC: yield
+ * Whether strangers have the CPUs.  Where each CPU computes for another process too, a yield gives away a whole
+ * time slice, for one element.  Where threads of this process share the CPUs it may take as long, and thousands
+ * of elements move meanwhile.  What tells the two apart is the CPU time that the process had: if it was less
+ * than four fifths of all there was, nobody yields for half a second to a second.  DOC: yield
  */
+static void judge_yields(int64_t now)
+{
+	if (atomic_flag_test_and_set_explicit(&sampling, memory_order_acquire))
+		return;
+	int64_t all = now - sample_start, before = cpu_time;
+	if (all >= SAMPLE) {
+		sample_start = now;
+		cpu_time = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+		if (all < 2 * CHAN_SECOND && cpu_time - before < all / 5 * 4 * cpus)
+			atomic_store_explicit(&no_yields, (int)(now / HALF_SECOND) + 1, memory_order_relaxed);
+	}
+	atomic_flag_clear_explicit(&sampling, memory_order_release);
+}
+
+/* Lets other threads run, but not strangers. */
 static bool yield(void)
 {
 	int64_t start = chan_now();
 
-	if (start / (CHAN_SECOND / 2) <= atomic_load_explicit(&without_yields, memory_order_relaxed))
+	if (start / HALF_SECOND <= atomic_load_explicit(&no_yields, memory_order_relaxed))
 		return false;
 	sched_yield();
 	int64_t now = chan_now();
-	if (now - start < LONG_YIELD || atomic_flag_test_and_set_explicit(&sampling, memory_order_acquire))
-		return true;
-	int64_t all = now - sample_start;
-	if (all >= SAMPLE) {
-		int64_t before = cpu_time;
-		sample_start = now;
-		cpu_time = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-		if (all < 2 * CHAN_SECOND && cpu_time - before < all / 5 * 4 * cpus)
-			atomic_store_explicit(&without_yields, (int)(now / (CHAN_SECOND / 2)) + 1, memory_order_relaxed);
-	}
-	atomic_flag_clear_explicit(&sampling, memory_order_release);
+	if (now - start > LONG_YIELD)
+		judge_yields(now);
 	return true;
 }
 
+/* A failure halves the looks of the next wait, down to a microsecond or so, a success doubles them. */
+static int next_looks(int looks, bool success)
+{
+	if (success)
+		return looks <= CHAN_SPIN / 2 ? looks * 2 : CHAN_SPIN;
+	return looks / 2 >= UNCOUNTED ? looks / 2 : UNCOUNTED;
+}
+
 /*
- * Waits, but not for long: spins, then yields.  How often a thread looks follows from how it went before: a
- * failure halves it, down to a microsecond or so, a success doubles it.  If a yield succeeds, both threads are
- * on one CPU, where the system leaves them for tens of milliseconds: so it counts as a failure.  A new thread
- * begins with little: of thousands that block once, none meets its partner awake.
- * DOC: wait-awake
+ * Waits, but not for long: spins, then yields.  If a yield succeeds, both threads are on one CPU, where the
+ * system leaves them for tens of milliseconds: so it counts as a failure.  A new thread begins with little: of
+ * thousands that block once, none meets its partner awake.  DOC: wait-awake
  */
 static bool wait_awake(const chan *c, enum chan_op op, struct sleeper *s)
 {
@@ -1542,10 +1651,7 @@ static bool wait_awake(const chan *c, enum chan_op op, struct sleeper *s)
 		return yes;
 	TRACE(wait());
 	yes = spin(c, op, s, looks);
-	if (yes && looks <= CHAN_SPIN / 2)
-		looks *= 2;
-	else if (!yes && looks / 2 >= UNCOUNTED)
-		looks /= 2;
+	looks = next_looks(looks, yes);
 	for (int i = 0; i < YIELDS && !yes && yield(); i++)
 		yes = has_come(c, op, s);
 	return yes;
@@ -1555,8 +1661,7 @@ static bool wait_awake(const chan *c, enum chan_op op, struct sleeper *s)
  * No thread holds a channel's lock for long: look some times before sleeping on it, but
  * seldom, so that the one that has it can go on with the next element undisturbed.  Small
  * channels are retried sooner, because no batch can form there: a select over 8 channels of
- * capacity 0 takes a third of the time with it, and 16 places two thirds.
- * DOC: lock
+ * capacity 0 takes a third of the time with it, and 16 places two thirds.  DOC: lock
  */
 static void lock_soon(chan *c)
 {

@@ -118,8 +118,6 @@ static void join_parent(struct context *self, struct context *parent)
 	self->timed_out = parent->timed_out;
 	if (chan_is_closed(parent->c))
 		chan_end(self->c);
-	if (parent->extra.due < self->extra.due)
-		self->extra.due = parent->extra.due;
 	chan_unlock(parent->c);
 	pthread_mutex_unlock(&tree_lock);
 }
@@ -147,6 +145,8 @@ chan *chan_context(chan *parent, int64_t deadline)
 		errno = EINVAL;
 		return NULL;
 	}
+	if (above != NULL && above->extra.due < deadline)
+		deadline = above->extra.due;
 	self = malloc(sizeof *self);
 	chan *c = self != NULL ? chan_new(0, 0) : NULL;
 	if (c == NULL) {

@@ -77,8 +77,9 @@ static chan *new_timer(int64_t due, int64_t period)
 		errno = ENOMEM;
 		return NULL;
 	}
-	*t = (struct timer){ .extra = { .kind = &kind, .due = due }, .period = period };
+	*t = (struct timer){ .extra = { .kind = &kind }, .period = period };
 	chan_add_extra(c, &t->extra, true);
+	t->extra.due = due;             /* not before: a timer that never comes may be reset */
 	return c;
 }
 

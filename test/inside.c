@@ -13,24 +13,35 @@ size_t waiting_in(chan *c);
 size_t waiting_in(chan *c)
 {
 	pthread_mutex_lock(&c->lock);
-	size_t n = c->waiters;
+	size_t n = waiters(c);
 	pthread_mutex_unlock(&c->lock);
 	return n;
 }
 
-int tries_after(const char *waits, int most);
+int looks_after(const char *waits);
 
-/* How often a thread tries in its next wait, after some in vain (-) and some that were a success (+). */
-int tries_after(const char *waits, int most)
+/* How often a thread looks in its next wait, after some in vain (-) and some that were a success (+). */
+int looks_after(const char *waits)
 {
-	struct backoff b = { 0 };
-	int n = tries(&b, most);
+	int looks = CHAN_SPIN;
 
-	for (; *waits != '\0'; waits++) {
-		learn(&b, most, *waits == '+');
-		n = tries(&b, most);
-	}
-	return n;
+	for (; *waits != '\0'; waits++)
+		looks = next_looks(looks, *waits == '+');
+	return looks;
+}
+
+bool yields_after(int64_t since, int64_t used);
+
+/* Whether a thread yields, once a yield was long and the process has used so much CPU time since the last one that was. */
+bool yields_after(int64_t since, int64_t used)
+{
+	int64_t now = chan_now();
+
+	atomic_store(&no_yields, 0);
+	sample_start = now - since;
+	cpu_time = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - used * cpus;
+	judge_yields(now);
+	return yield();
 }
 
 int spinning_now(void);

@@ -18,41 +18,34 @@ enum { ERRNO = 4711 };
 
 /* ---- How long one waits awake ----------------------------------------------------------------------------------- */
 
-int tries_after(const char *waits, int most);
-
-/* Of the 256 waits after the first in vain the last is patient whatever came before. */
-static int tries_late(const char *end)
-{
-	char waits[300] = "";
-
-	memset(waits, '-', 256);
-	strcat(waits, end);
-	return tries_after(waits, 8);
-}
+int looks_after(const char *waits);
 
 START_TEST(waits_in_vain_make_impatient_and_successes_patient)
 {
 	static const struct {
 		const char *waits;
-		int tries;
+		int looks;
 	} after[] = {
-		{ "", 8 }, { "+", 8 }, { "-", 4 }, { "--", 2 }, { "---", 1 }, { "----", 0 }, { "-----", 0 }, { "-----+", 1 },
-		{ "--+", 4 }, { "--++", 8 }, { "--+++", 8 }, { "--+++-", 4 }, { "-+-+", 8 }
+		{ "", 1000 }, { "+", 1000 }, { "-", 500 }, { "--", 250 }, { "---", 125 }, { "----", 62 }, { "-----", 62 },
+		{ "-----+", 124 }, { "--+", 500 }, { "--++", 1000 }, { "--+++-", 500 }, { "-+-+", 1000 }, { "----++++", 992 },
+		{ "----+++++", 1000 }
 	};
 
 	for (size_t i = 0; i < sizeof after / sizeof *after; i++)
-		ck_assert_msg(tries_after(after[i].waits, 8) == after[i].tries, "%s", after[i].waits);
-	ck_assert_int_eq(tries_after("---", 1000), 125);
+		ck_assert_msg(looks_after(after[i].waits) == after[i].looks, "%s", after[i].waits);
 }
 END_TEST
 
-START_TEST(one_wait_of_256_is_patient_and_a_success_there_makes_the_next_ones_so)
+bool yields_after(int64_t since, int64_t used);
+
+START_TEST(nobody_yields_while_strangers_have_a_fifth_of_the_cpus)
 {
-	ck_assert_int_eq(tries_late(""), 8);
-	ck_assert_int_eq(tries_late("-"), 0);
-	ck_assert_int_eq(tries_late("+"), 8);
-	ck_assert_int_eq(tries_late("++"), 8);
-	ck_assert_int_eq(tries_late("+-"), 4);
+	ck_assert(yields_after(100 * CHAN_MS, 81 * CHAN_MS));
+	ck_assert(!yields_after(100 * CHAN_MS, 60 * CHAN_MS));
+	ck_assert(!yields_after(100 * CHAN_MS, 0));
+	/* Too short to know, and so long that it says nothing about now. */
+	ck_assert(yields_after(10 * CHAN_MS, 0));
+	ck_assert(yields_after(3 * CHAN_SECOND, 0));
 }
 END_TEST
 
@@ -709,7 +702,7 @@ Suite *limits_suite(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, no_operation_touches_errno);
 	tcase_add_test(tc, waits_in_vain_make_impatient_and_successes_patient);
-	tcase_add_test(tc, one_wait_of_256_is_patient_and_a_success_there_makes_the_next_ones_so);
+	tcase_add_test(tc, nobody_yields_while_strangers_have_a_fifth_of_the_cpus);
 	tcase_add_loop_test(tc, no_waiting_operation_touches_errno, 0, 4 * WAITING_WAYS);
 	tcase_add_loop_test(tc, a_channel_whose_condition_variables_are_refused_is_not_made, 1, 3);
 	tcase_add_loop_test(tc, a_wait_whose_condition_variable_is_refused_works_all_the_same, 0, 2);

@@ -3,12 +3,11 @@
  * SPDX-License-Identifier: MIT
  * Needs chan.h, and -pthread.
  *
- * A channel is a mutex and two condition variables around a ring buffer: a plain
- * sender sleeps on one while the ring is full, a plain receiver on the other while
- * it is empty.  At capacity 0, and in every select, a thread waits differently: one
- * waiter for each case is linked into its channel's queue, and all waiters of a thread
- * share one sleeper.  A thread that can do a waiting case claims the sleeper, copies the
- * element straight between the two threads, and releases the sleeper.
+ * A channel is a mutex and two condition variables around a ring buffer: a plain sender sleeps on one while
+ * the ring is full, a plain receiver on the other while it is empty.  At capacity 0, and in every select, a
+ * thread waits differently: one waiter for each case is linked into its channel's queue, and all waiters of a
+ * thread share one sleeper.  A thread that can do a waiting case claims the sleeper, copies the element
+ * straight between the two threads, and releases the sleeper.
  *
  * Read it in this order:
  *   I.   A channel: structure, ring, sleeping, whose turn it is, send and receive, make and free.
@@ -49,14 +48,14 @@
 #define CHAN_SPIN 1000
 #endif
 
-/*
- * glibc before 2.41 can lose a signal when several threads wait on one condition variable (sourceware
- * bug 25847).  There a plain wait looks again after so many nanoseconds: see waits_claimed.
- */
+/* glibc before 2.41 can lose a signal (sourceware bug 25847): a plain wait looks again after so long. */
 #if !defined CHAN_RECHECK && defined __GLIBC__
 #if !__GLIBC_PREREQ(2, 41)
 #define CHAN_RECHECK (20 * CHAN_MS)
 #endif
+#endif
+#ifndef CHAN_RECHECK
+#define CHAN_RECHECK CHAN_FOREVER
 #endif
 
 /* extra/chan_trace.c notes what happens.  Without -DCHAN_TRACE nothing is left of it. */
@@ -92,12 +91,12 @@ struct side {
  *   closed implies that both queues are empty and every waiting thread was signalled.
  * (If timed is set, but for what time has brought: threads that wait for that wake by themselves.)
  *
- * Lock order, for the whole library: the table of signals, the pool, a wait group, the tree of
- * contexts, channels by increasing address, one sleeper, the watcher.  No callback, no stdio and
- * no file under any of them.  None is held over a fork: the child begins with new ones.
+ * Lock order, for the whole library: the table of signals, the pool, a wait group, the tree of contexts,
+ * channels by increasing address, one sleeper, the watcher.  No callback, no stdio and no file under any of
+ * them.  None is held over a fork: the child begins with new ones.
  *
- * The first 64 bytes are what every operation writes, the next are only read, and
- * the rest is for threads that wait.  DOC: channel
+ * The first 64 bytes are what every operation writes, the next are only read, the rest is for threads that
+ * wait.  DOC: channel
  */
 struct chan {
 	pthread_mutex_t lock;           /* protects all that is not constant or atomic */
@@ -107,7 +106,7 @@ struct chan {
 	bool select_next;               /* both kinds wait: the next element or place is for a select */
 	bool receives_only;             /* no program can send to it; constant once the channel is shared, */
 	bool timed;                     /* an extra brings in what time brings; likewise */
-	atomic_uint waiters;            /* on either side, likewise; mostly 0, then nothing below is touched */
+	atomic_uint waiters;            /* on either side, likewise; if 0, nothing below is touched */
 
 	size_t elem_size, capacity;     /* constant */
 	struct chan_extra *_Atomic extras;      /* of companions; mostly NULL; written under lock */
@@ -129,7 +128,7 @@ struct wakeups {
 	struct sleeper *claimed;        /* a list */
 };
 
-/* Of part II. */
+/* Of the parts below. */
 static struct waiter *oldest(struct side *side);
 static struct waiter *claim_oldest(struct side *side, struct wakeups *wakeups);
 static void serve_waiter(struct waiter *w);
@@ -138,13 +137,10 @@ static void release_all(struct sleeper *s);
 static int rendezvous(chan *c, enum chan_op op, void *value, int64_t deadline, struct wakeups *wakeups);
 static void sleep_plain(chan *c, enum chan_op op, int64_t deadline, int64_t until);
 static bool waits_claimed(const chan *c, int64_t *recheck);
-
-/* Of part III: what extras do with the lock. */
 static void look(chan *c);
 static void before_unlock(chan *c);
-static int64_t wakes_at(const chan *c);
-
-/* Of part IV. */
+static int64_t due(const chan *c, bool kept);
+static bool wait_awake(const chan *c, enum chan_op op, struct sleeper *s);
 static void lock_soon(chan *c);
 static void lock_when_ready(chan *c, enum chan_op op, int64_t deadline);
 static void begin_library(void);
@@ -173,21 +169,21 @@ static bool passed(int64_t deadline)
 	return deadline <= 0 || (deadline != CHAN_FOREVER && chan_now() >= deadline);
 }
 
-/* ---- The ring: the caller holds the channel's lock -------------------------------- */
+/* ---- The ring: the caller holds the channel's lock, or looks at the latest value without ---------- */
 
 static size_t count(const chan *c)
 {
-	return atomic_load_explicit(&c->count, memory_order_relaxed);
+	return atomic_load(&c->count);
 }
 
 static bool closed(const chan *c)
 {
-	return atomic_load_explicit(&c->closed, memory_order_relaxed);
+	return atomic_load(&c->closed);
 }
 
 static unsigned waiters(const chan *c)
 {
-	return atomic_load_explicit(&c->waiters, memory_order_relaxed);
+	return atomic_load(&c->waiters);
 }
 
 static struct chan_extra *extras(const chan *c)
@@ -204,11 +200,9 @@ static void count_waiter(chan *c, int change)
 /* Copies, if there is anything to copy; NULL discards. */
 static void copy(void *to, const void *from, size_t size)
 {
-	if (to == NULL || size == 0)
-		return;
-	if (size == sizeof(uint64_t))
+	if (to != NULL && size == sizeof(uint64_t))
 		memcpy(to, from, sizeof(uint64_t));     /* the usual size: two instructions */
-	else
+	else if (to != NULL && size > 0)
 		memcpy(to, from, size);
 }
 
@@ -224,8 +218,8 @@ static size_t after(const chan *c, size_t p, size_t i)
 }
 
 /*
- * Puts values into the ring, or takes the oldest out: n at most, and none beyond the ring's end.  Returns
- * how many: 0 if there is no room, or nothing to take.  NULL discards.  DOC: move
+ * Puts values into the ring, or takes the oldest out: n at most, and none beyond the ring's end. Returns how
+ * many: 0 if there is no room, or nothing to take.  NULL discards.  DOC: move
  */
 static inline size_t move(chan *c, enum chan_op op, void *values, size_t n)
 {
@@ -284,9 +278,8 @@ static bool make_cond(pthread_cond_t *cond)
 }
 
 /*
- * Sleeps until cond is signalled, the deadline has come, or for no reason: the caller looks
- * at its predicate again, and then at the clock.  A far deadline is reached in steps of
- * an hour, so that every time_t can hold it.  A cancellation stays pending.
+ * Sleeps until cond is signalled, the deadline has come, or for no reason.  A far deadline is reached in
+ * steps of an hour, so that every time_t can hold it.  A cancellation stays pending.
  */
 static void sleep_on(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline)
 {
@@ -306,10 +299,9 @@ static void sleep_on(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadl
 
 /* ---- Whose turn it is: the caller holds the channel's lock --------------------------
  *
- * Selects are handed elements and places directly; threads asleep on the condition variable
- * are signalled and compete for them, which is faster.  Where both kinds wait they take turns,
- * so that neither starves.  woken counts the threads that are signalled and still on their
- * way: they need no second signal, and what they come for is not given away.  DOC: turns
+ * Selects are handed elements and places directly; threads asleep on the condition variable are signalled and
+ * compete for them, which is faster.  Where both kinds wait they take turns.  woken counts the threads that
+ * are signalled and on their way: they need no second signal, and what they come for is kept.  DOC: turns
  */
 
 static struct side *side_of(chan *c, enum chan_op op)
@@ -328,7 +320,6 @@ static bool take_turn(chan *c, struct side *side)
 	return c->select_next;
 }
 
-/* They are awake from now on, though they still have to come back from their sleep. */
 static void count_woken(struct side *side, size_t n)
 {
 	side->woken += n;
@@ -363,9 +354,8 @@ static void serve(chan *c, struct wakeups *wakeups)
 }
 
 /*
- * Unlocks, then wakes: a thread that is signalled under the lock would only wait for it.  A thread
- * counted in signallers still needs the condition variables, and chan_free waits for that.
- * A claimed sleeper stays until it is released.  DOC: unlock-then-wake
+ * Unlocks, then wakes: a thread that is signalled under the lock would only wait for it.  A thread counted
+ * in signallers still needs the condition variables, and chan_free waits for that.  DOC: unlock-then-wake
  */
 static void unlock_and_wake(chan *c, struct wakeups *wakeups)
 {
@@ -406,10 +396,9 @@ static size_t move_some(chan *c, enum chan_op op, void *values, size_t n, struct
 }
 
 /*
- * The one blocking transfer: at least `least` and at most n values, unless the channel is closed or
- * the deadline comes.  *moved is how many, whatever is returned.  The caller holds the lock, which
- * is given up.  Each round looks at the clock before it looks at the channel: what has come in time
- * is taken.  The wake-ups that it owes to others come before its own sleep.  DOC: transfer
+ * The one blocking transfer: at least `least` and at most n values, unless the channel is closed or the
+ * deadline comes.  *moved is how many, whatever is returned.  The caller holds the lock, which is given up.
+ * The clock is asked before the channel: what has come in time is taken.  DOC: transfer
  */
 static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least, size_t n, size_t *moved,
 	int64_t deadline)
@@ -427,7 +416,7 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 			break;
 		if (waits_claimed(c, &recheck)) {
 			void *value = element(values, *moved, elem_size);
-			err = rendezvous(c, op, value, earlier(deadline, wakes_at(c)), &wakeups);
+			err = rendezvous(c, op, value, earlier(deadline, due(c, c->kept)), &wakeups);
 			*moved += err == 0;
 			if (err == EPIPE || *moved == n)
 				return err;     /* without a look at the channel, which may be gone */
@@ -436,8 +425,7 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 			unlock_and_wake(c, &wakeups);
 			chan_lock(c);
 		} else {
-			int64_t end = earlier(deadline, wakes_at(c));
-			sleep_plain(c, op, end, earlier(end, recheck));
+			sleep_plain(c, op, deadline, earlier(deadline, recheck));
 		}
 	}
 	err = *moved >= least ? 0 : closed(c) ? EPIPE : ETIMEDOUT;
@@ -453,10 +441,7 @@ static bool may(const chan *c, enum chan_op op)
 	return op == CHAN_OP_SEND ? count(c) < c->capacity : count(c) > 0;
 }
 
-/*
- * As most calls find the channel: one value can be moved, the lock is free, and there is nobody to
- * wake.  Inline, because with the operation known an eighth of the time of a lone thread goes.
- */
+/* As most calls find the channel: one value can be moved, the lock is free, and there is nobody to wake. */
 static inline int transfer_one(chan *c, enum chan_op op, void *value, int64_t deadline)
 {
 	bool seems_ready = may(c, op);
@@ -663,8 +648,7 @@ void chan_free(chan *c)
 enum { FEW_CASES = 16 };                /* a select of so many allocates nothing */
 
 /*
- * One case of a waiting operation, on its thread's stack (a large select's in its
- * own memory).  next and link belong to ch->lock; err is written by the thread that
+ * One case of a waiting operation.  next and link belong to ch->lock; err is written by the thread that
  * claims the sleeper; the rest is constant while the waiter is queued.  DOC: waiter
  */
 struct waiter {
@@ -680,15 +664,12 @@ struct waiter {
 };
 
 /*
- * A thread that waits, with all its cases, on that thread's stack.  Its state only
- * gains bits, each by one atomic step:
+ * A thread that waits, on its stack, with all its cases.  Its state only gains bits, each in one step:
  *
- *   CLAIMED  exactly one thread sets it first and decides how the wait ends: another
- *            thread, which does a case, or the sleeper itself, which gives up.
- *   DONE     the case is done.  If PARKED was not set before, this is the last that
- *            the other thread does to the sleeper, which may be gone an instant later.
- *   PARKED   the sleeper sleeps on wake, or is about to.  If DONE was not set before,
- *            it stays until fired is set.  DOC: sleeper
+ *   CLAIMED  exactly one thread sets it first and decides how the wait ends: another thread, which does a
+ *            case, or the sleeper itself, which gives up.
+ *   DONE     the case is done.  If PARKED was not set before, the sleeper may be gone an instant later.
+ *   PARKED   it sleeps on wake, or is about to.  Unless DONE was set, it stays until fired.  DOC: sleeper
  */
 struct sleeper {
 	atomic_int state;
@@ -703,9 +684,6 @@ struct sleeper {
 
 enum { CLAIMED = 1, DONE = 2, PARKED = 4 };
 
-/* Of part IV. */
-static bool wait_awake(const chan *c, enum chan_op op, struct sleeper *s);
-
 static int set_state(struct sleeper *s, int bit)
 {
 	return atomic_fetch_or_explicit(&s->state, bit, memory_order_acq_rel);
@@ -714,8 +692,8 @@ static int set_state(struct sleeper *s, int bit)
 /* ---- Claim, park, release ----------------------------------------------------------- */
 
 /*
- * Whether this thread decides how the wait ends.  The watcher hears of it before the sleeper can wake.
- * The caller holds the lock of no other sleeper.  DOC: claim
+ * Whether this thread decides how the wait ends.  The watcher hears of it before the sleeper can wake. The
+ * caller holds the lock of no other sleeper.  DOC: claim
  */
 static bool claim(struct sleeper *s)
 {
@@ -729,8 +707,8 @@ static bool claim(struct sleeper *s)
 }
 
 /*
- * Lets the sleepers go that the caller has claimed.  The caller holds no lock.  The signal is given under the
- * sleeper's lock: once the sleeper has that, it may return, and its memory is gone.  DOC: release
+ * Lets the sleepers go that the caller has claimed.  The caller holds no lock.  The signal is given under
+ * the sleeper's lock: once the sleeper has that, it may return, and its memory is gone.  DOC: release
  */
 static void release_all(struct sleeper *s)
 {
@@ -756,9 +734,8 @@ static void look_around(struct sleeper *s)
 }
 
 /*
- * Sleeps until a case was done (true), or until the deadline (false: then nobody
- * will do one).  At the deadline a claim decides: either nobody else has claimed
- * the sleeper and nobody will, or the thread that has is about to release it.  DOC: park
+ * Sleeps until a case was done (true), or until the deadline (false).  Then a claim decides: either nobody
+ * else has claimed the sleeper and nobody will, or the thread that has is about to release it. DOC: park
  */
 static bool park(struct sleeper *s, int64_t deadline, bool watched)
 {
@@ -782,10 +759,7 @@ static bool park(struct sleeper *s, int64_t deadline, bool watched)
 	return !gave_up;
 }
 
-/*
- * Makes what it sleeps on.  A system that refuses the condition variable its clock leaves the default: a wait
- * with a deadline then looks again and again.  errno may be anything after a refusal.
- */
+/* Makes what it sleeps on.  If the system refuses that, a wait with a deadline looks again and again. */
 static void init_sleeper(struct sleeper *s, int64_t deadline)
 {
 	volatile int saved = errno;
@@ -801,7 +775,6 @@ static void init_sleeper(struct sleeper *s, int64_t deadline)
 	s->wait.state = 0;
 }
 
-/* Waits until one of the cases was done (true), or the deadline. */
 static bool wait_for_claim(struct sleeper *s, int64_t deadline)
 {
 	TRACE(wait());
@@ -817,22 +790,6 @@ static bool wait_for_claim(struct sleeper *s, int64_t deadline)
 
 /* ---- Queues: the caller holds the channel's lock ------------------------------------------ */
 
-/* The first keeps the time. */
-static void start_waiting(struct waiter *w)
-{
-	w->keeps = w->ch->timed && !w->ch->kept;
-	if (w->keeps)
-		w->ch->kept = true;
-	count_waiter(w->ch, 1);
-}
-
-static void stop_waiting(struct waiter *w)
-{
-	if (w->keeps)
-		w->ch->kept = false;
-	count_waiter(w->ch, -1);
-}
-
 static void dequeue(struct waiter *w)
 {
 	if (w->link == NULL)
@@ -840,10 +797,11 @@ static void dequeue(struct waiter *w)
 	*w->link = w->next;
 	*(w->next != NULL ? &w->next->link : &side_of(w->ch, w->op)->end) = w->link;
 	w->link = NULL;
-	stop_waiting(w);
+	count_waiter(w->ch, -1);
+	if (w->keeps)
+		w->ch->kept = false;
 }
 
-/* Each waiter joins the end of its queue. */
 static void begin_wait(struct sleeper *s, struct waiter *cases, size_t n)
 {
 	atomic_init(&s->state, 0);
@@ -858,14 +816,15 @@ static void begin_wait(struct sleeper *s, struct waiter *cases, size_t n)
 		w->link = side->end;
 		*side->end = w;
 		side->end = &w->next;
-		start_waiting(w);
+		w->keeps = w->ch->timed && !w->ch->kept;
+		w->ch->kept = w->ch->timed;
+		count_waiter(w->ch, 1);
 	}
 }
 
 /*
- * The oldest waiter of this side that nobody else has claimed.  Those found claimed
- * leave the queue: their thread is on its way out, through another channel or because
- * of its deadline, and it comes here too before it goes, so they are still there.  DOC: oldest
+ * The oldest waiter of this side that nobody else has claimed.  Those found claimed leave the queue: their
+ * thread is on its way out, and it comes here too before it goes, so they are still there.  DOC: oldest
  */
 static struct waiter *oldest(struct side *side)
 {
@@ -878,9 +837,8 @@ static struct waiter *oldest(struct side *side)
 }
 
 /*
- * Claims the oldest waiter that can be claimed.  All the waiters of its sleeper in
- * this channel leave the queue now: once released, its thread must not come back to
- * a channel that its receiver may have freed.  DOC: claim-oldest
+ * Claims the oldest waiter that can be claimed.  All the waiters of its sleeper in this channel leave the
+ * queue now: its thread must not come back to a channel that its receiver may have freed.  DOC: claim-oldest
  */
 static struct waiter *claim_oldest(struct side *side, struct wakeups *wakeups)
 {
@@ -904,7 +862,6 @@ static struct waiter *claim_oldest(struct side *side, struct wakeups *wakeups)
 	return w;
 }
 
-/* Does the case of a claimed waiter with an element, or a place, of the ring. */
 static void serve_waiter(struct waiter *w)
 {
 	move(w->ch, w->op, w->value, 1);
@@ -927,9 +884,8 @@ static bool hand_over(chan *c, enum chan_op op, void *value, struct wakeups *wak
 }
 
 /*
- * Waits until another thread takes the value, or supplies one: 0, EPIPE, ETIMEDOUT, or EAGAIN to look
- * again.  The caller holds the lock, which is given up: a sender does not come back to a channel that
- * its receiver may free.  DOC: rendezvous
+ * Waits until another thread takes the value, or supplies one: 0, EPIPE, ETIMEDOUT, or EAGAIN to look again.
+ * The caller holds the lock, which is given up.  DOC: rendezvous
  */
 static int rendezvous(chan *c, enum chan_op op, void *value, int64_t deadline, struct wakeups *wakeups)
 {
@@ -949,9 +905,8 @@ static int rendezvous(chan *c, enum chan_op op, void *value, int64_t deadline, s
 }
 
 /*
- * A plain operation sleeps until its side is ready, or `until`; the caller, which holds the lock, then looks
- * again.  If nobody else seems to be awake it does not sleep: the watcher looks, without the lock.
- * DOC: sleep-plain
+ * A plain operation sleeps until its side is ready, or `until`.  The caller has the lock, and looks again.
+ * If nobody else seems awake it does not sleep: the watcher looks, without the lock.  DOC: sleep-plain
  */
 static void sleep_plain(chan *c, enum chan_op op, int64_t deadline, int64_t until)
 {
@@ -960,9 +915,9 @@ static void sleep_plain(chan *c, enum chan_op op, int64_t deadline, int64_t unti
 	struct chan_wait wait = { .cases = &self, .n = 1, .deadline = deadline,
 		.lock = &c->lock, .wake = &side->ready };
 
-	start_waiting(&self);
 	before_unlock(c);
 	TRACE(wait());
+	count_waiter(c, 1);
 	side->waiting++;
 	int64_t next = chan_watcher != NULL ? chan_watcher->sleeps(&wait) : CHAN_FOREVER;
 	if (next == CHAN_NOWAIT) {
@@ -973,7 +928,7 @@ static void sleep_plain(chan *c, enum chan_op op, int64_t deadline, int64_t unti
 		sleep_on(&side->ready, &c->lock, earlier(until, next));
 	}
 	side->waiting--;
-	stop_waiting(&self);
+	count_waiter(c, -1);
 	if (chan_watcher != NULL)
 		chan_watcher->wakes(&wait, side->woken > 0);
 	if (side->woken > 0)
@@ -981,21 +936,16 @@ static void sleep_plain(chan *c, enum chan_op op, int64_t deadline, int64_t unti
 }
 
 /*
- * Whether a plain operation waits in the queue instead: at capacity 0, and, where the C library can lose
- * a signal, once it has slept for CHAN_RECHECK.  So a lost signal is a short delay.  DOC: bridge
+ * Whether a plain operation waits in the queue instead: at capacity 0, where time comes in, and, where the C
+ * library can lose a signal, once it has slept for CHAN_RECHECK.  So that is a short delay.  DOC: bridge
  */
 static bool waits_claimed(const chan *c, int64_t *recheck)
 {
-	if (c->capacity == 0)
+	if (c->capacity == 0 || c->timed)
 		return true;
-#ifdef CHAN_RECHECK
-	if (*recheck == CHAN_FOREVER)
+	if (CHAN_RECHECK < CHAN_FOREVER && *recheck == CHAN_FOREVER)
 		*recheck = chan_now() + CHAN_RECHECK;
 	return passed(*recheck);
-#else
-	(void)recheck;
-	return false;
-#endif
 }
 
 /* ---- Select -------------------------------------------------------------------------- */
@@ -1032,26 +982,17 @@ static bool is_first(const struct waiter *w, size_t i)
 	return i == 0 || w[i].ch != w[i - 1].ch;
 }
 
-/* The cases of one channel wait in an order drawn by lot: the first in its queue is served. */
+/* The waiters of one channel change places by lot: the first in its queue is served. */
 static void shuffle(struct waiter *w, size_t n)
 {
-	for (size_t first = 0, i = 1; i < n; i++) {
-		if (is_first(w, i)) {
+	for (size_t first = 0, i = 0; i < n; i++) {
+		if (is_first(w, i))
 			first = i;
-			continue;
-		}
-		size_t j = first + (size_t)pick(i - first + 1);
+		size_t j = first < i ? first + (size_t)pick(i - first + 1) : i;
 		struct waiter moving = w[i];
 		w[i] = w[j];
 		w[j] = moving;
 	}
-}
-
-static void lock_all(struct waiter *w, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (is_first(w, i))
-			chan_lock(w[i].ch);
 }
 
 /* Unlocks the others, then `last`, if it is one of them, and wakes. */
@@ -1105,9 +1046,9 @@ static bool attempt(struct waiter *w, struct wakeups *wakeups)
 }
 
 /*
- * Does one of the ready cases, each with the same chance; NULL if none is ready.
- * The caller holds all locks, so no case becomes ready meanwhile.  A partner at capacity
- * 0 may still be claimed through another channel, or give up: then it looks again.  DOC: lot
+ * Does one of the ready cases, each with the same chance; NULL if none is ready.  The caller holds all locks,
+ * so no case becomes ready meanwhile.  A partner at capacity 0 may still be claimed through another channel,
+ * or give up: then it looks again.  DOC: lot
  */
 static struct waiter *do_ready(struct waiter *w, size_t n, struct wakeups *wakeups)
 {
@@ -1123,9 +1064,8 @@ static struct waiter *do_ready(struct waiter *w, size_t n, struct wakeups *wakeu
 }
 
 /*
- * Pass 1: does a ready case.  Pass 2: enqueues a waiter on every channel, all before
- * the first lock is given up, and waits.  Pass 3: leaves the queues.  After the deadline of
- * a case, or where it is asked to look again, it begins anew.  DOC: passes
+ * Pass 1: does a ready case.  Pass 2: enqueues a waiter on every channel, all before the first lock is given
+ * up, and waits.  Pass 3: leaves the queues.  Where it has to look again, it begins anew.  DOC: passes
  */
 static struct waiter *select_one(struct waiter *w, size_t n, int64_t deadline)
 {
@@ -1136,7 +1076,9 @@ static struct waiter *select_one(struct waiter *w, size_t n, int64_t deadline)
 	shuffle(w, n);
 	for (;;) {
 		bool late = passed(deadline);
-		lock_all(w, n);
+		for (size_t i = 0; i < n; i++)
+			if (is_first(w, i))
+				chan_lock(w[i].ch);
 		struct waiter *done = do_ready(w, n, &wakeups);
 		if (done != NULL || late) {
 			unlock_all(w, n, done != NULL ? done->ch : NULL, &wakeups);
@@ -1144,7 +1086,7 @@ static struct waiter *select_one(struct waiter *w, size_t n, int64_t deadline)
 		}
 		int64_t wakes = deadline;
 		for (size_t i = 0; i < n; i++)
-			wakes = earlier(wakes, wakes_at(w[i].ch));
+			wakes = earlier(wakes, due(w[i].ch, w[i].ch->kept));
 		begin_wait(&s, w, n);
 		unlock_all(w, n, NULL, &wakeups);
 		if (wait_for_claim(&s, wakes)) {
@@ -1210,14 +1152,14 @@ static int select_live(chan_case cases[], size_t n, size_t live, int64_t deadlin
 }
 
 /*
- * Draws lots among the cases that seem ready, and does that one alone.  All locks are needed only to see
- * that none is ready, or where time may have brought something.  DOC: select
+ * Draws lots among the cases that seem ready, and does that one alone.  All locks are needed to see that none
+ * is ready, or what time has brought, or which channels another select joins at this moment.  DOC: select
  */
 int chan_select(chan_case cases[], size_t n, int64_t deadline)
 {
 	size_t live = 0, chosen = 0;
 	uint64_t ready = 0;
-	bool timed = false;
+	bool all = false;
 
 	for (size_t i = 0; i < n; i++) {
 		chan_case *k = &cases[i];
@@ -1228,11 +1170,11 @@ int chan_select(chan_case cases[], size_t n, int64_t deadline)
 			return (int)i;
 		}
 		live++;
-		timed = timed || k->ch->timed;
+		all = all || k->ch->timed || (k->ch->capacity == 0 && waiters(k->ch) > 0);
 		if (may(k->ch, k->op) && pick(++ready) == 0)
 			chosen = i;
 	}
-	if (ready > 0 && !timed && do_alone(&cases[chosen]))
+	if (ready > 0 && !all && do_alone(&cases[chosen]))
 		return (int)chosen;
 	return select_live(cases, n, live, deadline);
 }
@@ -1249,15 +1191,13 @@ chan_case chan_on_recv(chan *c, void *value)
 
 /* ==== III. Close, the invariants as code, what companions see ============================ */
 
-/* ---- Close -------------------------------------------------------------------------- */
-
 static void signal_all(struct side *side)
 {
 	count_woken(side, side->waiting - side->woken);
 	pthread_cond_broadcast(&side->ready);
 }
 
-/* Ends the wait of every waiter with this error; plain operations come back and look at the channel. */
+/* Waiters end with this error; plain operations come back and look at the channel. */
 static void wake_all(chan *c, int err, struct wakeups *wakeups)
 {
 	struct waiter *w;
@@ -1272,58 +1212,45 @@ static void wake_all(chan *c, int err, struct wakeups *wakeups)
 	signal_all(&c->senders);
 }
 
-/* The caller holds the lock, which is given up.  DOC: close */
-static int close_locked(chan *c)
+/* DOC: close */
+int chan_close_alone(chan *c)
 {
 	struct wakeups wakeups = { 0 };
 
-	if (closed(c)) {
-		chan_unlock(c);
-		return EPIPE;
-	}
-	chan_end(c);
-	wake_all(c, EPIPE, &wakeups);
-	unlock_and_wake(c, &wakeups);
-	return 0;
-}
-
-int chan_close_alone(chan *c)
-{
 	chan_lock(c);
-	return close_locked(c);
+	bool was_open = !closed(c);
+	if (was_open) {
+		chan_end(c);
+		wake_all(c, EPIPE, &wakeups);
+	}
+	unlock_and_wake(c, &wakeups);
+	return was_open ? 0 : EPIPE;
 }
 
 int chan_close(chan *c)
 {
 	if (c == NULL)
 		return EINVAL;
-	chan_lock(c);
 	struct chan_extra *x = extras(c);
 	while (x != NULL && x->kind->close == NULL)
 		x = x->next;
-	if (x == NULL)
-		return close_locked(c);
-	chan_unlock(c);
-	return x->kind->close(c, x);
+	return x != NULL ? x->kind->close(c, x) : chan_close_alone(c);
 }
 
 /* ---- The invariants as code: -DCHAN_CHECK aborts where one is broken ---------------------- */
 
 #ifdef CHAN_CHECK
 /* DOC: check */
-static bool nobody_waits(struct side *side)
-{
-	return side->waiting == side->woken && oldest(side) == NULL;
-}
-
 static void check(chan *c)
 {
-	bool no_receiver = nobody_waits(&c->receivers), no_sender = nobody_waits(&c->senders);
-	bool right = count(c) <= c->capacity && c->receivers.waiting + c->senders.waiting <= waiters(c);
+	struct side *r = &c->receivers, *s = &c->senders;
+	bool no_receiver = r->waiting == r->woken && oldest(r) == NULL;
+	bool no_sender = s->waiting == s->woken && oldest(s) == NULL;
+	bool right = count(c) <= c->capacity && r->waiting + s->waiting <= waiters(c);
 
 	if (right && !c->timed)
-		right = (no_receiver || count(c) <= c->receivers.woken) &&
-			(no_sender || c->capacity - count(c) <= c->senders.woken) &&
+		right = (no_receiver || count(c) <= r->woken) &&
+			(no_sender || c->capacity - count(c) <= s->woken) &&
 			(!closed(c) || (no_receiver && no_sender));
 	if (!right)
 		abort();
@@ -1346,36 +1273,26 @@ static void look(chan *c)
 			x->kind->look(c, x);
 }
 
-/* When to look again. */
-static int64_t due(const chan *c)
+/* When to look again; never if another thread does. */
+static int64_t due(const chan *c, bool kept)
 {
 	int64_t first = CHAN_FOREVER;
 
-	for (const struct chan_extra *x = extras(c); x != NULL; x = x->next)
+	for (const struct chan_extra *x = kept ? NULL : extras(c); x != NULL; x = x->next)
 		first = earlier(first, x->due);
 	return first;
 }
 
-/* When the next one that waits has to look. */
-static int64_t wakes_at(const chan *c)
-{
-	return c->kept ? CHAN_FOREVER : due(c);
-}
-
-/* The one that kept the time has gone: another one comes to look, and keeps it.  All come to a close. */
+/* The one that kept the time has gone: the next one comes to look, and keeps it.  A close is for all. */
 static void pass_time_on(chan *c)
 {
 	struct wakeups wakeups = { 0 };
-	struct waiter *w;
+	struct waiter *w = NULL;
 
-	if (closed(c)) {
+	if (closed(c))
 		wake_all(c, EPIPE, &wakeups);
-	} else if (take_turn(c, &c->receivers)) {
-		count_woken(&c->receivers, 1);
-		pthread_cond_signal(&c->receivers.ready);
-	} else if ((w = claim_oldest(&c->receivers, &wakeups)) != NULL) {
+	else if (due(c, false) < CHAN_FOREVER && (w = claim_oldest(&c->receivers, &wakeups)) != NULL)
 		end_wait(w, EAGAIN);
-	}
 	release_all(wakeups.claimed);
 }
 
@@ -1385,22 +1302,19 @@ static void before_unlock(chan *c)
 	for (struct chan_extra *x = extras(c); x != NULL; x = x->next)
 		if (x->kind->settle != NULL)
 			x->kind->settle(c, x);
-	if (c->timed && !c->kept && waiters(c) > 0 && (closed(c) || due(c) < CHAN_FOREVER))
+	if (c->timed && !c->kept && waiters(c) > 0)
 		pass_time_on(c);
 }
 
 /* Last, so that it settles what those before it have changed. */
 void chan_add_extra(chan *c, struct chan_extra *x, bool receives_only)
 {
-	struct chan_extra *last = extras(c);
+	struct chan_extra *_Atomic *end = &c->extras;
 
-	while (last != NULL && last->next != NULL)
-		last = last->next;
+	while (*end != NULL)
+		end = &(*end)->next;
 	x->next = NULL;
-	if (last != NULL)
-		last->next = x;
-	else
-		atomic_store_explicit(&c->extras, x, memory_order_release);
+	*end = x;
 	if (receives_only)
 		c->receives_only = true;
 	if (x->kind->look != NULL && x->due < CHAN_FOREVER)
@@ -1444,22 +1358,12 @@ int64_t chan_ready_at(chan *c)
 {
 	if (closed(c) || count(c) > 0 || (c->capacity == 0 && oldest(&c->senders) != NULL))
 		return CHAN_NOWAIT;
-	return due(c);
+	return due(c, false);
 }
 
-size_t chan_elem_size(const chan *c)
+struct chan_state chan_state(const chan *c)
 {
-	return c->elem_size;
-}
-
-size_t chan_count(const chan *c)
-{
-	return count(c);
-}
-
-bool chan_is_closed(const chan *c)
-{
-	return closed(c);
+	return (struct chan_state){ c->elem_size, count(c), closed(c) };
 }
 
 /* ---- The watcher, and names --------------------------------------------------------------------- */
@@ -1481,35 +1385,33 @@ const char *chan_name(const chan *c)
 void chan_set_name(chan *c, const char *name)
 {
 	volatile int saved = errno;
-	char *other = name != NULL ? malloc(strlen(name) + 1) : NULL;
+	char *other = name != NULL ? malloc(strlen(name) + 1) : NULL, *old = other;
 
+	if (other != NULL)
+		strcpy(other, name);
 	if (c != NULL && (name == NULL || other != NULL)) {
-		if (name != NULL)
-			strcpy(other, name);
 		if (chan_watcher != NULL)
 			chan_watcher->lock();
-		char *old = c->name;
+		old = c->name;
 		c->name = other;
-		other = old;
 		if (chan_watcher != NULL)
 			chan_watcher->unlock();
 	}
-	free(other);
+	free(old);
 	errno = saved;
 }
 
 /* ==== IV. Speed: waiting without sleeping =================================================
  *
- * To sleep and be woken costs microseconds, many if the CPU went idle; a hand-over between two
- * running threads costs a tenth of one.  So a thread looks for a while before it sleeps.  But it
- * must not keep the CPU from the thread that it waits for: after a microsecond it goes on only
- * while fewer threads than CPUs do, else it yields.
+ * To sleep and be woken costs microseconds, many if the CPU went idle; a hand-over between two running
+ * threads costs a tenth of one.  So a thread looks for a while before it sleeps.  But it must not keep the
+ * CPU from the thread that it waits for: soon it goes on only while fewer threads than CPUs do, or yields.
  */
 
 enum {
 	UNCOUNTED = CHAN_SPIN / 16,     /* looks after which a thread counts as one that spins */
 	YIELDS = 4,             /* looks with a sched_yield between them, after the spinning */
-	LONG_YIELD = 100000,    /* nanoseconds: somebody has used the CPU; a switch takes one or two thousand */
+	LONG_YIELD = 100000,    /* nanoseconds: somebody has used the CPU; a switch takes 1,000 or 2,000 */
 	SAMPLE = 20000000,      /* nanoseconds, of which the system knows the CPU time well enough */
 	HALF_SECOND = CHAN_SECOND / 2,
 	LOCK_TRIES = 10,        /* looks at a taken lock before sleeping on it, */
@@ -1573,33 +1475,29 @@ static bool has_come(const chan *c, enum chan_op op, struct sleeper *s)
 }
 
 /*
- * Looks until the wait is over, so many times at most.  A thread that looks only a few
- * times is not counted: the counter is one more cache line that travels, with which a
- * hand-over takes up to twice as long.
+ * Looks until the wait is over, so many times at most.  A thread that looks only a few times is not counted:
+ * the counter is one more cache line that travels, with which a hand-over takes up to twice as long.
  */
 static bool spin(const chan *c, enum chan_op op, struct sleeper *s, int looks)
 {
-	bool yes = false;
+	bool yes = false, others_do = false;
 	int i = 0;
 
-	if (cpus == 1)
-		return false;
-	for (; i < looks && i < UNCOUNTED && !(yes = has_come(c, op, s)); i++)
+	for (; cpus > 1 && i < looks && !others_do && !(yes = has_come(c, op, s)); i++) {
+		if (i == UNCOUNTED)
+			others_do = atomic_fetch_add_explicit(&spinning, 1, memory_order_relaxed) >= cpus - 1;
 		relax_cpu(1);
-	if (yes || i == looks)
-		return yes;
-	if (atomic_fetch_add_explicit(&spinning, 1, memory_order_relaxed) < cpus - 1)
-		for (; i < looks && !(yes = has_come(c, op, s)); i++)
-			relax_cpu(1);
-	atomic_fetch_sub_explicit(&spinning, 1, memory_order_relaxed);
+	}
+	if (i > UNCOUNTED)
+		atomic_fetch_sub_explicit(&spinning, 1, memory_order_relaxed);
 	return yes;
 }
 
 /*
- * Whether strangers have the CPUs.  Where each CPU computes for another process too, a yield gives away a whole
- * time slice, for one element.  Where threads of this process share the CPUs it may take as long, and thousands
- * of elements move meanwhile.  What tells the two apart is the CPU time that the process had: if it was less
- * than four fifths of all there was, nobody yields for half a second to a second.  DOC: yield
+ * Whether strangers have the CPUs.  Where each CPU computes for another process too, a yield gives away a
+ * time slice, for one element.  Where threads of this process share the CPUs it may take as long, but
+ * thousands of elements move.  The process's CPU time tells the two apart: after less than three fifths of
+ * all there was, nobody yields for half a second to a second.  DOC: yield
  */
 static void judge_yields(int64_t now)
 {
@@ -1609,13 +1507,12 @@ static void judge_yields(int64_t now)
 	if (all >= SAMPLE) {
 		sample_start = now;
 		cpu_time = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-		if (all < 2 * CHAN_SECOND && cpu_time - before < all / 5 * 4 * cpus)
+		if (all < 2 * CHAN_SECOND && cpu_time - before < all / 5 * 3 * cpus)
 			atomic_store_explicit(&no_yields, (int)(now / HALF_SECOND) + 1, memory_order_relaxed);
 	}
 	atomic_flag_clear_explicit(&sampling, memory_order_release);
 }
 
-/* Lets other threads run, but not strangers. */
 static bool yield(void)
 {
 	int64_t start = chan_now();
@@ -1639,8 +1536,8 @@ static int next_looks(int looks, bool success)
 
 /*
  * Waits, but not for long: spins, then yields.  If a yield succeeds, both threads are on one CPU, where the
- * system leaves them for tens of milliseconds: so it counts as a failure.  A new thread begins with little: of
- * thousands that block once, none meets its partner awake.  DOC: wait-awake
+ * system leaves them for tens of milliseconds: so it counts as a failure.  A new thread begins with little:
+ * of thousands that block once, none meets its partner awake.  DOC: wait-awake
  */
 static bool wait_awake(const chan *c, enum chan_op op, struct sleeper *s)
 {
@@ -1658,10 +1555,8 @@ static bool wait_awake(const chan *c, enum chan_op op, struct sleeper *s)
 }
 
 /*
- * No thread holds a channel's lock for long: look some times before sleeping on it, but
- * seldom, so that the one that has it can go on with the next element undisturbed.  Small
- * channels are retried sooner, because no batch can form there: a select over 8 channels of
- * capacity 0 takes a third of the time with it, and 16 places two thirds.  DOC: lock
+ * No thread holds a channel's lock for long: look some times before sleeping on it, but seldom, so that the
+ * one that has it can go on with the next element.  In small channels no batch can form.  DOC: lock
  */
 static void lock_soon(chan *c)
 {
@@ -1676,10 +1571,8 @@ static void lock_soon(chan *c)
 }
 
 /*
- * The other side runs at this moment.  As long as it goes on let it, so that both
- * work through batches with the lock and the ring in their own cache: that halves the
- * time of an element between threads that do nothing else.  A lone element waits for
- * FIRST_PAUSE longer.
+ * The other side runs at this moment.  As long as it goes on let it, so that both work through batches with
+ * the lock and the ring in their own cache.  A lone element waits for FIRST_PAUSE longer.
  */
 static void let_batch_grow(chan *c)
 {

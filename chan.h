@@ -229,7 +229,7 @@ int64_t chan_now(void);
 #include <stdbool.h>
 
 struct chan_extra {
-	struct chan_extra *next;
+	struct chan_extra *_Atomic next;
 	const struct chan_extra_kind {
 		void (*look)(chan *c, struct chan_extra *x);    /* locked, due has passed: brings that in */
 		void (*settle)(chan *c, struct chan_extra *x);  /* locked: the lock is given up next */
@@ -248,8 +248,8 @@ void chan_end(chan *c);                         /* in look, or not shared yet: c
 int chan_close_alone(chan *c);                  /* not locked: as chan_close of a channel without extras */
 void chan_wake(chan *c);                        /* not locked: all who sleep in c look at it again */
 int64_t chan_ready_at(chan *c);                 /* locked: from when on a receive does not wait */
-bool chan_is_closed(const chan *c);             /* not locked, like the next two: what is so at some moment */
-size_t chan_count(const chan *c), chan_elem_size(const chan *c);  /* elements in the ring, their size */
+struct chan_state { size_t elem_size, len; bool is_closed; };
+struct chan_state chan_state(const chan *c);    /* not locked, or locked: what is so at some moment */
 const char *chan_name(const chan *c);           /* with the watcher's lock; may be NULL */
 
 /* A thread that sleeps.  The first lines are the library's, the rest is the watcher's and a trace's. */

@@ -43,7 +43,7 @@ static void expect_fork(void)
 /* The deadline has come, or came before: due stays. */
 static void look(chan *c, struct chan_extra *x)
 {
-	if (chan_is_closed(c))
+	if (chan_state(c).is_closed)
 		return;
 	((struct context *)x)->timed_out = true;
 	chan_end(c);
@@ -116,7 +116,7 @@ static void join_parent(struct context *self, struct context *parent)
 
 	chan_lock(parent->c);
 	self->timed_out = parent->timed_out;
-	if (chan_is_closed(parent->c))
+	if (chan_state(parent->c).is_closed)
 		chan_end(self->c);
 	chan_unlock(parent->c);
 	pthread_mutex_unlock(&tree_lock);
@@ -169,7 +169,7 @@ int chan_context_err(const chan *constant)
 	if (c != NULL) {
 		struct context *self = lock_context(c);
 		if (self != NULL)
-			err = !chan_is_closed(c) ? 0 : self->timed_out ? ETIMEDOUT : ECANCELED;
+			err = !chan_state(c).is_closed ? 0 : self->timed_out ? ETIMEDOUT : ECANCELED;
 		chan_unlock(c);
 	}
 	return err;

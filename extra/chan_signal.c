@@ -293,7 +293,7 @@ int chan_notify(chan *c, const sigset_t *signals)
 	sigset_t before;
 
 	if (signals == NULL || sigismember(signals, SIGKILL) == 1 || sigismember(signals, SIGSTOP) == 1 ||
-			(c != NULL && chan_elem_size(c) != sizeof(int)))    /* so no timer and no context */
+			(c != NULL && chan_state(c).elem_size != sizeof(int))) /* so no timer, no context */
 		return EINVAL;
 	pthread_sigmask(SIG_BLOCK, c != NULL ? signals : NULL, &before);
 	int err = notify(c, signals);

@@ -42,7 +42,7 @@ static void look(chan *c, struct chan_extra *x)
 
 	t->last = x->due;
 	x->due = CHAN_FOREVER;
-	if (!chan_is_closed(c))
+	if (!chan_state(c).is_closed)
 		t->follows = chan_put(c, &t->last) && t->period != CHAN_FOREVER;
 }
 
@@ -110,7 +110,7 @@ int chan_timer_reset(chan *c, int64_t deadline, int64_t period)
 		return EINVAL;
 	chan_lock(c);
 	struct timer *t = (struct timer *)chan_extra(c, &kind);
-	int err = t == NULL ? EINVAL : chan_is_closed(c) ? EPIPE : 0;
+	int err = t == NULL ? EINVAL : chan_state(c).is_closed ? EPIPE : 0;
 	if (err == 0) {
 		chan_take(c);           /* at once, so at no moment a timer that is due has nothing */
 		sooner = deadline < t->extra.due;

@@ -276,7 +276,7 @@ static size_t length(chan *c)
 {
 	if (chan_cap(c) > 1)
 		return chan_len(c);
-	return chan_cap(c) == 1 && chan_ready_at(c) == CHAN_NOWAIT && !chan_is_closed(c);
+	return chan_cap(c) == 1 && chan_ready_at(c) == CHAN_NOWAIT && !chan_state(c).is_closed;
 }
 
 /* Caller holds the lock. */

@@ -431,8 +431,8 @@ static void copy_case(struct copy *to, struct told_case *t, chan_case k)
 	if (copied != NULL)
 		strcpy(copied, name);
 	if (t != NULL)
-		*t = (struct told_case){ .k = k, .name = copied, .len = chan_count(k.ch),
-			.cap = chan_cap(k.ch), .closed = chan_is_closed(k.ch) };
+		*t = (struct told_case){ .k = k, .name = copied, .len = chan_state(k.ch).len,
+			.cap = chan_cap(k.ch), .closed = chan_state(k.ch).is_closed };
 }
 
 static void copy_sleeper(struct copy *to, const struct chan_wait *w)

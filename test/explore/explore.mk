@@ -40,7 +40,7 @@ PROGRAM_TSAN = -O0 -g -fno-omit-frame-pointer -fno-builtin -fno-pie -fno-stack-p
 PROGRAM_RENAME = --rename-section .text=program_text --rename-section .data=program_data \
 	--rename-section .bss=program_bss --set-section-flags .bss=alloc,load,contents,data
 # All that a select may pick is tried, and nobody yields before it sleeps.
-PROGRAM_PICK = sed 's/YIELDS = 8,/YIELDS = 0,/;/^static uint64_t pick(uint64_t n)$$/s/.*/uint64_t sim_pick(uint64_t n);\n\#define pick sim_pick\nstatic uint64_t unused(uint64_t n)/'
+PROGRAM_PICK = sed 's/YIELDS = 4,/YIELDS = 0,/;/^static uint64_t pick(uint64_t n)$$/s/.*/uint64_t sim_pick(uint64_t n);\n\#define pick sim_pick\nstatic uint64_t unused(uint64_t n)/'
 
 .PHONY: explore explore-short explore-variants explore-baseline explore-if-possible explore-course
 

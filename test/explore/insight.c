@@ -21,7 +21,7 @@ int insight_fd(const chan *c)
 
 bool insight_gives(const chan *c, int64_t time)
 {
-	if (c->closed || c->count > 0 || due(c) <= time)
+	if (c->closed || c->count > 0 || due(c, false) <= time)
 		return true;
 	for (const struct waiter *w = c->senders.first; w != NULL && c->capacity == 0; w = w->next)
 		if (!(w->sleeper->state & CLAIMED))

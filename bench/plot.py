@@ -15,26 +15,34 @@ STYLES = {
     "threads": ("pthreads", "plus"),
 }
 
+# No var(): a viewer that does not know it, as librsvg, would draw all in black.
+COLOURS = """
+  .page {{ fill: {page}; }}
+  text {{ fill: {text}; }}
+  .faint {{ fill: {faint}; }}
+  .grid {{ stroke: {line}; }}
+  .mark {{ stroke: {others}; }}
+  .curve {{ stroke: {others}; }}
+  .ours {{ stroke: {ours}; }}
+  .ours.mark {{ fill: {ours}; }}
+  .go {{ stroke: {go}; }}
+  .go.mark {{ fill: {go}; }}
+  .crossbeam {{ stroke: {crossbeam}; }}
+  .crossbeam.mark {{ fill: {crossbeam}; }}
+"""
+LIGHT = {"page": "#ffffff", "text": "#1f2328", "faint": "#59636e", "line": "#d1d9e0",
+         "ours": "#0969da", "go": "#bc4c00", "crossbeam": "#1a7f37", "others": "#6e7781"}
+DARK = {"page": "#0d1117", "text": "#f0f6fc", "faint": "#9198a1", "line": "#3d444d",
+        "ours": "#58a6ff", "go": "#f0883e", "crossbeam": "#3fb950", "others": "#8b949e"}
 STYLE = """
-  svg { --page: #ffffff; --text: #1f2328; --faint: #59636e; --line: #d1d9e0;
-        --ours: #0969da; --go: #bc4c00; --crossbeam: #1a7f37; --others: #6e7781; }
-  @media (prefers-color-scheme: dark) {
-    svg { --page: #0d1117; --text: #f0f6fc; --faint: #9198a1; --line: #3d444d;
-          --ours: #58a6ff; --go: #f0883e; --crossbeam: #3fb950; --others: #8b949e; }
-  }
-  .page { fill: var(--page); }
-  text { font: 12px system-ui, "Segoe UI", "Helvetica Neue", "DejaVu Sans", sans-serif; fill: var(--text); }
+  text { font: 12px system-ui, "Segoe UI", "Helvetica Neue", "DejaVu Sans", sans-serif; }
   .title { font-size: 14px; font-weight: 600; }
-  .faint { fill: var(--faint); }
   .end { text-anchor: end; }
   .middle { text-anchor: middle; }
-  .grid { stroke: var(--line); stroke-width: 1; }
-  .mark { stroke: var(--others); fill: none; stroke-width: 1.6; }
+  .grid { stroke-width: 1; }
+  .mark { fill: none; stroke-width: 1.6; }
   .curve { fill: none; stroke-width: 2; }
-  .ours { stroke: var(--ours); } .ours.mark { fill: var(--ours); }
-  .go { stroke: var(--go); } .go.mark { fill: var(--go); }
-  .crossbeam { stroke: var(--crossbeam); } .crossbeam.mark { fill: var(--crossbeam); }
-"""
+""" + COLOURS.format(**LIGHT) + "  @media (prefers-color-scheme: dark) {" + COLOURS.format(**DARK) + "  }\n"
 
 SHAPES = {
     "circle": "M-5,0a5,5 0 1,0 10,0a5,5 0 1,0 -10,0Z",

@@ -172,7 +172,7 @@ pub fn one_thread<C: Channel>(run: Run) {
     second.join().unwrap();
 }
 
-// ---- To and fro, and round a ring
+// ---- To and fro
 
 fn pass_on<C: Channel>(from: C::Receiver, to: C::Sender, n: u64) {
     for _ in 0..n {
@@ -195,6 +195,64 @@ pub fn ping_pong<C: Channel>(run: Run) {
     check_sum(run.name, sum, run.n);
     run.report_each(elapsed, run.n);
 }
+
+// ---- How long each hand-over takes
+
+/// The time for each element in all, then the time that 50, 99 and 99.9 % of them have not exceeded.
+fn report_tail(run: Run, elapsed: Duration, mut took: Vec<u64>) {
+    run.report_each(elapsed, run.n);
+    took.sort_unstable();
+    for percent in [50.0, 99.0, 99.9] {
+        let at = (percent / 100.0 * (run.n - 1) as f64) as usize;
+        report(&format!("{}-{}", run.name, percent), took[at] as f64);
+    }
+}
+
+pub fn one_to_one_tail<C: Channel>(run: Run) {
+    let (to, from) = C::new(0);
+    let mut took = vec![1u64; run.n as usize];
+    let mut sum = 0u64;
+    let start = Instant::now();
+    let producer = thread::spawn(move || (0..run.n).fold(0u64, |sum, _| {
+        let sent = start.elapsed().as_nanos() as u64;
+        C::send(&to, sent);
+        sum.wrapping_add(sent)
+    }));
+    for time in took.iter_mut() {
+        let sent = C::recv(&from);
+        *time = start.elapsed().as_nanos() as u64 - sent;
+        sum = sum.wrapping_add(sent);
+    }
+    let sent = producer.join().unwrap();
+    let elapsed = start.elapsed();
+    if sum != sent {
+        fail(run.name, "the times sent are not those received");
+    }
+    report_tail(run, elapsed, took);
+}
+
+pub fn ping_pong_tail<C: Channel>(run: Run) {
+    let (there, arrives) = C::new(0);
+    let (answers, back) = C::new(0);
+    let mut took = vec![1u64; run.n as usize];
+    let mut sum = 0u64;
+    let start = Instant::now();
+    let other = thread::spawn(move || pass_on::<C>(arrives, answers, run.n));
+    let mut last = start;
+    for (time, i) in took.iter_mut().zip(1..) {
+        C::send(&there, i);
+        sum = sum.wrapping_add(C::recv(&back));
+        let now = Instant::now();
+        *time = (now - last).as_nanos() as u64;
+        last = now;
+    }
+    other.join().unwrap();
+    let elapsed = start.elapsed();
+    check_sum(run.name, sum, run.n);
+    report_tail(run, elapsed, took);
+}
+
+// ---- Round a ring
 
 pub fn token_ring<C: Channel>(run: Run) {
     const RING: u64 = 503;

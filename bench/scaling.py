@@ -21,6 +21,8 @@ import sys
 import plot
 import run
 
+RESTS = 60         # seconds for all of them
+
 ROWS = {
     "W2": "pairs of threads, a channel for each pair",
     "W5": "producers, one consumer",
@@ -58,8 +60,8 @@ def jobs_of(options):
         for k in options.threads:
             for form, (program, name) in forms.items():
                 if os.path.exists(os.path.join(options.build, "bench", program)):
-                    jobs.append(run.Job(options, (row, form, str(k)), program, name, extra=[k],
-                                        rounds=options.runs))
+                    jobs.append(run.Job(options, (row, form, str(k)), program, name, mode="cold",
+                                        extra=[k], rounds=options.runs))
     return jobs
 
 
@@ -102,6 +104,7 @@ def main():
     jobs = jobs_of(options)
     if not jobs:
         parser.error("nothing is built")
+    run.REST = min(run.REST, RESTS / len(jobs) / options.runs)
     run.run_all(jobs)
     data = {"machine": run.machine(options), "cpus": usable_cpus(), "results": results_of(jobs)}
     directory = os.path.join(options.build, "bench")

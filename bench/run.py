@@ -417,91 +417,118 @@ def hand_overs_of_the_sieve(primes=500):
     return steps + primes + 1       # and the end of the numbers, through all
 
 
-def targets(figures):
-    """(what, row, ratio reached, ratio wanted, to what it is), as far as there are figures."""
-    found = []
+class Targets:
+    """What is wanted and what is reached, as far as there are figures."""
 
-    def judge(what, row, ours, other, name, wanted):
+    STREAMS = ["W2", "W2b", "W5", "W6", "W6b", "W7", "W7b"]
+    HAND_OVER = ["W2c", "W3", "W4", "W5b"]
+
+    def __init__(self, figures):
+        self.figures = figures
+        self.found = []         # (what, row, ratio reached, ratio wanted, to what it is)
+        self.one_to_one()
+        for mode in ("cold", "pinned"):
+            self.many_threads(mode)
+            self.against("5 times faster than the pools", mode, ["W8"], ["apr", "glib"], 0.2)
+            self.against("Near plain pthreads", mode, ["W9", "W9-wake"], ["threads"], 1.1)
+        self.tasks()
+        self.selects()
+        self.busy()
+        self.without_spinning()
+        self.asleep()
+
+    def judge(self, what, row, ours, other, name, wanted):
         if ours is not None and other:
-            found.append((what, row, ours / other, wanted, name))
+            self.found.append((what, row, ours / other, wanted, name))
 
-    def against(what, mode, rows, peers, wanted):
+    def against(self, what, mode, rows, peers, wanted):
         for row in rows:
-            peer, best = figures.best(mode, row, peers)
-            judge(f"{what}, {mode}", row, figures.median(mode, row, "ours"), best, PEERS.get(peer), wanted)
+            peer, best = self.figures.best(mode, row, peers)
+            self.judge(f"{what}, {mode}", row, self.figures.median(mode, row, "ours"), best, PEERS.get(peer), wanted)
 
-    against("No slower than Go and the C libraries", "cold", ["W1"], ["go"] + C_LIBRARIES, 1)
-    against("Near crossbeam", "cold", ["W1"], ["crossbeam"], 1.3)
-    against("No slower than any", "cold", ["W13"], ALL_PEERS, 1)
-    against("No slower than Go and crossbeam", "cold", ["W2"], ["go", "crossbeam"], 1)
-    peer, best = figures.best("cold", "W2", ALL_PEERS)
-    judge("A fifth of the best W2, cold", "W12", figures.median("cold", "W12", "ours"), best, PEERS.get(peer), 0.2)
-    hand_over = ["W2b", "W2c", "W3", "W4"]
-    against("No slower than Go", "cold", hand_over, ["go"], 1)
-    limit, least = figures.limit("pinned", ["YIELD", "FUTEX", "CONDITION"])
-    for row in hand_over:
-        twice = 2 if row == "W4" else 1
-        judge("Near the machine's limit, pinned", row, figures.median("pinned", row, "ours"), least and twice * least,
-              limit and ("twice " if twice == 2 else "") + limit, 1.2)
-    against("Ahead of thread libraries", "pinned", hand_over, THREAD_LIBRARIES, 1)
-    quiet = ("cold", "pinned")
-    for mode in quiet:
+    def one_to_one(self):
+        median = self.figures.median
+        self.against("No slower than Go and the C libraries", "cold", ["W1"], ["go"] + C_LIBRARIES, 1)
+        self.against("Near crossbeam", "cold", ["W1"], ["crossbeam"], 1.3)
+        self.against("Near APR and pthreads", "cold", ["W1", "W13"], ["apr", "threads"], 1.05)
+        self.against("No slower than any", "cold", ["W13"], ALL_PEERS, 1)
+        self.against("No slower than Go and crossbeam", "cold", ["W2"], ["go", "crossbeam"], 1)
+        peer, best = self.figures.best("cold", "W2", ALL_PEERS)
+        self.judge("A fifth of the best W2, cold", "W12", median("cold", "W12", "ours"), best, PEERS.get(peer), 0.2)
+        rows = ["W2b", "W2c", "W3", "W4"]
+        self.against("No slower than Go", "cold", rows, ["go"], 1)
+        limit, least = self.figures.limit("pinned", ["YIELD", "FUTEX", "CONDITION"])
+        for row in rows:
+            twice = 2 if row == "W4" else 1
+            self.judge("Near the machine's limit, pinned", row, median("pinned", row, "ours"), least and twice * least,
+                       limit and ("twice " if twice == 2 else "") + limit, 1.2)
+        self.against("Ahead of thread libraries", "pinned", rows, THREAD_LIBRARIES, 1)
+        self.against("Ahead of thread libraries", "cold", ["W2c", "W3", "W4"], THREAD_LIBRARIES, 1)
+        self.against("No slower than crossbeam", "cold", self.STREAMS[1:], ["crossbeam"], 1)
+        for row, most in [("W2b", 80), ("W7b", 100), ("W3", 200), ("W4", 480)]:
+            self.judge("Nanoseconds, cold", row, median("cold", row, "ours"), most, f"{most} ns", 1)
+
+    def many_threads(self, mode):
         streams = ["W5", "W6", "W7", "W7b"]
-        against("No slower than thread libraries", mode, streams, THREAD_LIBRARIES, 1)
-        against("Near Go", mode, streams, ["go"], 1.5)
-    for mode in quiet:
-        asleep = figures.limit(mode, ["FUTEX", "CONDITION"])
-        ring = figures.limit(mode, ["RING-FUTEX", "RING-CONDITION"])
+        self.against("No slower than thread libraries", mode, streams, THREAD_LIBRARIES, 1)
+        self.against("Near Go", mode, streams, ["go"], 1.5)
+        asleep = self.figures.limit(mode, ["FUTEX", "CONDITION"])
+        ring = self.figures.limit(mode, ["RING-FUTEX", "RING-CONDITION"])
         steps = hand_overs_of_the_sieve()
-        for row, (limit, least), times, name in [("W5b", asleep, 1, ""), ("W6b", asleep, 1, ""), ("W10", ring, 1, ""),
-                                                 ("W11", ring, steps / 1e6, f"{steps:,} times ")]:
-            judge(f"Near the machine's limit, {mode}", row, figures.median(mode, row, "ours"), least and least * times,
-                  limit and name + limit, 1.2)
-        against("Ahead of thread libraries", mode, ["W5b", "W6b", "W10", "W11"], THREAD_LIBRARIES, 1)
-    for mode in quiet:
-        against("5 times faster than the pools", mode, ["W8"], ["apr", "glib"], 0.2)
-        against("Near plain pthreads", mode, ["W9", "W9-wake"], ["threads"], 1.1)
-    judge("At most 10 KB", "W9-memory", figures.median("cold", "W9-memory", "ours"), 10, "10 KB", 1)
-    streams, hand_over = ["W2", "W2b", "W5", "W6", "W6b", "W7", "W7b"], ["W2c", "W3", "W4", "W5b"]
-    against("No slower than crossbeam", "cold", [row for row in streams if row != "W2"], ["crossbeam"], 1)
-    against("Ahead of thread libraries", "cold", [row for row in hand_over if row != "W5b"], THREAD_LIBRARIES, 1)
-    for row, most in [("W2b", 80), ("W7b", 100), ("W3", 200), ("W4", 480)]:
-        judge("Nanoseconds, cold", row, figures.median("cold", row, "ours"), most, f"{most} ns", 1)
-    for row in streams + hand_over:
-        judge("Half more than without spinning, busy", row, figures.median("busy", row, "ours"),
-              figures.median("busy", row, "ours-asleep"), "without spinning", 1.5)
-    against("No slower than crossbeam", "busy", streams + hand_over, ["crossbeam"], 1)
-    for row in TAILS:
-        for percent, most, text in [("50", 60e3, "60 µs"), ("99.9", 5e6, "5 ms")]:
-            judge(f"{percent} % of the hand-overs, busy", row[:2], figures.median("busy tails", f"{row}-{percent}", "ours"),
-                  most, text, 1)
-    for k in CASE_COUNTS:
-        peer, best = figures.best("W7-cases", k, ["go", "crossbeam"])
-        judge("No slower than Go and crossbeam, cold", f"W7 of {k:,}", figures.median("W7-cases", k, "ours"), best,
-              PEERS.get(peer), 1)
-    judge("Near plain pthreads in CPU time, cold", "W9", figures.median("cold CPU", "W9", "ours"),
-          figures.median("cold CPU", "W9", "threads"), PEERS["threads"], 1.1)
-    ring, least = figures.limit("pinned", ["RING-FUTEX", "RING-CONDITION"])
-    for row, times, name in [("W10", 1, ""), ("W11", steps / 1e6, f"{steps:,} times ")]:
-        judge("Near the machine's ring, pinned", row, figures.median("pinned", row, "ours"), least and least * times,
-              ring and name + ring, 1.3)
-    against("No slower than GLib's pool", "cold", ["W8"], ["glib"], 1)
-    against("No slower than GLib's pool", "pinned", ["W8"], ["glib"], 1.5)
-    against("Near APR and pthreads", "cold", ["W1", "W13"], ["apr", "threads"], 1.05)
-    for section, rows in [("cold", ROWS), ("pinned", ROWS), ("crowd", CROWD), ("busy", ROWS)]:
+        most = [("limit", "W5b", asleep, 1, 1.2), ("limit", "W6b", asleep, 1, 1.2),
+                ("limit", "W10", ring, 1, 1.2), ("limit", "W11", ring, steps, 1.2)]
+        if mode == "pinned":
+            most += [("ring", "W10", ring, 1, 1.3), ("ring", "W11", ring, steps, 1.3)]
+        for what, row, (limit, least), times, wanted in most:
+            name = f"{times:,} times " if times > 1 else ""
+            unit = 1e6 if row == "W11" else 1
+            self.judge(f"Near the machine's {what}, {mode}", row, self.figures.median(mode, row, "ours"),
+                       least and least * times / unit, limit and name + limit, wanted)
+        self.against("Ahead of thread libraries", mode, ["W5b", "W6b", "W10", "W11"], THREAD_LIBRARIES, 1)
+
+    def tasks(self):
+        median = self.figures.median
+        self.against("No slower than GLib's pool", "cold", ["W8"], ["glib"], 1)
+        self.against("Near GLib's pool", "pinned", ["W8"], ["glib"], 1.5)
+        self.judge("Near plain pthreads in CPU time, cold", "W9", median("cold CPU", "W9", "ours"),
+                   median("cold CPU", "W9", "threads"), PEERS["threads"], 1.1)
+        self.judge("At most 10 KB", "W9-memory", median("cold", "W9-memory", "ours"), 10, "10 KB", 1)
+
+    def selects(self):
+        for k in CASE_COUNTS:
+            peer, best = self.figures.best("W7-cases", k, ["go", "crossbeam"])
+            self.judge("No slower than Go and crossbeam", f"W7 of {k:,}", self.figures.median("W7-cases", k, "ours"),
+                       best, PEERS.get(peer), 1)
+
+    def busy(self):
+        median, rows = self.figures.median, self.STREAMS + self.HAND_OVER
         for row in rows:
-            if row != "W9-memory":
-                judge(f"No slower by spinning, {SPIN_SECTIONS[section]}", row, figures.median(section, row, "ours"),
-                      figures.median(section, row, "ours-asleep"), "without spinning", 1.05)
-    judge("Idle uses no CPU", "IDLE", figures.median("idle", "IDLE", "ours"), 1000, "1 s asleep, 100 tasks", 0.001)
-    judge("A send beside 10,000 selects", "PARKED", figures.median("parked", 10000, "ours"),
-          figures.median("parked", 0, "ours"), "beside none", 1.05)
-    return found
+            self.judge("Near that without spinning, busy", row, median("busy", row, "ours"),
+                       median("busy", row, "ours-asleep"), "without spinning", 1.5)
+        self.against("No slower than crossbeam", "busy", rows, ["crossbeam"], 1)
+        for row in TAILS:
+            for percent, most, text in [("50", 60e3, "60 µs"), ("99.9", 5e6, "5 ms")]:
+                self.judge(f"{percent} % of the hand-overs, busy", row[:2],
+                           median("busy tails", f"{row}-{percent}", "ours"), most, text, 1)
+
+    def without_spinning(self):
+        for section, rows in [("cold", ROWS), ("pinned", ROWS), ("crowd", CROWD), ("busy", ROWS)]:
+            for row in rows:
+                if row != "W9-memory":
+                    self.judge(f"No slower by spinning, {SPIN_SECTIONS[section]}", row,
+                               self.figures.median(section, row, "ours"),
+                               self.figures.median(section, row, "ours-asleep"), "without spinning", 1.05)
+
+    def asleep(self):
+        median = self.figures.median
+        self.judge("Idle uses no CPU", "IDLE", median("idle", "IDLE", "ours"), 1000, "1 s asleep, 100 tasks", 0.001)
+        self.judge("A send beside 10,000 selects", "PARKED", median("parked", 10000, "ours"),
+                   median("parked", 0, "ours"), "beside none", 1.05)
 
 
 def targets_table(figures):
     lines = []
-    for what, row, ratio, wanted, name in targets(figures):
+    for what, row, ratio, wanted, name in Targets(figures).found:
         shown = f"{ratio:.2f}" if wanted > 0.1 else f"{ratio:.5f}"
         lines.append([what, row, name, shown, f"{wanted:g}", "met" if float(shown) <= wanted else "**missed**"])
     if not lines:

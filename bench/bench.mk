@@ -4,7 +4,7 @@ COMMAND = $(if $(shell command -v $1 2>/dev/null),$2)
 PACKAGE = $(if $(shell pkg-config --exists $1 2>/dev/null && echo yes),$2)
 RUST_LIBRARIES = /usr/share/cargo/registry
 
-BENCHES = $(addprefix $(BUILD)/bench/,ours ours-asleep threads runtime limits $(call COMMAND,go,go go-runtime) \
+BENCHES = $(addprefix $(BUILD)/bench/,ours ours-asleep threads runtime limits shards steps $(call COMMAND,go,go go-runtime) \
 	$(call COMMAND,rustc,mpsc) $(call COMMAND,cargo,$(if $(wildcard $(RUST_LIBRARIES)/crossbeam-channel-*),crossbeam)) \
 	$(call PACKAGE,glib-2.0,glib) $(call PACKAGE,apr-1 apr-util-1,apr))
 GLIB = $(shell pkg-config $1 glib-2.0)

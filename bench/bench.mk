@@ -40,8 +40,8 @@ $(BUILD)/bench/apr: bench/apr.c $(BUILD)/flags
 	$(COMPILE) $(call APR,--cflags) -MMD $(LDFLAGS) -o $@ $< $(call APR,--libs) $(LDLIBS)
 
 # Without spinning: every thread that has to wait sleeps at once.
-$(BUILD)/bench/ours-asleep: bench/ours.c $(SOURCES) $(BUILD)/flags
-	$(COMPILE) -DCHAN_SPIN=0 -MMD $(LDFLAGS) -o $@ bench/ours.c $(SOURCES) $(LDLIBS)
+$(BUILD)/bench/ours-asleep: bench/ours.c bench/bench.h bench/workloads.h $(SOURCES) $(HEADERS) $(BUILD)/flags
+	$(COMPILE) -DCHAN_SPIN=0 $(LDFLAGS) -o $@ bench/ours.c $(SOURCES) $(LDLIBS)
 
 # Go and Cargo want a directory of their own.
 $(BUILD)/bench/go: bench/peer.go bench/select_cases.py

@@ -197,7 +197,9 @@ func pingPong(r run) {
 	r.reportEach(elapsed, r.n)
 }
 
-// ---- How long each hand-over takes
+// ---- How long each hand-over takes; at most two seconds of them
+
+const longestTail = 2 * time.Second
 
 var started = time.Now()
 
@@ -222,21 +224,24 @@ func oneToOneTail(r run) {
 	c := make(chan uint64)
 	took := pages(r.n)
 	var sent, sum uint64
+	most := r.n
 	var all sync.WaitGroup
 	all.Add(1)
 	start := time.Now()
 	go func() {
-		for i := uint64(0); i < r.n; i++ {
+		for i := uint64(0); i < most && time.Since(start) < longestTail; i++ {
 			now := uint64(time.Since(started))
 			sent += now
 			c <- now
 		}
+		close(c)
 		all.Done()
 	}()
-	for i := range took {
-		sent := <-c
-		took[i] = uint64(time.Since(started)) - sent
+	r.n = 0
+	for sent := range c {
+		took[r.n] = uint64(time.Since(started)) - sent
 		sum += sent
+		r.n++
 	}
 	all.Wait()
 	elapsed := time.Since(start)
@@ -244,7 +249,7 @@ func oneToOneTail(r run) {
 		fmt.Printf("%s WRONG: the times sent are not those received\n", r.name)
 		os.Exit(1)
 	}
-	r.reportTail(elapsed, took)
+	r.reportTail(elapsed, took[:r.n])
 }
 
 func pingPongTail(r run) {
@@ -252,18 +257,24 @@ func pingPongTail(r run) {
 	took := pages(r.n)
 	var sum uint64
 	start := time.Now()
-	go passOn(there, back, r.n)
-	last := time.Since(started)
-	for i := range took {
-		there <- uint64(i) + 1
+	go func() {
+		for i := range there {
+			back <- i
+		}
+	}()
+	n := uint64(0)
+	for last := time.Since(start); n < r.n && last < longestTail; n++ {
+		there <- n + 1
 		sum += <-back
-		now := time.Since(started)
-		took[i] = uint64(now - last)
+		now := time.Since(start)
+		took[n] = uint64(now - last)
 		last = now
 	}
+	close(there)
 	elapsed := time.Since(start)
-	r.checkSum(sum, r.n)
-	r.reportTail(elapsed, took)
+	r.n = n
+	r.checkSum(sum, n)
+	r.reportTail(elapsed, took[:n])
 }
 
 // ---- Round a ring

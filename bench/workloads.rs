@@ -196,7 +196,9 @@ pub fn ping_pong<C: Channel>(run: Run) {
     run.report_each(elapsed, run.n);
 }
 
-// ---- How long each hand-over takes
+// ---- How long each hand-over takes; at most two seconds of them, and then u64::MAX
+
+const LONGEST_TAIL: u64 = 2_000_000_000;
 
 /// The time for each element in all, then the time that 50, 99 and 99.9 % of them have not exceeded.
 fn report_tail(run: Run, elapsed: Duration, mut took: Vec<u64>) {
@@ -208,19 +210,32 @@ fn report_tail(run: Run, elapsed: Duration, mut took: Vec<u64>) {
     }
 }
 
-pub fn one_to_one_tail<C: Channel>(run: Run) {
+pub fn one_to_one_tail<C: Channel>(mut run: Run) {
     let (to, from) = C::new(0);
     let mut took = vec![1u64; run.n as usize];
     let mut sum = 0u64;
     let start = Instant::now();
-    let producer = thread::spawn(move || (0..run.n).fold(0u64, |sum, _| {
-        let sent = start.elapsed().as_nanos() as u64;
-        C::send(&to, sent);
-        sum.wrapping_add(sent)
-    }));
-    for time in took.iter_mut() {
+    let producer = thread::spawn(move || {
+        let (mut sum, mut sent) = (0u64, 0);
+        for _ in 0..run.n {
+            if sent >= LONGEST_TAIL {
+                break;
+            }
+            sent = start.elapsed().as_nanos() as u64;
+            C::send(&to, sent);
+            sum = sum.wrapping_add(sent);
+        }
+        C::send(&to, u64::MAX);
+        sum
+    });
+    run.n = 0;
+    loop {
         let sent = C::recv(&from);
-        *time = start.elapsed().as_nanos() as u64 - sent;
+        if sent == u64::MAX {
+            break;
+        }
+        took[run.n as usize] = start.elapsed().as_nanos() as u64 - sent;
+        run.n += 1;
         sum = sum.wrapping_add(sent);
     }
     let sent = producer.join().unwrap();
@@ -228,27 +243,42 @@ pub fn one_to_one_tail<C: Channel>(run: Run) {
     if sum != sent {
         fail(run.name, "the times sent are not those received");
     }
+    took.truncate(run.n as usize);
     report_tail(run, elapsed, took);
 }
 
-pub fn ping_pong_tail<C: Channel>(run: Run) {
+fn send_back<C: Channel>(from: C::Receiver, to: C::Sender) {
+    loop {
+        let value = C::recv(&from);
+        if value == u64::MAX {
+            break;
+        }
+        C::send(&to, value);
+    }
+}
+
+pub fn ping_pong_tail<C: Channel>(mut run: Run) {
     let (there, arrives) = C::new(0);
     let (answers, back) = C::new(0);
     let mut took = vec![1u64; run.n as usize];
     let mut sum = 0u64;
     let start = Instant::now();
-    let other = thread::spawn(move || pass_on::<C>(arrives, answers, run.n));
-    let mut last = start;
-    for (time, i) in took.iter_mut().zip(1..) {
-        C::send(&there, i);
+    let other = thread::spawn(move || send_back::<C>(arrives, answers));
+    let (mut n, mut last) = (0, 0);
+    while n < run.n && last < LONGEST_TAIL {
+        C::send(&there, n + 1);
         sum = sum.wrapping_add(C::recv(&back));
-        let now = Instant::now();
-        *time = (now - last).as_nanos() as u64;
+        let now = start.elapsed().as_nanos() as u64;
+        took[n as usize] = now - last;
         last = now;
+        n += 1;
     }
+    C::send(&there, u64::MAX);
     other.join().unwrap();
     let elapsed = start.elapsed();
-    check_sum(run.name, sum, run.n);
+    run.n = n;
+    took.truncate(n as usize);
+    check_sum(run.name, sum, n);
     report_tail(run, elapsed, took);
 }
 

@@ -41,11 +41,16 @@ static inline void must(int err, const char *what)
 	exit(EXIT_FAILURE);
 }
 
-static inline double now(void)
+static inline uint64_t now_ns(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static inline double now(void)
+{
+	return (double)now_ns();
 }
 
 static inline void report(const char *name, double value)
@@ -68,6 +73,15 @@ static inline void *allocate(size_t n, size_t size)
 	void *memory = calloc(n, size);
 	must(memory == NULL ? ENOMEM : 0, "calloc");
 	return memory;
+}
+
+/* For n times; each page was touched already, because a first touch takes longer than a hand-over. */
+static inline uint64_t *pages(uint64_t n)
+{
+	uint64_t *times = allocate(n, sizeof *times);
+	for (uint64_t i = 0; i < n; i++)
+		((volatile uint64_t *)times)[i] = 1;
+	return times;
 }
 
 static inline pthread_t start_thread(void *(*fn)(void *arg), void *arg)
@@ -103,6 +117,29 @@ static inline void report_blocked(struct run run, double created, double memory,
 	report("W9", created / n);
 	report("W9-wake", woken / n);
 	report("W9-memory", memory / n);
+}
+
+static inline int by_time(const void *a, const void *b)
+{
+	uint64_t s = *(const uint64_t *)a, t = *(const uint64_t *)b;
+	return (s > t) - (s < t);
+}
+
+/* The time for each element in all, then the time that 50, 99 and 99.9 % of them have not exceeded.  Frees took. */
+static inline void report_tail(struct run run, double each, uint64_t *took)
+{
+	static const struct { const char *name; double part; } parts[] = {
+		{ "50", 0.5 }, { "99", 0.99 }, { "99.9", 0.999 },
+	};
+
+	report(run.name, each);
+	qsort(took, run.n, sizeof *took, by_time);
+	for (size_t i = 0; i < COUNT(parts); i++) {
+		char name[32];
+		snprintf(name, sizeof name, "%s-%s", run.name, parts[i].name);
+		report(name, (double)took[(uint64_t)(parts[i].part * (double)(run.n - 1))]);
+	}
+	free(took);
 }
 
 /* Without arguments the names of the workloads, each with its number of elements. */

@@ -4,18 +4,25 @@ COMMAND = $(if $(shell command -v $1 2>/dev/null),$2)
 PACKAGE = $(if $(shell pkg-config --exists $1 2>/dev/null && echo yes),$2)
 RUST_LIBRARIES = /usr/share/cargo/registry
 
-BENCHES = $(addprefix $(BUILD)/bench/,ours ours-asleep threads runtime limits $(call COMMAND,go,go go-runtime) \
+BENCHES = $(addprefix $(BUILD)/bench/,ours ours-asleep threads runtime limits shards steps $(call COMMAND,go,go go-runtime) \
 	$(call COMMAND,rustc,mpsc) $(call COMMAND,cargo,$(if $(wildcard $(RUST_LIBRARIES)/crossbeam-channel-*),crossbeam)) \
 	$(call PACKAGE,glib-2.0,glib) $(call PACKAGE,apr-1 apr-util-1,apr))
 GLIB = $(shell pkg-config $1 glib-2.0)
 APR = $(shell pkg-config $1 apr-1 apr-util-1)
 
-.PHONY: bench bench-programs bench-setup task-cost
+.PHONY: bench bench-programs bench-scaling bench-setup bench-steps task-cost
 
 bench: bench-programs
 	python3 bench/run.py --build $(BUILD) $(BENCH)
 
 bench-programs: $(BENCHES)
+
+# The peers are in it if they have been built.
+bench-scaling: $(BUILD)/bench/ours $(BUILD)/bench/shards
+	python3 bench/scaling.py --build $(BUILD) $(BENCH)
+
+bench-steps: $(BUILD)/bench/steps
+	$<
 
 task-cost: $(BUILD)/bench/task-cost
 	$<
@@ -33,8 +40,8 @@ $(BUILD)/bench/apr: bench/apr.c $(BUILD)/flags
 	$(COMPILE) $(call APR,--cflags) -MMD $(LDFLAGS) -o $@ $< $(call APR,--libs) $(LDLIBS)
 
 # Without spinning: every thread that has to wait sleeps at once.
-$(BUILD)/bench/ours-asleep: bench/ours.c $(SOURCES) $(BUILD)/flags
-	$(COMPILE) -DCHAN_SPIN=0 -MMD $(LDFLAGS) -o $@ bench/ours.c $(SOURCES) $(LDLIBS)
+$(BUILD)/bench/ours-asleep: bench/ours.c bench/bench.h bench/workloads.h $(SOURCES) $(HEADERS) $(BUILD)/flags
+	$(COMPILE) -DCHAN_SPIN=0 $(LDFLAGS) -o $@ bench/ours.c $(SOURCES) $(LDLIBS)
 
 # Go and Cargo want a directory of their own.
 $(BUILD)/bench/go: bench/peer.go bench/select_cases.py

@@ -4,6 +4,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -174,7 +175,7 @@ func parked(r run) {
 	all.Wait()
 }
 
-// ---- To and fro, and round a ring
+// ---- To and fro
 
 func passOn(in <-chan uint64, out chan<- uint64, n uint64) {
 	for i := uint64(0); i < n; i++ {
@@ -195,6 +196,88 @@ func pingPong(r run) {
 	r.checkSum(sum, r.n)
 	r.reportEach(elapsed, r.n)
 }
+
+// ---- How long each hand-over takes; at most two seconds of them
+
+const longestTail = 2 * time.Second
+
+var started = time.Now()
+
+// For n times, whose pages were touched already.
+func pages(n uint64) []uint64 {
+	took := make([]uint64, n)
+	for i := range took {
+		took[i] = 1
+	}
+	return took
+}
+
+func (r run) reportTail(elapsed time.Duration, took []uint64) {
+	r.reportEach(elapsed, r.n)
+	sort.Slice(took, func(i, j int) bool { return took[i] < took[j] })
+	for _, percent := range []float64{50, 99, 99.9} {
+		report(fmt.Sprintf("%s-%g", r.name, percent), float64(took[uint64(percent/100*float64(r.n-1))]))
+	}
+}
+
+func oneToOneTail(r run) {
+	c := make(chan uint64)
+	took := pages(r.n)
+	var sent, sum uint64
+	most := r.n
+	var all sync.WaitGroup
+	all.Add(1)
+	start := time.Now()
+	go func() {
+		for i := uint64(0); i < most && time.Since(start) < longestTail; i++ {
+			now := uint64(time.Since(started))
+			sent += now
+			c <- now
+		}
+		close(c)
+		all.Done()
+	}()
+	r.n = 0
+	for sent := range c {
+		took[r.n] = uint64(time.Since(started)) - sent
+		sum += sent
+		r.n++
+	}
+	all.Wait()
+	elapsed := time.Since(start)
+	if sum != sent {
+		fmt.Printf("%s WRONG: the times sent are not those received\n", r.name)
+		os.Exit(1)
+	}
+	r.reportTail(elapsed, took[:r.n])
+}
+
+func pingPongTail(r run) {
+	there, back := make(chan uint64), make(chan uint64)
+	took := pages(r.n)
+	var sum uint64
+	start := time.Now()
+	go func() {
+		for i := range there {
+			back <- i
+		}
+	}()
+	n := uint64(0)
+	for last := time.Since(start); n < r.n && last < longestTail; n++ {
+		there <- n + 1
+		sum += <-back
+		now := time.Since(start)
+		took[n] = uint64(now - last)
+		last = now
+	}
+	close(there)
+	elapsed := time.Since(start)
+	r.n = n
+	r.checkSum(sum, n)
+	r.reportTail(elapsed, took[:n])
+}
+
+// ---- Round a ring
 
 const ring = 503
 
@@ -372,7 +455,9 @@ func main() {
 		{"W2b", 1000000, between(16, 1, 1)},
 		{"W2c", 300000, between(1, 1, 1)},
 		{"W3", 300000, between(0, 1, 1)},
+		{"W3-tail", 300000, oneToOneTail},
 		{"W4", 100000, pingPong},
+		{"W4-tail", 100000, pingPongTail},
 		{"W5", 2000000, between(1024, 4, 1)},
 		{"W5b", 100000, between(0, 4, 1)},
 		{"W6", 2000000, between(1024, 4, 4)},

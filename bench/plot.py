@@ -15,26 +15,49 @@ STYLES = {
     "threads": ("pthreads", "plus"),
 }
 
+FORMS = {  # of bench/scaling.py
+    "ours": ("one channel", "circle"),
+    "shards": ("a channel each", "up"),
+    "drain": ("a channel each, drained", "cross"),
+    "bulk": ("64 a call", "down"),
+    "watch": ("the watcher", "plus"),
+    "go": ("Go, one channel", "diamond"),
+    "crossbeam": ("crossbeam, one channel", "square"),
+}
+
+# No var(): a viewer that does not know it, as librsvg, would draw all in black.
+COLOURS = """
+  .page {{ fill: {page}; }}
+  text {{ fill: {text}; }}
+  .faint {{ fill: {faint}; }}
+  .grid {{ stroke: {line}; }}
+  .mark {{ stroke: {others}; }}
+  .curve {{ stroke: {others}; }}
+  .ours {{ stroke: {ours}; }}
+  .ours.mark {{ fill: {ours}; }}
+  .go {{ stroke: {go}; }}
+  .go.mark {{ fill: {go}; }}
+  .crossbeam {{ stroke: {crossbeam}; }}
+  .crossbeam.mark {{ fill: {crossbeam}; }}
+  .shards {{ stroke: {shards}; }}
+  .drain {{ stroke: {shards}; }}
+  .bulk {{ stroke: {bulk}; }}
+"""
+LIGHT = {"page": "#ffffff", "text": "#1f2328", "faint": "#59636e", "line": "#d1d9e0",
+         "ours": "#0969da", "go": "#bc4c00", "crossbeam": "#1a7f37", "others": "#6e7781",
+         "shards": "#8250df", "bulk": "#bf3989"}
+DARK = {"page": "#0d1117", "text": "#f0f6fc", "faint": "#9198a1", "line": "#3d444d",
+        "ours": "#58a6ff", "go": "#f0883e", "crossbeam": "#3fb950", "others": "#8b949e",
+        "shards": "#a371f7", "bulk": "#db61a2"}
 STYLE = """
-  svg { --page: #ffffff; --text: #1f2328; --faint: #59636e; --line: #d1d9e0;
-        --ours: #0969da; --go: #bc4c00; --crossbeam: #1a7f37; --others: #6e7781; }
-  @media (prefers-color-scheme: dark) {
-    svg { --page: #0d1117; --text: #f0f6fc; --faint: #9198a1; --line: #3d444d;
-          --ours: #58a6ff; --go: #f0883e; --crossbeam: #3fb950; --others: #8b949e; }
-  }
-  .page { fill: var(--page); }
-  text { font: 12px system-ui, "Segoe UI", "Helvetica Neue", "DejaVu Sans", sans-serif; fill: var(--text); }
+  text { font: 12px system-ui, "Segoe UI", "Helvetica Neue", "DejaVu Sans", sans-serif; }
   .title { font-size: 14px; font-weight: 600; }
-  .faint { fill: var(--faint); }
   .end { text-anchor: end; }
   .middle { text-anchor: middle; }
-  .grid { stroke: var(--line); stroke-width: 1; }
-  .mark { stroke: var(--others); fill: none; stroke-width: 1.6; }
+  .grid { stroke-width: 1; }
+  .mark { fill: none; stroke-width: 1.6; }
   .curve { fill: none; stroke-width: 2; }
-  .ours { stroke: var(--ours); } .ours.mark { fill: var(--ours); }
-  .go { stroke: var(--go); } .go.mark { fill: var(--go); }
-  .crossbeam { stroke: var(--crossbeam); } .crossbeam.mark { fill: var(--crossbeam); }
-"""
+""" + COLOURS.format(**LIGHT) + "  @media (prefers-color-scheme: dark) {" + COLOURS.format(**DARK) + "  }\n"
 
 SHAPES = {
     "circle": "M-5,0a5,5 0 1,0 10,0a5,5 0 1,0 -10,0Z",
@@ -48,7 +71,8 @@ SHAPES = {
 
 
 class Drawing:
-    def __init__(self, width, height, what):
+    def __init__(self, width, height, what, styles=None):
+        self.styles = styles or STYLES
         self.parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
                       f'height="{height}" role="img"><title>{escape(what)}</title><style>{STYLE}</style>',
                       f'<rect class="page" width="{width}" height="{height}" rx="6"/>']
@@ -60,7 +84,7 @@ class Drawing:
         self.parts.append(f'<line class="grid" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>')
 
     def mark(self, x, y, peer):
-        shape = SHAPES[STYLES[peer][1]]
+        shape = SHAPES[self.styles[peer][1]]
         self.parts.append(f'<path class="{peer} mark" transform="translate({x:.1f},{y:.1f})" d="{shape}"/>')
 
     def curve(self, points, peer):
@@ -70,8 +94,8 @@ class Drawing:
     def legend(self, x, y, peers):
         for peer in peers:
             self.mark(x, y - 4, peer)
-            self.text(x + 11, y, STYLES[peer][0])
-            x += 40 + 7 * len(STYLES[peer][0])
+            self.text(x + 11, y, self.styles[peer][0])
+            x += 40 + 7 * len(self.styles[peer][0])
 
     def save(self, path):
         with open(path, "w") as file:
@@ -136,23 +160,39 @@ def draw_rows(path, results, rows):
 def draw_curves(path, results, curves):
     """A panel for each curve: how long an element takes, by how many threads or cases there are."""
     panels = [(title, medians(results[name])) for name, title in curves.items() if results.get(name)]
+    draw_panels(path, "How the time for an element grows with threads and cases", panels, STYLES)
+
+
+def draw_scaling(path, results):
+    """A panel for each row of bench/scaling.py: how long an element takes, by how many threads there are."""
+    panels = []
+    for row, forms in results.items():
+        of = {}
+        for form, numbers in forms.items():
+            for k, values in numbers.items():
+                of.setdefault(k, {})[form] = statistics.median(values["wall"])
+        panels.append((f"{row}: threads of each kind", of))
+    draw_panels(path, "How the time for an element of all threads together grows with their number", panels, FORMS)
+
+
+def draw_panels(path, what, panels, styles):
     if not panels:
         return
     each, height, left, bottom = 290, 300, 52, 56
-    drawing = Drawing(each * len(panels), height, "How the time for an element grows with threads and cases")
-    there = [p for p in STYLES if any(p in peers for _, of in panels for peers in of.values())]
+    drawing = Drawing(each * len(panels), height, what, styles)
+    there = [p for p in styles if any(p in peers for _, of in panels for peers in of.values())]
     drawing.legend(20, 26, there)
     for i, (title, of) in enumerate(panels):
         x0, x1 = i * each + left, (i + 1) * each - 26
         y = LogScale([v for peers in of.values() for v in peers.values()], height - bottom, 70)
         numbers = sorted(map(int, of))
         most = math.log2(max(numbers[-1], 2))
-        x = {n: x0 + (x1 - x0) * math.log2(n) / most for n in numbers}
+        x = {n: x0 + 8 + (x1 - x0 - 8) * math.log2(n) / most for n in numbers}
         drawing.text((x0 + x1) / 2, height - 14, title, "middle")
         for value, label in y.ticks():
             drawing.line(x0, y.at(value), x1, y.at(value))
             drawing.text(x0 - 6, y.at(value) + 4, label, "faint end")
-        for n in numbers[::2]:
+        for n in numbers[::2 if len(numbers) > 5 else 1]:
             drawing.text(x[n], height - bottom + 18, f"{n:,}", "faint middle")
         for peer in reversed(there):
             points = [(x[n], y.at(of[str(n)][peer])) for n in numbers if peer in of[str(n)]]

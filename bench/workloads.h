@@ -18,6 +18,7 @@
 	{ "W1", 3000000, one_thread }, \
 	{ "W2", 3000000, one_to_one_1024 }, \
 	{ "W4", 100000, ping_pong }, \
+	{ "W4-tail", 100000, ping_pong_tail }, \
 	{ "W5", 2000000, many_to_one_1024 }, \
 	{ "W6", 2000000, many_to_many_1024 }, \
 	{ "W10", 50000, token_ring }, \
@@ -27,6 +28,7 @@
 	{ "W2c", 300000, one_to_one_1 }
 #define UNBUFFERED_WORKLOADS \
 	{ "W3", 300000, one_to_one_0 }, \
+	{ "W3-tail", 300000, one_to_one_tail }, \
 	{ "W5b", 100000, many_to_one_0 }, \
 	{ "W6b", 100000, many_to_many_0 }, \
 	{ "W11", 1, sieve }
@@ -211,7 +213,7 @@ static inline void one_thread(struct run run)
 	queue_free(other);
 }
 
-/* ---- To and fro, and round a ring: one token on its way, so that capacity 1 is as good as 0 --- */
+/* ---- To and fro: one token on its way, so that capacity 1 is as good as 0 ------------------- */
 
 struct link {
 	pthread_t thread;
@@ -247,6 +249,93 @@ static inline void ping_pong(struct run run)
 	queue_free(there);
 	queue_free(back);
 }
+
+/* ---- How long each hand-over takes ------------------------------------------------------------ */
+
+/* Two seconds are enough: beside other processes a hand-over may take thousands of times as long as another one. */
+static const uint64_t LONGEST_TAIL = 2000000000;
+
+/* The elements are times, each of which says when its send began, and then UINT64_MAX. */
+struct timed {
+	pthread_t thread;
+	queue *q;
+	uint64_t n, sum;
+};
+
+static inline void *produce_times(void *arg)
+{
+	struct timed *t = arg;
+	uint64_t begin = now_ns(), sent = begin;
+	for (uint64_t i = 0; i < t->n && sent - begin < LONGEST_TAIL; i++) {
+		sent = now_ns();
+		t->sum += sent;
+		queue_send(t->q, sent);
+	}
+	queue_send(t->q, UINT64_MAX);
+	return NULL;
+}
+
+static inline void *send_back(void *arg)
+{
+	struct link *l = arg;
+	uint64_t value;
+	while ((value = queue_recv(l->in)) != UINT64_MAX)
+		queue_send(l->out, value);
+	return NULL;
+}
+
+/* From the call of a send to the return of its receive, both threads as fast as they can. */
+static inline void one_to_one_tail(struct run run)
+{
+	queue *q = queue_new(0);
+	struct timed producer = { .q = q, .n = run.n };
+	uint64_t *took = pages(run.n), sum = 0, sent;
+
+	double start = now();
+	producer.thread = start_thread(produce_times, &producer);
+	for (run.n = 0; (sent = queue_recv(q)) != UINT64_MAX; run.n++) {
+		took[run.n] = now_ns() - sent;
+		sum += sent;
+	}
+	join_thread(producer.thread);
+	double end = now();
+
+	if (sum != producer.sum) {
+		printf("%s WRONG: the times sent are not those received\n", run.name);
+		exit(EXIT_FAILURE);
+	}
+	report_tail(run, (end - start) / (double)run.n, took);
+	queue_free(q);
+}
+
+/* Round trips: each begins where the last one has ended. */
+static inline void ping_pong_tail(struct run run)
+{
+	queue *there = queue_new(0), *back = queue_new(0);
+	struct link other = { .in = there, .out = back };
+	uint64_t *took = pages(run.n), sum = 0, n = 0;
+
+	double start = now();
+	other.thread = start_thread(send_back, &other);
+	for (uint64_t begin = now_ns(), last = begin; n < run.n && last - begin < LONGEST_TAIL; ) {
+		queue_send(there, n + 1);
+		sum += queue_recv(back);
+		uint64_t time = now_ns();
+		took[n++] = time - last;
+		last = time;
+	}
+	queue_send(there, UINT64_MAX);
+	join_thread(other.thread);
+	double end = now();
+
+	check_sum(run.name, sum, n);
+	run.n = n;
+	report_tail(run, (end - start) / (double)run.n, took);
+	queue_free(there);
+	queue_free(back);
+}
+
+/* ---- Round a ring ----------------------------------------------------------------------------- */
 
 enum { RING = 503 };
 

@@ -172,7 +172,7 @@ pub fn one_thread<C: Channel>(run: Run) {
     second.join().unwrap();
 }
 
-// ---- To and fro, and round a ring
+// ---- To and fro
 
 fn pass_on<C: Channel>(from: C::Receiver, to: C::Sender, n: u64) {
     for _ in 0..n {
@@ -195,6 +195,94 @@ pub fn ping_pong<C: Channel>(run: Run) {
     check_sum(run.name, sum, run.n);
     run.report_each(elapsed, run.n);
 }
+
+// ---- How long each hand-over takes; at most two seconds of them, and then u64::MAX
+
+const LONGEST_TAIL: u64 = 2_000_000_000;
+
+/// The time for each element in all, then the time that 50, 99 and 99.9 % of them have not exceeded.
+fn report_tail(run: Run, elapsed: Duration, mut took: Vec<u64>) {
+    run.report_each(elapsed, run.n);
+    took.sort_unstable();
+    for percent in [50.0, 99.0, 99.9] {
+        let at = (percent / 100.0 * (run.n - 1) as f64) as usize;
+        report(&format!("{}-{}", run.name, percent), took[at] as f64);
+    }
+}
+
+pub fn one_to_one_tail<C: Channel>(mut run: Run) {
+    let (to, from) = C::new(0);
+    let mut took = vec![1u64; run.n as usize];
+    let mut sum = 0u64;
+    let start = Instant::now();
+    let producer = thread::spawn(move || {
+        let (mut sum, mut sent) = (0u64, 0);
+        for _ in 0..run.n {
+            if sent >= LONGEST_TAIL {
+                break;
+            }
+            sent = start.elapsed().as_nanos() as u64;
+            C::send(&to, sent);
+            sum = sum.wrapping_add(sent);
+        }
+        C::send(&to, u64::MAX);
+        sum
+    });
+    run.n = 0;
+    loop {
+        let sent = C::recv(&from);
+        if sent == u64::MAX {
+            break;
+        }
+        took[run.n as usize] = start.elapsed().as_nanos() as u64 - sent;
+        run.n += 1;
+        sum = sum.wrapping_add(sent);
+    }
+    let sent = producer.join().unwrap();
+    let elapsed = start.elapsed();
+    if sum != sent {
+        fail(run.name, "the times sent are not those received");
+    }
+    took.truncate(run.n as usize);
+    report_tail(run, elapsed, took);
+}
+
+fn send_back<C: Channel>(from: C::Receiver, to: C::Sender) {
+    loop {
+        let value = C::recv(&from);
+        if value == u64::MAX {
+            break;
+        }
+        C::send(&to, value);
+    }
+}
+
+pub fn ping_pong_tail<C: Channel>(mut run: Run) {
+    let (there, arrives) = C::new(0);
+    let (answers, back) = C::new(0);
+    let mut took = vec![1u64; run.n as usize];
+    let mut sum = 0u64;
+    let start = Instant::now();
+    let other = thread::spawn(move || send_back::<C>(arrives, answers));
+    let (mut n, mut last) = (0, 0);
+    while n < run.n && last < LONGEST_TAIL {
+        C::send(&there, n + 1);
+        sum = sum.wrapping_add(C::recv(&back));
+        let now = start.elapsed().as_nanos() as u64;
+        took[n as usize] = now - last;
+        last = now;
+        n += 1;
+    }
+    C::send(&there, u64::MAX);
+    other.join().unwrap();
+    let elapsed = start.elapsed();
+    run.n = n;
+    took.truncate(n as usize);
+    check_sum(run.name, sum, n);
+    report_tail(run, elapsed, took);
+}
+
+// ---- Round a ring
 
 pub fn token_ring<C: Channel>(run: Run) {
     const RING: u64 = 503;

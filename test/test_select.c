@@ -617,6 +617,80 @@ START_TEST(both_values_of_one_channel_are_sent_alike)
 }
 END_TEST
 
+/* Also if it had to wait. */
+START_TEST(each_value_of_one_channel_is_sent_as_often_by_a_select_that_waits)
+{
+	chan *c = chan_new(sizeof(int), 0);
+	size_t seen[3] = { 0 }, n = rounds(1200);
+
+	for (size_t i = 0; i < n; i++) {
+		const int values[3] = { 0, 1, 2 };
+		chan_case cases[3];
+		struct call k;
+		int v = -1;
+
+		for (int j = 0; j < 3; j++)
+			cases[j] = chan_on_send(c, &values[j]);
+		begin_select(&k, cases, 3, CHAN_FOREVER);
+		await_waiting(c, 3);
+		ck_assert_int_eq(chan_recv(c, &v), 0);
+		ck_assert_int_eq(finish(&k), v);
+		seen[v]++;
+	}
+	ck_assert_msg(uniform(seen, 3), "%zu, %zu, %zu", seen[0], seen[1], seen[2]);
+	chan_free(c);
+}
+END_TEST
+
+/* ---- Locks ----------------------------------------------------------------------------------------------------- */
+
+/* As in chan.h for companions. */
+void chan_lock(chan *c);
+void chan_unlock(chan *c);
+
+/* Threads that only try must not keep others from the lock.  (Else this waits for itself.) */
+START_TEST(a_try_that_finds_nothing_takes_no_lock)
+{
+	chan *c = chan_new(sizeof(int), (size_t)_i);
+	int v = 1;
+
+	chan_lock(c);
+	ck_assert_int_eq(chan_try_recv(c, &v), EAGAIN);
+	chan_unlock(c);
+	for (int i = 0; i < _i; i++)
+		ck_assert_int_eq(chan_try_send(c, &v), 0);
+	chan_lock(c);
+	ck_assert_int_eq(chan_try_send(c, &v), EAGAIN);
+	chan_unlock(c);
+	chan_free(c);
+}
+END_TEST
+
+START_TEST(a_select_of_a_ready_case_locks_no_other_channel)
+{
+	chan *ready = chan_new(sizeof(int), 2), *idle[2] = { chan_new(sizeof(int), 1), chan_new(sizeof(int), 0) };
+	int v = 1;
+	chan_case cases[3];
+
+	cases[0] = chan_on_recv(idle[0], &v);
+	cases[1] = chan_on_send(ready, &v);
+	cases[2] = chan_on_recv(idle[1], &v);
+	chan_lock(idle[0]);
+	chan_lock(idle[1]);
+	ck_assert_int_eq(chan_select(cases, 3, CHAN_FOREVER), 1);
+	ck_assert_int_eq(cases[1].err, 0);
+	chan_close(ready);
+	ck_assert_int_eq(chan_select(cases, 3, CHAN_FOREVER), 1);
+	ck_assert_int_eq(cases[1].err, EPIPE);
+	chan_unlock(idle[0]);
+	chan_unlock(idle[1]);
+	ck_assert_uint_eq(chan_len(ready), 1);
+	chan_free(ready);
+	chan_free(idle[0]);
+	chan_free(idle[1]);
+}
+END_TEST
+
 /* ---- One moment ------------------------------------------------------------------------------------------------ */
 
 /* Idle channels between the two that matter: to look at them one by one takes a while. */
@@ -1656,6 +1730,9 @@ Suite *select_suite(void)
 	tcase_add_test(tc, each_thread_chooses_for_itself_and_rand_is_left_alone);
 	tcase_add_test(tc, inputs_and_outputs_of_a_pump_are_used_alike);
 	tcase_add_loop_test(tc, both_values_of_one_channel_are_sent_alike, 0, 2);
+	tcase_add_test(tc, each_value_of_one_channel_is_sent_as_often_by_a_select_that_waits);
+	tcase_add_loop_test(tc, a_try_that_finds_nothing_takes_no_lock, 0, 3);
+	tcase_add_test(tc, a_select_of_a_ready_case_locks_no_other_channel);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("many rounds");

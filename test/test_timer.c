@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -514,6 +515,83 @@ START_TEST(no_tick_goes_to_two_threads)
 			ck_assert_int_ne(at, takers[k / 20].at[k % 20]);
 	}
 	chan_free(c);
+}
+END_TEST
+
+/* ---- Who keeps the time ---------------------------------------------------------------------------------------- */
+
+enum { HERD = 100 };
+
+static atomic_size_t ticks_taken;
+
+static void *take_until_closed(void *arg)
+{
+	while (chan_recv(arg, NULL) == 0)
+		atomic_fetch_add(&ticks_taken, 1);
+	return NULL;
+}
+
+static long switches(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_nvcsw;
+}
+
+/* One of those who wait wakes for a tick, and one more, which then keeps the time. */
+START_TEST(a_tick_wakes_no_herd)
+{
+	chan *c = chan_tick(5 * CHAN_MS);
+	pthread_t herd[HERD];
+
+	atomic_store(&ticks_taken, 0);
+	for (int i = 0; i < HERD; i++)
+		herd[i] = start(take_until_closed, c);
+	await_waiting(c, HERD);
+	size_t first = atomic_load(&ticks_taken);
+	long before = switches();
+	pause_for(300 * CHAN_MS);
+	long n = switches() - before;
+	size_t ticks = atomic_load(&ticks_taken) - first;
+	ck_assert_uint_ge(ticks, 5);
+	ck_assert_msg(n < 10 * (long)ticks, "%ld switches for %zu ticks", n, ticks);
+	chan_close(c);
+	for (int i = 0; i < HERD; i++)
+		join(herd[i]);
+	chan_free(c);
+}
+END_TEST
+
+/* Whoever came first keeps the time.  Whatever ends that wait, the others are still woken in time. */
+START_TEST(the_time_is_kept_when_the_one_that_kept_it_goes)
+{
+	enum way way = (enum way)(_i % WAITING_WAYS);
+	int64_t due = in(60 * CHAN_MS), value[SOME] = { 0 };
+	chan *c = chan_at(due), *other = chan_new(0, 1);
+	chan_case two[] = { chan_on_recv(c, NULL), chan_on_recv(other, NULL) };
+	struct call keeper, rest[SOME];
+
+	begin_select(&keeper, two, 2, _i < WAITING_WAYS ? in(10 * CHAN_MS) : CHAN_FOREVER);
+	await_waiting(c, 1);
+	for (int i = 0; i < SOME; i++)
+		begin_recv(&rest[i], way, c, &value[i]);
+	await_waiting(c, 1 + SOME);
+	if (_i >= WAITING_WAYS)
+		chan_send(other, NULL);
+	ck_assert_int_eq(finish(&keeper), _i < WAITING_WAYS ? -1 : 1);
+	while (returned(rest, SOME) == 0)
+		pause_for(CHAN_MS);
+	ck_assert_int_le(chan_now() - due, 5 * CHAN_SECOND);
+	chan_close(c);
+	size_t got = 0;
+	for (int i = 0; i < SOME; i++) {
+		finish(&rest[i]);
+		got += value[i] == due;
+	}
+	ck_assert_uint_eq(got, 1);
+	chan_free(c);
+	chan_free(other);
 }
 END_TEST
 
@@ -1349,6 +1427,7 @@ Suite *timer_suite(void)
 	tcase_add_test(tc, it_fits_a_typed_receiver);
 	tcase_add_test(tc, of_several_threads_exactly_one_gets_it);
 	tcase_add_test(tc, no_tick_goes_to_two_threads);
+	tcase_add_loop_test(tc, the_time_is_kept_when_the_one_that_kept_it_goes, 0, 2 * WAITING_WAYS);
 	tcase_add_loop_test(tc, a_close_stops_it_and_a_second_one_is_told_so, 0, KINDS);
 	tcase_add_loop_test(tc, what_was_due_before_a_close_is_drained_and_nothing_comes_after_it, 0, 3);
 	tcase_add_loop_test(tc, a_time_that_comes_after_the_close_brings_nothing, 0, 2);
@@ -1382,6 +1461,7 @@ Suite *timer_suite(void)
 	tcase_set_tags(tc, "timing");
 	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, who_waits_for_a_timer_uses_no_cpu);
+	tcase_add_test(tc, a_tick_wakes_no_herd);
 	tcase_add_loop_test(tc, a_thread_is_not_woken_to_be_told_that_it_waits_longer, 0, WAITING_WAYS);
 	suite_add_tcase(s, tc);
 

@@ -563,35 +563,46 @@ START_TEST(a_tick_wakes_no_herd)
 }
 END_TEST
 
-/* Whoever came first keeps the time.  Whatever ends that wait, the others are still woken in time. */
-START_TEST(the_time_is_kept_when_the_one_that_kept_it_goes)
+/* A select keeps the time for threads that come later, and goes: at its deadline, or served by another channel. */
+static bool keeper_goes(enum way way, bool at_deadline, int64_t wait)
 {
-	enum way way = (enum way)(_i % WAITING_WAYS);
-	int64_t due = in(60 * CHAN_MS), value[SOME] = { 0 };
+	int64_t due = in(4 * wait), value[SOME] = { 0 };
 	chan *c = chan_at(due), *other = chan_new(0, 1);
 	chan_case two[] = { chan_on_recv(c, NULL), chan_on_recv(other, NULL) };
 	struct call keeper, rest[SOME];
+	size_t got = 0;
 
-	begin_select(&keeper, two, 2, _i < WAITING_WAYS ? in(10 * CHAN_MS) : CHAN_FOREVER);
-	await_waiting(c, 1);
+	begin_select(&keeper, two, 2, at_deadline ? due - 3 * wait : CHAN_FOREVER);
+	while (waiting_in(c) == 0 && !returned(&keeper, 1))
+		pause_for(CHAN_MS / 10);
 	for (int i = 0; i < SOME; i++)
 		begin_recv(&rest[i], way, c, &value[i]);
-	await_waiting(c, 1 + SOME);
-	if (_i >= WAITING_WAYS)
+	while (waiting_in(c) < 1 + SOME && !returned(&keeper, 1))
+		pause_for(CHAN_MS / 10);
+	bool in_time = !returned(&keeper, 1);
+	if (!at_deadline)
 		chan_send(other, NULL);
-	ck_assert_int_eq(finish(&keeper), _i < WAITING_WAYS ? -1 : 1);
-	while (returned(rest, SOME) == 0)
+	finish(&keeper);
+	while (in_time && returned(rest, SOME) == 0)
 		pause_for(CHAN_MS);
-	ck_assert_int_le(chan_now() - due, 5 * CHAN_SECOND);
 	chan_close(c);
-	size_t got = 0;
 	for (int i = 0; i < SOME; i++) {
 		finish(&rest[i]);
 		got += value[i] == due;
 	}
-	ck_assert_uint_eq(got, 1);
+	ck_assert(!in_time || got == 1);
 	chan_free(c);
 	chan_free(other);
+	return in_time;
+}
+
+/* Else the others sleep on (until the test is ended).  On a busy machine it may take some attempts. */
+START_TEST(the_time_is_kept_when_the_one_that_kept_it_goes)
+{
+	int64_t wait = 5 * CHAN_MS;
+
+	while (!keeper_goes((enum way)(_i / 2), _i % 2 == 0, wait))
+		wait *= 4;
 }
 END_TEST
 

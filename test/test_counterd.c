@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 Suite *counterd_suite(void);
+TCase *counterd_parts(void);     /* counterd_parts.c */
 
 #define UNKNOWN "ERROR unknown command, there are INCR key, GET key, STATS and QUIT"
 #define BAD_KEY "ERROR a key has 1 to 63 printable characters and no space"
@@ -965,10 +966,16 @@ START_TEST(a_malformed_snapshot_is_told_and_left_alone)
 }
 END_TEST
 
-START_TEST(a_snapshot_that_cannot_be_written_is_told_and_tried_again)
+/* A snapshot file in a directory of its own, which a test may take away. */
+static void use_directory(void)
 {
 	snprintf(snapshot, sizeof snapshot, "%s/directory/snapshot", scratch);
 	must("mkdir %s/directory", scratch);
+}
+
+START_TEST(a_snapshot_that_cannot_be_written_is_told_and_tried_again)
+{
+	use_directory();
 	START("-i", "1");
 	must("rm -r %s/directory", scratch);
 	int fd = dial();
@@ -984,6 +991,78 @@ START_TEST(a_snapshot_that_cannot_be_written_is_told_and_tried_again)
 	asks(fd, "INCR a\n", "OK 3");
 	close(fd);
 	ck_assert_int_eq(stop(SIGTERM), 1);
+}
+END_TEST
+
+/* ---- Messages that nobody reads ------------------------------------------------------------------- */
+
+/* The pipe that is stderr of a program that is started afterwards; its end to read from. */
+static int pipe_for_messages(void)
+{
+	ck_assert_int_eq(mkfifo(err_path, 0600), 0);
+	int fd = open(err_path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	return fd;
+}
+
+static void fill(int fd)
+{
+	static const char bytes[4096];
+
+	for (size_t n = sizeof bytes; n > 0; n /= 2)
+		while (write(fd, bytes, n) > 0)
+			continue;
+}
+
+/* The pipe is full before it starts, or is filled before a snapshot fails at each tick. */
+START_TEST(messages_that_nobody_reads_hold_up_nobody)
+{
+	const int messages = pipe_for_messages();
+
+	use_directory();
+	if (_i == 1)
+		fill(messages);
+	START("-i", "1");
+	fill(messages);
+	must("rm -r %s/directory", scratch);
+	int fd = dial();
+	asks(fd, "INCR a\n", "OK 1");
+	ck_assert_int_eq(poll(NULL, 0, 100), 0);
+	asks(fd, "INCR a\n", "OK 2");
+	must("mkdir %s/directory", scratch);
+	await_stat("saved", 2, 2);
+	close(fd);
+	ck_assert_int_eq(stop(SIGTERM), 0);
+	ck_assert_uint_eq(sum_of_snapshot(), 2);
+	close(messages);
+}
+END_TEST
+
+/* What a failing disk says in many ticks, and what it says when it is well again. */
+START_TEST(a_state_is_told_once)
+{
+	const char *const says[] = { "/snapshot: No such file or directory\n", "/snapshot: is written again\n" };
+
+	use_directory();
+	START("-i", "1");
+	for (int round = 1; round <= 2; round++) {
+		must("rm -r %s/directory", scratch);
+		int fd = dial();
+		say(fd, "INCR a\n");
+		ck_assert_int_eq(poll(NULL, 0, 200), 0);
+		close(fd);
+		must("mkdir %s/directory", scratch);
+		await_stat("saved", (uint64_t)round, (uint64_t)round);
+	}
+	ck_assert_int_eq(stop(SIGTERM), 0);
+	char *text = read_file(err_path);
+	for (size_t i = 0; i < 2; i++) {
+		int times = 0;
+		for (const char *at = text; (at = strstr(at, says[i])) != NULL; at++)
+			times++;
+		ck_assert_msg(times == 2, "%d times: %s in %s", times, says[i], text);
+	}
+	free(text);
 }
 END_TEST
 
@@ -1037,7 +1116,7 @@ Suite *counterd_suite(void)
 {
 	Suite *s = suite_create("counterd");
 	TCase *answers = tcase_create("answers"), *limits = tcase_create("limits"), *ends = tcase_create("ends");
-	TCase *file = tcase_create("file"), *all[] = { answers, limits, ends, file };
+	TCase *file = tcase_create("file"), *parts = counterd_parts(), *all[] = { answers, limits, ends, file, parts };
 
 	find_example("counterd", counterd, sizeof counterd);
 	find_example("counterd-load", load_program, sizeof load_program);
@@ -1078,6 +1157,8 @@ Suite *counterd_suite(void)
 	tcase_add_test(file, without_an_increment_there_is_no_snapshot);
 	tcase_add_test(file, a_malformed_snapshot_is_told_and_left_alone);
 	tcase_add_test(file, a_snapshot_that_cannot_be_written_is_told_and_tried_again);
+	tcase_add_loop_test(file, messages_that_nobody_reads_hold_up_nobody, 0, 2);
+	tcase_add_test(file, a_state_is_told_once);
 	tcase_add_test(file, of_two_servers_with_one_file_the_second_does_not_start);
 	tcase_add_test(file, a_server_that_cannot_start_says_why);
 	tcase_add_test(file, wrong_usage_is_told);

@@ -32,6 +32,7 @@
 #include "counterd.h"
 #include "chan_signal.h"
 #include "chan_timer.h"
+#include "log.h"
 #include "spawn.h"
 
 #include <errno.h>
@@ -52,7 +53,7 @@ enum {
 
 static int fail(const char *what, int err)
 {
-	fprintf(stderr, "counterd: %s: %s\n", what, strerror(err));
+	tell("%s: %s", what, strerror(err));
 	return -1;
 }
 
@@ -123,7 +124,7 @@ static int reserve_files(const struct options *o)
 	files.rlim_cur = needed;
 	if (needed <= files.rlim_max && setrlimit(RLIMIT_NOFILE, &files) == 0)
 		return 0;
-	fprintf(stderr, "counterd: %zu clients need %llu file descriptors, the limit is %llu\n",
+	tell("%zu clients need %llu file descriptors, the limit is %llu",
 		o->clients, (unsigned long long)needed, (unsigned long long)files.rlim_max);
 	return -1;
 }
@@ -173,8 +174,11 @@ static int start_tasks(struct tasks *t, struct groups *g)
 
 	if (err == 0)
 		err = waitgroup_go(&g->others, own, &t, sizeof t);
-	for (size_t i = 0; err == 0 && i < t->options->workers; i++)
-		err = waitgroup_go(&g->workers, work, &t, sizeof t);
+	for (size_t i = 0; err == 0 && i < t->options->workers; i++) {
+		struct worker w = { .tasks = t };
+		if ((err = CHAN_MAKE(&w.back, WORKER_BATCHES)) == 0)
+			err = waitgroup_go(&g->workers, work, &w, sizeof w);
+	}
 	return err;
 }
 
@@ -185,7 +189,6 @@ static void end_tasks(struct tasks *t, struct groups *g)
 	waitgroup_wait(&g->workers);
 	CHAN_CLOSE(t->asks.tx);
 	waitgroup_wait(&g->others);
-	spawn_shutdown(CHAN_FOREVER);
 }
 
 /* The tasks run from here on until no client is left. */
@@ -200,6 +203,7 @@ static int serve(struct tasks *t, chan *signals, int listener)
 
 	if (err != 0) {                 /* the rest would wait for what is missing */
 		fail("cannot start the tasks", err);
+		log_end();
 		_exit(1);
 	}
 	err = loop_run(&loop);
@@ -223,8 +227,9 @@ static int run(const struct options *o, struct tasks *t)
 	int listener = loop_listen(o, &port);
 	if (listener < 0)
 		return -1;
-	printf("counterd: listening on %s:%u\n", o->address, (unsigned)port);
-	fflush(stdout);
+	err = announce("listening on %s:%u", o->address, (unsigned)port);
+	if (err != 0)
+		return fail("cannot start", err);
 	err = serve(t, signals, listener);
 	chan_free(signals);             /* the signals are not given back: one that comes now changes nothing any more */
 	return err;
@@ -243,6 +248,10 @@ int main(int argc, char **argv)
 	if (optind < argc)
 		return usage();
 	struct tasks t = { .options = &o, .table.limit = o.keys };
+	if (log_start() != 0) {
+		fprintf(stderr, "counterd: cannot start\n");
+		return 1;
+	}
 	int err = reserve_files(&o);
 	if (err == 0)
 		err = snapshot_lock(o.file);
@@ -251,5 +260,6 @@ int main(int argc, char **argv)
 	if (err == 0)
 		err = run(&o, &t);
 	free_all(&t);
+	log_end();
 	return err != 0;
 }

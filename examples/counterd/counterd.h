@@ -94,7 +94,7 @@ int loop_listen(const struct options *o, uint16_t *port);
 /* Serves until a signal has come and every client has got its answers; 0 or an errno number. */
 int loop_run(const struct loop *l);
 
-/* ---- tasks.c: each gets a pointer to a pointer to this as its argument --------------- */
+/* ---- tasks.c --------------------------------------------------------------------------- */
 
 /* A snapshot on its way to the disk. */
 struct copy {
@@ -115,8 +115,13 @@ struct tasks {
 	int result;                     /* of the last snapshot, once the owner has ended */
 };
 
-void work(void *tasks);
-void own(void *tasks);
-void write_snapshots(void *tasks);
+struct worker {
+	struct tasks *tasks;
+	batches back;                   /* the worker's own, which frees it */
+};
+
+void work(void *worker);                /* the argument is a struct worker, */
+void own(void *tasks);                  /* a pointer to a pointer to the tasks, */
+void write_snapshots(void *tasks);      /* and the same again */
 
 #endif

@@ -19,6 +19,7 @@
 
 #include "counterd.h"
 #include "chan_fd.h"
+#include "log.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -255,7 +256,7 @@ static void accept_clients(struct server *s)
 			return;
 		if (fd < 0) {
 			if (!s->complained)
-				fprintf(stderr, "counterd: accept: %s\n", strerror(errno));
+				tell("accept: %s", strerror(errno));
 			s->complained = true;
 			s->accept_from = chan_now() + ACCEPT_PAUSE;
 			return;
@@ -273,14 +274,14 @@ int loop_listen(const struct options *o, uint16_t *port)
 	int fd = -1;
 
 	if (inet_pton(AF_INET, o->address, &at.sin_addr) != 1) {
-		fprintf(stderr, "counterd: %s: not an IPv4 address\n", o->address);
+		tell("%s: not an IPv4 address", o->address);
 		return -1;
 	}
 	if ((fd = socket(AF_INET, SOCK_STREAM, 0)) < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0
 	    || fcntl(fd, F_SETFL, O_NONBLOCK) != 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0
 	    || bind(fd, (struct sockaddr *)&at, sizeof at) != 0 || listen(fd, SOMAXCONN) != 0
 	    || getsockname(fd, (struct sockaddr *)&at, &size) != 0) {
-		fprintf(stderr, "counterd: %s:%u: %s\n", o->address, (unsigned)o->port, strerror(errno));
+		tell("%s:%u: %s", o->address, (unsigned)o->port, strerror(errno));
 		if (fd >= 0)
 			close(fd);
 		return -1;

@@ -15,6 +15,7 @@
  */
 #define _POSIX_C_SOURCE 200809L
 
+#include "log.h"
 #include "table.h"
 
 #include <errno.h>
@@ -47,7 +48,7 @@ int snapshot_lock(const char *path)
 		return 0;
 	if (err == EACCES && fd >= 0)
 		err = EAGAIN;           /* POSIX lets fcntl say either */
-	fprintf(stderr, "counterd: %s.lock: %s\n", path, err == EAGAIN ? "in use by another counterd" : strerror(err));
+	tell("%s.lock: %s", path, err == EAGAIN ? "in use by another counterd" : strerror(err));
 	return -1;
 }
 
@@ -121,7 +122,7 @@ struct reader {
 
 static int complain(const struct reader *r, const char *what)
 {
-	fprintf(stderr, "counterd: %s:%lu: %s\n", r->path, r->number, what);
+	tell("%s:%lu: %s", r->path, r->number, what);
 	return -1;
 }
 
@@ -197,7 +198,7 @@ int snapshot_read(const char *path, struct table *t)
 	struct reader r = { .path = path, .file = fopen(path, "r"), .hash = FNV_BEGIN };
 
 	if (!r.file) {
-		fprintf(stderr, "counterd: %s: %s%s\n", path, strerror(errno), errno == ENOENT ? ", all counters begin at 0" : "");
+		tell("%s: %s%s", path, strerror(errno), errno == ENOENT ? ", all counters begin at 0" : "");
 		return errno == ENOENT ? 0 : -1;
 	}
 	int err = read_all(&r, t);

@@ -7,12 +7,12 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "counterd.h"
+#include "log.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- Workers ----------------------------------------------------------------------- */
 
@@ -34,18 +34,14 @@ static void answer(struct tasks *t, batches *back, struct batch *mine[], size_t 
 
 void work(void *arg)
 {
-	struct tasks *t = *(struct tasks **)arg;
+	struct worker *w = arg;
+	struct tasks *t = w->tasks;
 	struct batch *mine[WORKER_BATCHES];
-	batches back;
 	size_t n;
 
-	if (CHAN_MAKE(&back, WORKER_BATCHES) != 0) {
-		fprintf(stderr, "counterd: %s\n", strerror(ENOMEM));
-		_exit(1);
-	}
 	while (CHAN_RECV_N(t->jobs.rx, mine, WORKER_BATCHES, &n, CHAN_FOREVER) == 0)
-		answer(t, &back, mine, n);
-	CHAN_FREE(&back);
+		answer(t, &w->back, mine, n);
+	CHAN_FREE(&w->back);
 }
 
 /* ---- The owner --------------------------------------------------------------------- */
@@ -112,12 +108,16 @@ static int begin_snapshot(struct owner *o)
 	return 0;
 }
 
-/* Whoever counts goes on when a snapshot fails: the next one has it all. */
+/* Counting goes on when a snapshot fails: the next one has it all.  Only a new state is told. */
 static void end_snapshot(struct owner *o, int err)
 {
-	if (err != 0) {
-		fprintf(stderr, "counterd: %s: %s\n", o->tasks->options->file, strerror(err));
-	} else {
+	const char *file = o->tasks->options->file;
+
+	if (err != 0 && err != o->tasks->result)
+		tell("%s: %s", file, strerror(err));
+	if (err == 0 && o->tasks->result != 0)
+		tell("%s: is written again", file);
+	if (err == 0) {
 		o->stats.saved = o->in_copy;
 		o->stats.snapshots++;
 	}

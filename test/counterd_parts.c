@@ -1,14 +1,12 @@
 /* Parts of examples/counterd by themselves: what cannot be seen from outside. */
 #define _XOPEN_SOURCE 700
 
-#include "test.h"
+#include "counterd.h"
 
 #include "../examples/counterd/log.c"
 
 #include <fcntl.h>
 #include <stdlib.h>
-
-TCase *counterd_parts(void);
 
 /* ---- The log --------------------------------------------------------------------------- */
 

@@ -32,7 +32,9 @@
 #include "counterd.h"
 #include "chan_signal.h"
 #include "chan_timer.h"
+#include "file.h"
 #include "log.h"
+#include "snapshot.h"
 #include "spawn.h"
 
 #include <errno.h>
@@ -252,9 +254,11 @@ int main(int argc, char **argv)
 		fprintf(stderr, "counterd: cannot start\n");
 		return 1;
 	}
+	char real[PATH_MAX];
 	int err = reserve_files(&o);
 	if (err == 0)
-		err = snapshot_lock(o.file);
+		err = file_claim(o.file, real);
+	o.file = real;
 	if (err == 0)
 		err = snapshot_read(o.file, &t.table);
 	if (err == 0)

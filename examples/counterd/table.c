@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-uint64_t fnv(uint64_t hash, const char *bytes, size_t n)
+#define FNV_BEGIN ((uint64_t)0xcbf29ce484222325)
+static uint64_t fnv(uint64_t hash, const char *bytes, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		hash = (hash ^ (unsigned char)bytes[i]) * 0x100000001b3;

@@ -1,4 +1,4 @@
-/* table.h - counters by name, and a file that holds them. */
+/* table.h - counters by name. */
 #ifndef TABLE_H
 #define TABLE_H
 
@@ -30,20 +30,5 @@ struct counter *table_find(const struct table *t, const char *key);
 struct counter *table_add(struct table *t, const char *key);
 
 void table_free(struct table *t);
-
-/* ---- snapshot.c ---------------------------------------------------------------------- */
-
-/* Keeps other processes from the file until this one ends.  0, or -1 with a message. */
-int snapshot_lock(const char *path);
-
-/* Puts what the file holds into an empty table.  0, or -1 with a message; no file is no counters, and is told. */
-int snapshot_read(const char *path, struct table *t);
-
-/* Replaces the file as a whole: whoever reads it, now or after a crash, finds all of the old or all of the new.  0 or an errno number. */
-int snapshot_write(const char *path, const struct counter *counters, size_t count);
-
-/* Fowler, Noll and Vo's hash, continued. */
-#define FNV_BEGIN ((uint64_t)0xcbf29ce484222325)
-uint64_t fnv(uint64_t hash, const char *bytes, size_t n);
 
 #endif

@@ -8,8 +8,10 @@
 
 #include "counterd.h"
 #include "log.h"
+#include "snapshot.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

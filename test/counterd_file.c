@@ -1,5 +1,6 @@
 /* examples/counterd: the file that holds the counters, and what it does not start with. */
 #define _XOPEN_SOURCE 700
+#define _GNU_SOURCE             /* prlimit */
 
 #include "command.h"
 #include "counterd.h"
@@ -310,6 +311,30 @@ START_TEST(a_state_is_told_once)
 }
 END_TEST
 
+#ifdef __linux__
+/* It gets not one page more than it has: there is no copy of the counters at a tick, and yet a last snapshot. */
+START_TEST(the_last_snapshot_takes_no_memory)
+{
+	enum { KEYS = 10000, AT_A_TIME = 50 };
+	char line[64];
+
+	START("-i", "1000000");
+	int fd = dial();
+	for (int i = 0; i < KEYS; i++) {
+		snprintf(line, sizeof line, "INCR key-%d\n", i);
+		say(fd, line);
+		for (int j = 0; i % AT_A_TIME == AT_A_TIME - 1 && j < AT_A_TIME; j++)
+			hears(fd, "OK 1");
+	}
+	const struct rlimit none = { 0, 0 };
+	ck_assert_int_eq(prlimit(server.pid, RLIMIT_AS, &none, NULL), 0);
+	close(fd);
+	ck_assert_int_eq(stop(SIGTERM), 0);
+	ck_assert_uint_eq(sum_of_snapshot(), KEYS);
+}
+END_TEST
+#endif
+
 START_TEST(of_two_servers_with_one_file_the_second_does_not_start)
 {
 	START(NULL);
@@ -372,6 +397,9 @@ TCase *counterd_file(void)
 	tcase_add_test(file, the_file_keeps_its_mode);
 	tcase_add_test(file, what_is_no_regular_file_is_told);
 	tcase_add_test(file, a_directory_that_cannot_be_read_holds_a_snapshot_too);
+#ifdef __linux__
+	tcase_add_test(file, the_last_snapshot_takes_no_memory);
+#endif
 	tcase_add_loop_test(file, messages_that_nobody_reads_hold_up_nobody, 0, 2);
 	tcase_add_test(file, a_state_is_told_once);
 	tcase_add_test(file, of_two_servers_with_one_file_the_second_does_not_start);

@@ -137,15 +137,21 @@ static void await_writer(struct owner *o)
 	}
 }
 
-/* Nobody counts any more: what the last snapshot has not, one more has. */
+/*
+ * Nobody counts any more: what is not in the last snapshot comes into one more.  That one is
+ * written from the table itself, because there may be no memory for a copy.
+ */
 static void end(struct owner *o)
 {
-	await_writer(o);
-	int err = begin_snapshot(o);
-	if (err != 0)
-		end_snapshot(o, err);
+	const char *file = o->tasks->options->file;
+
 	await_writer(o);
 	CHAN_CLOSE(o->tasks->snapshots.tx);
+	o->in_copy = o->stats.increments;
+	if (o->stats.saved != o->in_copy)
+		end_snapshot(o, snapshot_write(file, o->table->counters, o->table->count));
+	if (o->stats.saved != o->in_copy)
+		tell("%s: %" PRIu64 " increments are lost", file, o->in_copy - o->stats.saved);
 }
 
 void own(void *arg)

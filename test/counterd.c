@@ -250,8 +250,10 @@ size_t say_until_stuck(int fd)
 
 	memset(text, 'x', ROUND);
 	memcpy(text, "INCR a\n", 7);
-	for (size_t i = 7 + LONG_LINE - 1; i < ROUND; i += LONG_LINE)
-		text[i] = '\n';
+	for (size_t i = 7; i < ROUND; i += LONG_LINE) {
+		memcpy(text + i, "GET ", 4);
+		text[i + LONG_LINE - 1] = '\n';
+	}
 	while (poll(&p, 1, 100) > 0) {
 		ssize_t n = send(fd, text + sent % ROUND, ROUND - sent % ROUND, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n < 0 && errno != EAGAIN)
@@ -270,7 +272,7 @@ uint64_t hear_increments(int fd)
 		if (strncmp(line, "OK ", 3) == 0)
 			ck_assert_uint_eq(strtoull(line + 3, NULL, 10), ++n);
 		else
-			ck_assert_msg(strcmp(line, UNKNOWN) == 0 || strcmp(line, "ERROR the last line has no end") == 0, "%s", line);
+			ck_assert_msg(strcmp(line, BAD_KEY) == 0 || strcmp(line, "ERROR the last line has no end") == 0, "%s", line);
 	close(fd);
 	return n;
 }

@@ -47,27 +47,77 @@ START_TEST(each_line_gets_one_answer_in_order)
 }
 END_TEST
 
-START_TEST(wrong_lines_are_told_and_the_next_line_counts)
+START_TEST(a_wrong_key_is_told_and_the_next_line_counts)
 {
-	static const struct { const char *line; size_t size; const char *answer; } lines[] = {
-#define LINE(text, answer) { text "\n", sizeof text, answer }
-		LINE("", UNKNOWN), LINE(" ", UNKNOWN), LINE("IN", UNKNOWN), LINE("incr a", UNKNOWN), LINE("INCRa a", UNKNOWN),
-		LINE(" GET a", UNKNOWN), LINE("STATS ", UNKNOWN), LINE("QUIT now", UNKNOWN), LINE("\xff\xfe", UNKNOWN),
-		LINE("INCR", BAD_KEY), LINE("INCR ", BAD_KEY), LINE("GET", BAD_KEY), LINE("INCR  a", BAD_KEY), LINE("INCR a ", BAD_KEY),
-		LINE("INCR a b", BAD_KEY), LINE("INCR \x01", BAD_KEY), LINE("INCR \x7f", BAD_KEY), LINE("INCR \xc3\xa4", BAD_KEY),
-		LINE("INCR a\tb", BAD_KEY), LINE("INCR a\rb", BAD_KEY), LINE("INCR " KEY_63 "4", BAD_KEY), LINE("INCR " KEY_63, "OK 1"),
-		LINE("INCR !~", "OK 1"), LINE("INCR a\0b", "ERROR zero byte in a line"), LINE("\0", "ERROR zero byte in a line"),
+	static const struct { const char *line; const char *answer; } lines[] = {
+		{ "INCR", BAD_KEY }, { "INCR ", BAD_KEY }, { "GET", BAD_KEY }, { "INCR  a", BAD_KEY }, { "INCR a ", BAD_KEY },
+		{ "INCR a b", BAD_KEY }, { "INCR \x01", BAD_KEY }, { "INCR \x7f", BAD_KEY }, { "INCR \xc3\xa4", BAD_KEY },
+		{ "INCR a\tb", BAD_KEY }, { "INCR a\rb", BAD_KEY }, { "INCR " KEY_63 "4", BAD_KEY }, { "INCR " KEY_63, "OK 1" },
+		{ "INCR !~", "OK 1" },
 	};
 
 	START(NULL);
 	int fd = dial();
 	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
-		say_bytes(fd, lines[i].line, lines[i].size);
-		hears(fd, lines[i].answer);
+		say(fd, lines[i].line);
+		asks(fd, "\n", lines[i].answer);
 	}
 	asks(fd, "INCR good\n", "OK 1");
 	ck_assert_uint_eq(stat_of("keys"), 3);
 	close(fd);
+	ck_assert_int_eq(stop(SIGTERM), 0);
+}
+END_TEST
+
+/* The lines after it come in the same packet, and then in another one. */
+START_TEST(after_an_unknown_command_nothing_counts)
+{
+	static const struct { const char *line; size_t size; const char *answer; } lines[] = {
+#define LINE(text, answer) { text "\n", sizeof text, answer }
+		LINE("", UNKNOWN), LINE(" ", UNKNOWN), LINE("IN", UNKNOWN), LINE("incr a", UNKNOWN), LINE("INCRa a", UNKNOWN),
+		LINE(" GET a", UNKNOWN), LINE("STATS ", UNKNOWN), LINE("QUIT now", UNKNOWN), LINE("\xff\xfe", UNKNOWN),
+		LINE("INCR a\0b", "ERROR zero byte in a line"), LINE("\0", "ERROR zero byte in a line"),
+	};
+
+	START(NULL);
+	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+		int fd = dial();
+		char text[64] = "INCR good\n";
+		memcpy(text + 10, lines[i].line, lines[i].size);
+		memcpy(text + 10 + lines[i].size, "INCR bad\n", 9);
+		say_bytes(fd, text, 10 + lines[i].size + 9);
+		ck_assert_ptr_nonnull(hear(fd));
+		hears(fd, lines[i].answer);
+		send(fd, "INCR bad\n", 9, MSG_NOSIGNAL);
+		hears_end(fd);
+	}
+	ck_assert_uint_eq(stat_of("keys"), 1);
+	ck_assert_int_eq(stop(SIGTERM), 0);
+	ck_assert_uint_eq(sum_of_snapshot(), sizeof lines / sizeof *lines);
+}
+END_TEST
+
+/* As any web page can have a browser send it to this machine. */
+START_TEST(a_request_of_http_does_not_count)
+{
+	static const char *const requests[] = {
+		"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 7\r\n\r\nINCR x\n",
+		"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 7\r\n\r\nINCR x\n",
+		"GET / HTTP/1.0\r\n\r\nINCR x\n",
+		"INCR / HTTP/1.1\r\nContent-Length: 7\r\n\r\nINCR x\n",
+	};
+
+	START(NULL);
+	for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
+		const char *line = "";
+		int fd = dial();
+		say(fd, requests[i]);
+		for (const char *next; (next = hear(fd)) != NULL; )
+			ck_assert_msg(strncmp(line = next, "ERROR ", 6) == 0, "%s", next);
+		ck_assert_str_eq(line, UNKNOWN);
+		close(fd);
+	}
+	ck_assert_uint_eq(stat_of("keys"), 0);
 	ck_assert_int_eq(stop(SIGTERM), 0);
 }
 END_TEST
@@ -79,6 +129,7 @@ START_TEST(a_line_that_is_too_long_is_told_and_ends_the_connection)
 
 	START(NULL);
 	memset(line, 'x', sizeof line);
+	memcpy(line, "GET ", 4);
 	for (size_t size = 127; size <= sizeof line; size = size < 132 ? size + 1 : size < 10000 ? size * 30 : size * 10) {
 		for (int ended = 0; ended < 2; ended++) {
 			int fd = dial();
@@ -87,7 +138,7 @@ START_TEST(a_line_that_is_too_long_is_told_and_ends_the_connection)
 			send(fd, line, size, MSG_NOSIGNAL);
 			if (waits)
 				say(fd, "\n");
-			hears(fd, legal || (waits && size <= 128) ? UNKNOWN : TOO_LONG);
+			hears(fd, legal || (waits && size <= 128) ? BAD_KEY : TOO_LONG);
 			if (legal || (waits && size <= 128))
 				close(fd);
 			else
@@ -99,17 +150,26 @@ START_TEST(a_line_that_is_too_long_is_told_and_ends_the_connection)
 }
 END_TEST
 
+/* Most lines begin as a command does, since the first one that does not is the last. */
 START_TEST(whatever_bytes_come_there_are_lines_or_the_end)
 {
+	static const char *const starts[] = { "\nINCR ", "\nGET ", "\nSTATS\n", "\nINCR", "\r\nGET a", "\n" };
 	uint64_t state = setting("TEST_SEED", 2026);
 
 	START("-k", "10");
-	for (int round = 0; round < 50; round++) {
+	for (int round = 0; round < 100; round++) {
 		int fd = dial();
-		char bytes[2000];
+		char bytes[2000] = "GET ";
 
-		for (size_t i = 0; i < sizeof bytes; i++)
-			bytes[i] = pick(&state, 30) == 0 ? '\n' : pick(&state, 3) == 0 ? "INCR GET a\r"[pick(&state, 11)] : (char)pick(&state, 256);
+		for (size_t i = 4; i < sizeof bytes; i++) {
+			const char *start = starts[pick(&state, pick(&state, 20) == 0 ? 6 : 5)];
+			const size_t n = strlen(start);
+			bytes[i] = "GET a\r"[pick(&state, 6)];
+			if (pick(&state, 100) == 0)
+				bytes[i] = (char)pick(&state, 256);
+			if (pick(&state, 30) == 0 && i + n < sizeof bytes)
+				memcpy(bytes + i, start, n), i += n - 1;
+		}
 		send(fd, bytes, sizeof bytes, MSG_NOSIGNAL);
 		shutdown(fd, SHUT_WR);
 		for (const char *line; (line = hear(fd)) != NULL; )
@@ -515,7 +575,9 @@ Suite *counterd_suite(void)
 		suite_add_tcase(s, all[i]);
 	}
 	tcase_add_test(answers, each_line_gets_one_answer_in_order);
-	tcase_add_test(answers, wrong_lines_are_told_and_the_next_line_counts);
+	tcase_add_test(answers, a_wrong_key_is_told_and_the_next_line_counts);
+	tcase_add_test(answers, after_an_unknown_command_nothing_counts);
+	tcase_add_test(answers, a_request_of_http_does_not_count);
 	tcase_add_test(answers, a_line_that_is_too_long_is_told_and_ends_the_connection);
 	tcase_add_test(answers, whatever_bytes_come_there_are_lines_or_the_end);
 	tcase_add_test(answers, a_line_may_come_byte_by_byte_while_others_are_served);

@@ -30,7 +30,7 @@ struct stats {
 	uint64_t snapshots;
 };
 
-enum verb { INCR, GET, STATS, QUIT, WRONG };
+enum verb { INCR, GET, STATS, QUIT, WRONG, STRANGER };   /* after QUIT and STRANGER the connection is closed */
 
 /* One line: what it asks for, and what came out. */
 struct op {

@@ -88,7 +88,7 @@ static void serve(struct owner *o, struct batch *b)
 			op->is.stats = o->stats;
 			op->is.stats.keys = o->table->count;
 			break;
-		case QUIT: case WRONG: break;
+		case QUIT: case WRONG: case STRANGER: break;
 		}
 	}
 	CHAN_SEND(b->back, &b);

@@ -335,6 +335,29 @@ START_TEST(the_last_snapshot_takes_no_memory)
 END_TEST
 #endif
 
+#ifdef __linux__
+/* By default the signal of ulimit -f would end it. */
+START_TEST(a_file_that_may_not_be_so_large_is_told_and_tried_again)
+{
+	struct rlimit before, none;
+
+	START("-i", "1");
+	ck_assert_int_eq(prlimit(server.pid, RLIMIT_FSIZE, NULL, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	ck_assert_int_eq(prlimit(server.pid, RLIMIT_FSIZE, &none, NULL), 0);
+	int fd = dial();
+	asks(fd, "INCR a\n", "OK 1");
+	ck_assert_int_eq(poll(NULL, 0, 100), 0);
+	asks(fd, "INCR a\n", "OK 2");
+	ck_assert_int_eq(prlimit(server.pid, RLIMIT_FSIZE, &before, NULL), 0);
+	await_stat("saved", 2, 2);
+	close(fd);
+	ck_assert_int_eq(stop(SIGTERM), 0);
+}
+END_TEST
+#endif
+
 START_TEST(of_two_servers_with_one_file_the_second_does_not_start)
 {
 	START(NULL);
@@ -399,6 +422,7 @@ TCase *counterd_file(void)
 	tcase_add_test(file, a_directory_that_cannot_be_read_holds_a_snapshot_too);
 #ifdef __linux__
 	tcase_add_test(file, the_last_snapshot_takes_no_memory);
+	tcase_add_test(file, a_file_that_may_not_be_so_large_is_told_and_tried_again);
 #endif
 	tcase_add_loop_test(file, messages_that_nobody_reads_hold_up_nobody, 0, 2);
 	tcase_add_test(file, a_state_is_told_once);

@@ -562,11 +562,98 @@ START_TEST(a_second_signal_waits_for_nobody)
 }
 END_TEST
 
+/* ---- Other signals --------------------------------------------------------------------------------- */
+
+START_TEST(a_hangup_writes_a_snapshot_and_the_server_goes_on)
+{
+	START("-i", "1000000");
+	int fd = dial();
+
+	for (uint64_t n = 1; n <= 2; n++) {
+		say(fd, "INCR a\n");
+		ck_assert_ptr_nonnull(hear(fd));
+		ck_assert_uint_eq(stat_of("saved"), n - 1);
+		ck_assert_int_eq(kill(server.pid, SIGHUP), 0);
+		await_stat("saved", n, n);
+		ck_assert_uint_eq(sum_of_snapshot(), n);
+	}
+	close(fd);
+	ck_assert_int_eq(stop(SIGTERM), 0);
+}
+END_TEST
+
+/* However many come while it writes, what was counted before the last one is saved. */
+START_TEST(a_hangup_during_a_snapshot_is_not_forgotten)
+{
+	START("-i", "1000000");
+	int fd = dial();
+
+	for (uint64_t n = 1; n <= 300; n++) {
+		say(fd, "INCR a\n");
+		ck_assert_ptr_nonnull(hear(fd));
+		ck_assert_int_eq(kill(server.pid, SIGHUP), 0);
+	}
+	await_stat("saved", 300, 300);
+	close(fd);
+	ck_assert_int_eq(stop(SIGTERM), 0);
+}
+END_TEST
+
+/* As with nohup, and as a shell does it for a program in the background. */
+START_TEST(a_signal_that_is_ignored_at_the_start_stays_so)
+{
+	static const int signals[] = { SIGHUP, SIGINT, SIGQUIT };
+
+	for (size_t i = 0; i < 3; i++)
+		signal(signals[i], SIG_IGN);
+	START("-i", "1000000");
+	int fd = dial();
+	asks(fd, "INCR a\n", "OK 1");
+	for (size_t i = 0; i < 3; i++)
+		ck_assert_int_eq(kill(server.pid, signals[i]), 0);
+	ck_assert_int_eq(poll(NULL, 0, 100), 0);
+	asks(fd, "STATS\n", "OK clients=1 keys=1 increments=1 saved=0 snapshots=0");
+	ck_assert(!complained("thread"));
+	close(fd);
+	ck_assert_int_eq(stop(SIGTERM), 0);
+}
+END_TEST
+
+START_TEST(a_quit_shows_who_waits_where_and_the_server_goes_on)
+{
+	START(NULL);
+	int fd = dial();
+
+	for (int64_t since = 0; !complained("receive from jobs") || !complained("select of 4: receive from asks"); look_again(&since))
+		ck_assert_int_eq(kill(server.pid, SIGQUIT), 0);
+	asks(fd, "INCR a\n", "OK 1");
+	close(fd);
+	ck_assert_int_eq(stop(SIGTERM), 0);
+}
+END_TEST
+
+START_TEST(signals_that_mean_nothing_here_do_nothing)
+{
+	const int signals[] = { SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPIPE, SIGXFSZ, SIGRTMIN, SIGRTMAX };
+
+	START("-i", "1000000");
+	int fd = dial();
+	asks(fd, "INCR a\n", "OK 1");
+	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+		ck_assert_int_eq(kill(server.pid, signals[i]), 0);
+	ck_assert_int_eq(poll(NULL, 0, 100), 0);
+	asks(fd, "INCR a\n", "OK 2");
+	close(fd);
+	ck_assert_int_eq(stop(SIGXCPU), 0);
+	ck_assert_uint_eq(sum_of_snapshot(), 2);
+}
+END_TEST
+
 Suite *counterd_suite(void)
 {
 	Suite *s = suite_create("counterd");
 	TCase *answers = tcase_create("answers"), *limits = tcase_create("limits"), *ends = tcase_create("ends");
-	TCase *all[] = { answers, limits, ends, counterd_file(), counterd_parts() };
+	TCase *signals = tcase_create("signals"), *all[] = { answers, limits, ends, signals, counterd_file(), counterd_parts() };
 
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		tcase_set_tags(all[i], "process");
@@ -602,5 +689,10 @@ Suite *counterd_suite(void)
 	tcase_add_test(ends, clients_that_are_silent_do_not_hold_up_the_end);
 	tcase_add_test(ends, a_client_that_does_not_read_holds_up_the_end_to_its_deadline);
 	tcase_add_test(ends, a_second_signal_waits_for_nobody);
+	tcase_add_test(signals, a_hangup_writes_a_snapshot_and_the_server_goes_on);
+	tcase_add_test(signals, a_hangup_during_a_snapshot_is_not_forgotten);
+	tcase_add_test(signals, a_signal_that_is_ignored_at_the_start_stays_so);
+	tcase_add_test(signals, a_quit_shows_who_waits_where_and_the_server_goes_on);
+	tcase_add_test(signals, signals_that_mean_nothing_here_do_nothing);
 	return s;
 }

@@ -20,6 +20,8 @@
  * in poll only, the writer for the disk, the owner in its select, and only workers wait
  * for others, for the owner.
  *
+ * SIGHUP goes from signals.c to the owner over the channel save, SIGTERM to the loop.
+ *
  * The end goes the same way: a signal ends the loop once every client has its answers,
  * then jobs is closed, which ends the workers, then asks, which has the owner make the
  * last snapshot, and then snapshots.
@@ -30,7 +32,6 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "counterd.h"
-#include "chan_signal.h"
 #include "chan_timer.h"
 #include "file.h"
 #include "log.h"
@@ -38,7 +39,6 @@
 #include "spawn.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,18 +131,16 @@ static int reserve_files(const struct options *o)
 	return -1;
 }
 
-/* SIGINT too, unless it is ignored, as in a shell's background task. */
-static int watch_signals(chan *signals)
+/* For SIGQUIT, which shows who waits where. */
+static void name_channels(const struct tasks *t)
 {
-	struct sigaction old;
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	if (sigaction(SIGINT, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-		sigaddset(&set, SIGINT);
-	signal(SIGPIPE, SIG_IGN);       /* a write says EPIPE then */
-	return chan_notify(signals, &set);
+	chan_set_name(t->jobs.tx.ch, "jobs");
+	chan_set_name(t->replies.tx.ch, "replies");
+	chan_set_name(t->asks.tx.ch, "asks");
+	chan_set_name(t->snapshots.tx.ch, "snapshots");
+	chan_set_name(t->written.tx.ch, "written");
+	chan_set_name(t->save, "save");
+	chan_set_name(t->tick, "tick");
 }
 
 static int make_channels(struct tasks *t)
@@ -152,8 +150,9 @@ static int make_channels(struct tasks *t)
 	if (CHAN_MAKE(&t->jobs, places) != 0 || CHAN_MAKE(&t->replies, places) != 0
 	    || CHAN_MAKE(&t->asks, t->options->workers * WORKER_BATCHES) != 0
 	    || CHAN_MAKE(&t->snapshots, 1) != 0 || CHAN_MAKE(&t->written, 1) != 0
-	    || !(t->tick = chan_tick(t->options->interval)))
+	    || !(t->save = chan_new(sizeof(int), 1)) || !(t->tick = chan_tick(t->options->interval)))
 		return ENOMEM;
+	name_channels(t);
 	return 0;
 }
 
@@ -164,6 +163,7 @@ static void free_all(struct tasks *t)
 	CHAN_FREE(&t->asks);
 	CHAN_FREE(&t->snapshots);
 	CHAN_FREE(&t->written);
+	chan_free(t->save);
 	chan_free(t->tick);
 	table_free(&t->table);
 }
@@ -223,7 +223,7 @@ static int run(const struct options *o, struct tasks *t)
 	int err = signals ? make_channels(t) : ENOMEM;
 
 	if (err == 0)
-		err = watch_signals(signals);
+		err = signals_watch(signals, t->save);
 	if (err != 0)
 		return fail("cannot start", err);
 	int listener = loop_listen(o, &port);

@@ -75,6 +75,11 @@ void batch_parse(struct batch *b);
 /* Puts the answers to all ops into b->out. */
 void batch_format(struct batch *b);
 
+/* ---- signals.c -------------------------------------------------------------------- */
+
+/* From now on a signal that ends it goes to end, one that asks for a snapshot to save; both of int.  0 or an errno number. */
+int signals_watch(chan *end, chan *save);
+
 /* ---- loop.c ----------------------------------------------------------------------- */
 
 struct loop {
@@ -111,7 +116,7 @@ struct tasks {
 	batches jobs, asks, replies;
 	copies snapshots;
 	results written;
-	chan *tick;
+	chan *tick, *save;              /* each time, and at a signal, there is to be a snapshot */
 	int result;                     /* of the last snapshot, once the owner has ended */
 };
 

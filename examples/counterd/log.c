@@ -55,7 +55,10 @@ int log_start(void)
 {
 	int err = CHAN_MAKE(&queue, MESSAGES);
 
-	return err != 0 ? err : spawn(write_messages, NULL, 0);
+	if (err != 0)
+		return err;
+	chan_set_name(queue.tx.ch, "messages");
+	return spawn(write_messages, NULL, 0);
 }
 
 static void format(struct message *m, const char *text, va_list args)

@@ -53,7 +53,8 @@ struct owner {
 	struct table *table;
 	struct stats stats;
 	bool writing;                   /* a copy is with the writer, */
-	uint64_t in_copy;               /* and has this many increments */
+	uint64_t in_copy;               /* and has this many increments; */
+	bool again;                     /* once it is written there is to be another one */
 	char full[64];
 };
 
@@ -94,22 +95,6 @@ static void serve(struct owner *o, struct batch *b)
 	CHAN_SEND(b->back, &b);
 }
 
-/* If something was counted and no other snapshot is on its way; the owner is held up only by the copying. */
-static int begin_snapshot(struct owner *o)
-{
-	struct copy copy = { .count = o->table->count };
-
-	if (o->writing || o->stats.saved == o->stats.increments)
-		return 0;
-	if (!(copy.counters = malloc(copy.count * sizeof *copy.counters)))
-		return ENOMEM;
-	memcpy(copy.counters, o->table->counters, copy.count * sizeof *copy.counters);
-	o->in_copy = o->stats.increments;
-	o->writing = true;
-	CHAN_SEND(o->tasks->snapshots.tx, &copy);
-	return 0;
-}
-
 /* Counting goes on when a snapshot fails: the next one has it all.  Only a new state is told. */
 static void end_snapshot(struct owner *o, int err)
 {
@@ -125,6 +110,37 @@ static void end_snapshot(struct owner *o, int err)
 	}
 	o->tasks->result = err;
 	o->writing = false;
+}
+
+/* If something was counted and no other snapshot is on its way; the owner is held up only by the copying. */
+static void begin_snapshot(struct owner *o)
+{
+	struct copy copy = { .count = o->table->count };
+
+	if (o->writing || o->stats.saved == o->stats.increments)
+		return;
+	if (!(copy.counters = malloc(copy.count * sizeof *copy.counters))) {
+		end_snapshot(o, ENOMEM);
+		return;
+	}
+	memcpy(copy.counters, o->table->counters, copy.count * sizeof *copy.counters);
+	o->in_copy = o->stats.increments;
+	o->writing = true;
+	CHAN_SEND(o->tasks->snapshots.tx, &copy);
+}
+
+/* What a snapshot on its way may not have comes into one more. */
+static void save(struct owner *o)
+{
+	o->again = o->writing;
+	begin_snapshot(o);
+}
+
+static void finish_snapshot(struct owner *o, int err)
+{
+	end_snapshot(o, err);
+	if (o->again)
+		save(o);
 }
 
 static void await_writer(struct owner *o)
@@ -160,11 +176,14 @@ void own(void *arg)
 	struct owner o = { .tasks = t, .table = &t->table };
 	struct batch *b;
 	int err;
-	chan_case cases[] = { CHAN_ON_RECV(t->asks.rx, &b), chan_on_recv(t->tick, NULL), CHAN_ON_RECV(t->written.rx, &err) };
+	chan_case cases[] = {
+		CHAN_ON_RECV(t->asks.rx, &b), CHAN_ON_RECV(t->written.rx, &err),
+		chan_on_recv(t->tick, NULL), chan_on_recv(t->save, NULL)
+	};
 
 	snprintf(o.full, sizeof o.full, "there are %zu keys, no more are allowed", t->options->keys);
 	for (;;) {
-		switch (chan_select(cases, 3, CHAN_FOREVER)) {
+		switch (chan_select(cases, 4, CHAN_FOREVER)) {
 		case 0:
 			if (cases[0].err == EPIPE) {
 				end(&o);
@@ -172,11 +191,9 @@ void own(void *arg)
 			}
 			serve(&o, b);
 			break;
-		case 1:
-			if ((err = begin_snapshot(&o)) != 0)
-				end_snapshot(&o, err);
-			break;
-		case 2: end_snapshot(&o, err); break;
+		case 1: finish_snapshot(&o, err); break;
+		case 2: begin_snapshot(&o); break;
+		case 3: save(&o); break;
 		}
 	}
 }

@@ -283,6 +283,39 @@ START_TEST(messages_that_nobody_reads_hold_up_nobody)
 }
 END_TEST
 
+/* What stderr says to a write must not be taken for what the file says. */
+START_TEST(a_stderr_that_takes_nothing_is_no_obstacle)
+{
+	ck_assert_int_eq(symlink("/dev/full", err_path), 0);
+	START(NULL);
+	int fd = dial();
+	asks(fd, "INCR a\n", "OK 1");
+	close(fd);
+	ck_assert_int_eq(stop(SIGTERM), 0);
+	ck_assert_uint_eq(sum_of_snapshot(), 1);
+}
+END_TEST
+
+/* No file and no socket may get their numbers, and with them the messages. */
+START_TEST(closed_standard_files_are_no_obstacle)
+{
+	char line[8192], lock[160];
+	struct stat st = { 0 };
+	int out = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	snprintf(lock, sizeof lock, "%s.lock", snapshot);
+	snprintf(line, sizeof line, "exec '%s' -p 0 -f '%s' %s", counterd, snapshot, _i == 0 ? ">&-" : "2>&-");
+	server.pid = launch("/bin/sh", out, (char *[]){ "sh", "-c", line, NULL });
+	close(out);
+	for (int64_t since = 0; !there(lock); )
+		look_again(&since);
+	ck_assert_int_eq(poll(NULL, 0, 200), 0);
+	ck_assert_int_eq(stop(SIGTERM), 0);
+	ck_assert_int_eq(stat(lock, &st), 0);
+	ck_assert_int_eq(st.st_size, 0);
+}
+END_TEST
+
 /* What a failing disk says in many ticks, and what it says when it is well again. */
 START_TEST(a_state_is_told_once)
 {
@@ -425,6 +458,8 @@ TCase *counterd_file(void)
 	tcase_add_test(file, a_file_that_may_not_be_so_large_is_told_and_tried_again);
 #endif
 	tcase_add_loop_test(file, messages_that_nobody_reads_hold_up_nobody, 0, 2);
+	tcase_add_test(file, a_stderr_that_takes_nothing_is_no_obstacle);
+	tcase_add_loop_test(file, closed_standard_files_are_no_obstacle, 0, 2);
 	tcase_add_test(file, a_state_is_told_once);
 	tcase_add_test(file, of_two_servers_with_one_file_the_second_does_not_start);
 	tcase_add_test(file, a_server_that_cannot_start_says_why);

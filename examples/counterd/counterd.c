@@ -39,6 +39,7 @@
 #include "spawn.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,6 +113,18 @@ static bool set_option(struct options *o, int option, const char *text)
 }
 
 /* ---- Start and end ----------------------------------------------------------------- */
+
+/* What is closed is opened, so that no other file gets the number, and with it the messages. */
+static void open_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
 
 /* So that accept does not fail before the limit on clients is reached. */
 static int reserve_files(const struct options *o)
@@ -249,6 +262,7 @@ int main(int argc, char **argv)
 			return usage();
 	if (optind < argc)
 		return usage();
+	open_standard_files();
 	struct tasks t = { .options = &o, .table.limit = o.keys };
 	if (log_start() != 0) {
 		fprintf(stderr, "counterd: cannot start\n");

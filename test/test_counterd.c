@@ -427,6 +427,54 @@ START_TEST(ten_thousand_keys_are_kept_apart)
 }
 END_TEST
 
+/* Keys for few places, if the hash is FNV-1a without a secret and each place is 17 bits of it. */
+static bool is_chosen(const char *key)
+{
+	const uint64_t hash = hash_of(key, strlen(key));
+
+	return ((hash ^ hash >> 32) & 0x1ffff) < 1024;
+}
+
+/* What all of this costs the server, and then what it costs to start with these keys. */
+static void count_keys(bool chosen, int64_t cost[2])
+{
+	enum { KEYS = 30000, AT_A_TIME = 50 };
+	char key[32], line[40];
+	unsigned number = 0;
+
+	START(NULL);
+	int fd = dial();
+	for (int i = 0; i < KEYS; i++) {
+		do
+			snprintf(key, sizeof key, "%u", number++);
+		while (chosen && !is_chosen(key));
+		snprintf(line, sizeof line, "INCR %s\n", key);
+		say(fd, line);
+		for (int j = 0; i % AT_A_TIME == AT_A_TIME - 1 && j < AT_A_TIME; j++)
+			hears(fd, "OK 1");
+	}
+	close(fd);
+	cost[0] = server_cpu();
+	ck_assert_int_eq(stop(SIGTERM), 0);
+	START(NULL);
+	cost[1] = server_cpu();
+	ck_assert_uint_eq(stat_of("keys"), KEYS);
+	ck_assert_int_eq(stop(SIGTERM), 0);
+	ck_assert_int_eq(unlink(snapshot), 0);
+}
+
+START_TEST(chosen_keys_cost_no_more_than_others)
+{
+	int64_t usual[2], chosen[2];
+
+	count_keys(false, usual);
+	count_keys(true, chosen);
+	for (int i = 0; i < 2; i++)
+		ck_assert_msg(chosen[i] < 3 * usual[i] + 100 * CHAN_MS, "%" PRId64 " ms and %" PRId64 " ms", usual[i] / CHAN_MS,
+			chosen[i] / CHAN_MS);
+}
+END_TEST
+
 START_TEST(a_counter_at_its_end_is_told_and_stays)
 {
 	write_snapshot("18446744073709551614 a\n", 1);
@@ -679,6 +727,7 @@ Suite *counterd_suite(void)
 	tcase_add_test(limits, clients_too_many_at_a_time_get_their_turn);
 	tcase_add_test(limits, a_key_too_many_is_told_and_those_that_are_there_go_on);
 	tcase_add_test(limits, ten_thousand_keys_are_kept_apart);
+	tcase_add_test(limits, chosen_keys_cost_no_more_than_others);
 	tcase_add_test(limits, a_counter_at_its_end_is_told_and_stays);
 #ifdef __linux__
 	tcase_add_test(limits, without_a_descriptor_for_it_a_client_waits_and_others_are_served);

@@ -263,13 +263,17 @@ int main(int argc, char **argv)
 	if (optind < argc)
 		return usage();
 	open_standard_files();
-	struct tasks t = { .options = &o, .table.limit = o.keys };
+	struct tasks t = { .options = &o };
 	if (log_start() != 0) {
 		fprintf(stderr, "counterd: cannot start\n");
 		return 1;
 	}
 	char real[PATH_MAX];
-	int err = reserve_files(&o);
+	int err = table_make(&t.table, o.keys);
+	if (err != 0)
+		fail("/dev/urandom", err);
+	if (err == 0)
+		err = reserve_files(&o);
 	if (err == 0)
 		err = file_claim(o.file, real);
 	o.file = real;

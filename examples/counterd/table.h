@@ -17,8 +17,12 @@ struct table {
 	struct counter *counters;
 	size_t count, room, limit;
 	uint32_t *places;               /* by hash: 1 + the number of a counter, or 0 */
-	size_t places_count;            /* a power of 2, more than twice as many as counters */
+	size_t places_count;            /* a power of 2, at least four times as many as counters */
+	uint64_t secret[2];             /* for the hash, so that nobody can choose keys for one place */
 };
+
+/* An empty table, of one that is all zero; it takes no more counters than limit.  0 or an errno number. */
+int table_make(struct table *t, size_t limit);
 
 /* Whether a key is well-formed: 1 to KEY_LIMIT printable characters, no space. */
 int key_valid(const char *key);

@@ -417,11 +417,10 @@ START_TEST(a_server_that_cannot_start_says_why)
 	refuses_to_start((char *[]){ "counterd", "-p", "0", "-f", other, "-b", "localhost", NULL }, 1, "localhost: not an IPv4 address\n");
 	refuses_to_start((char *[]){ "counterd", "-p", "0", "-f", "/nowhere/file", NULL }, 1, "/nowhere/file: No such file or directory\n");
 
-	char says[200];
 	const struct rlimit few = { 64, 64 };
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
-	snprintf(says, sizeof says, "counterd: 1000 clients need 1048 file descriptors, the limit is 64\n");
-	refuses_to_start((char *[]){ "counterd", "-p", "0", "-f", other, NULL }, 1, says);
+	refuses_to_start((char *[]){ "counterd", "-p", "0", "-f", other, NULL }, 1,
+		"counterd: 1000 clients need 1096 file descriptors, the limit leaves ");
 }
 END_TEST
 

@@ -40,6 +40,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,21 +127,27 @@ static void open_standard_files(void)
 		close(fd);
 }
 
-/* So that accept does not fail before the limit on clients is reached. */
+static int raise_limit(struct rlimit files, rlim_t to)
+{
+	files.rlim_cur = to;
+	return setrlimit(RLIMIT_NOFILE, &files);
+}
+
+/* So that accept does not fail before the limit on clients is reached; the program may have been started with open files. */
 static int reserve_files(const struct options *o)
 {
-	const rlim_t needed = loop_places(o) + OTHER_FILES;
+	const size_t needed = loop_places(o) + OTHER_FILES;
 	struct rlimit files;
+	rlim_t limit = 0;
+	size_t unused = 0;
 
 	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
 		return fail("file descriptors", errno);
-	if (files.rlim_cur >= needed)
+	for (; unused < needed && limit < files.rlim_max && limit <= INT_MAX; limit++)
+		unused += fcntl((int)limit, F_GETFD) < 0;
+	if (unused == needed && (limit <= files.rlim_cur || raise_limit(files, limit) == 0))
 		return 0;
-	files.rlim_cur = needed;
-	if (needed <= files.rlim_max && setrlimit(RLIMIT_NOFILE, &files) == 0)
-		return 0;
-	tell("%zu clients need %llu file descriptors, the limit is %llu",
-		o->clients, (unsigned long long)needed, (unsigned long long)files.rlim_max);
+	tell("%zu clients need %zu file descriptors, the limit leaves %zu", o->clients, needed, unused);
 	return -1;
 }
 

@@ -38,8 +38,8 @@ START_TEST(each_message_is_written_or_counted_as_lost)
 	ck_assert_int_eq(log_start(), 0);
 	for (n = 0; n < ALL; n++)
 		tell("message %0100d", n);
-	for (int64_t since = 0; (used += drain(ends[0], text + used, sizeof text - used)) == 0 || !strstr(text, "lost"); )
-		look_again(&since);
+	for (int64_t since = 0; !strstr(text, "lost"); look_again(&since))
+		used += drain(ends[0], text + used, sizeof text - used);
 	log_end();
 	drain(ends[0], text + used, sizeof text - used);
 	for (const char *line = text; *line != '\0'; line = strchr(line, '\n') + 1)
@@ -54,7 +54,7 @@ END_TEST
 
 /* ---- The table --------------------------------------------------------------------------- */
 
-/* The vectors of its authors: of the bytes 0, 1, 2, ... the first none, one, two, ... under the key of the bytes 0 to 15. */
+/* The vectors of its authors: the key is the bytes 0 to 15, the texts none, one, two, ... of 0, 1, 2, ... */
 START_TEST(siphash_is_siphash)
 {
 	static const uint64_t hashes[64] = {

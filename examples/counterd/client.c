@@ -253,5 +253,6 @@ void client_add(struct server *s, int fd)
 	if (c->counted)
 		go_on(s, c);
 	else
-		refuse(s, c, "ERROR too many clients, %lld are allowed\n", (long long)s->io->options->clients);
+		refuse(s, c, "ERROR too many clients, %lld are allowed\n",
+			(long long)s->io->options->clients);
 }

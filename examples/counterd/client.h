@@ -28,7 +28,7 @@ struct server {
 	int64_t accept_from;            /* 0, or none is accepted before */
 	bool complained;                /* of an accept that failed, and none has succeeded since */
 	struct queue idle, leaving;     /* READING or WRITING; LEAVING; WORKING is in none */
-	struct queue closed;            /* freed at the end of a round, because the poller may have told of them */
+	struct queue closed;            /* freed after a round, as the poller may have told of them */
 	size_t count, counted;          /* all that are not closed, and those that are served */
 	bool ending;
 	int64_t end;                    /* no deadline is later */

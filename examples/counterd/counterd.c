@@ -133,7 +133,10 @@ static int raise_limit(struct rlimit files, rlim_t to)
 	return setrlimit(RLIMIT_NOFILE, &files);
 }
 
-/* So that accept does not fail before the limit on clients is reached; the program may have been started with open files. */
+/*
+ * So that accept does not fail before the limit on clients is reached.  The program may have been
+ * started with open files, so free descriptors are counted.
+ */
 static int reserve_files(const struct options *o)
 {
 	const size_t needed = loop_places(o) + OTHER_FILES;
@@ -253,7 +256,7 @@ static int run(const struct options *o, struct tasks *t)
 	if (err != 0)
 		return fail("cannot start", err);
 	err = serve(t, signals, listener);
-	chan_free(signals);             /* the signals are not given back: one that comes now changes nothing any more */
+	chan_free(signals);             /* not given back: one that comes now changes nothing any more */
 	return err;
 }
 
@@ -261,7 +264,8 @@ int main(int argc, char **argv)
 {
 	struct options o = {
 		.address = "127.0.0.1", .port = 7070, .file = "counterd.snapshot", .interval = CHAN_SECOND,
-		.clients = 1000, .keys = 100000, .workers = 2, .idle = 60 * CHAN_SECOND, .grace = 5 * CHAN_SECOND
+		.clients = 1000, .keys = 100000, .workers = 2,
+		.idle = 60 * CHAN_SECOND, .grace = 5 * CHAN_SECOND
 	};
 
 	for (int option; (option = getopt(argc, argv, "b:p:f:i:c:k:w:t:g:")) != -1; )

@@ -1,4 +1,4 @@
-/* counterd.h - what the tasks of counterd hand to each other; who does so, and why it never stops, stands in counterd.c. */
+/* counterd.h - what the tasks of counterd hand to each other: counterd.c says why they never stop. */
 #ifndef COUNTERD_H
 #define COUNTERD_H
 
@@ -30,7 +30,8 @@ struct stats {
 	uint64_t snapshots;
 };
 
-enum verb { INCR, GET, STATS, QUIT, WRONG, STRANGER };   /* after QUIT and STRANGER the connection is closed */
+/* After QUIT and STRANGER the connection is closed. */
+enum verb { INCR, GET, STATS, QUIT, WRONG, STRANGER };
 
 /* One line: what it asks for, and what came out. */
 struct op {
@@ -77,7 +78,7 @@ void batch_format(struct batch *b);
 
 /* ---- signals.c -------------------------------------------------------------------- */
 
-/* From now on a signal that ends it goes to end, one that asks for a snapshot to save; both of int.  0 or an errno number. */
+/* From now on signals that end it go to end, those that ask for a snapshot to save.  0 or an errno number. */
 int signals_watch(chan *end, chan *save);
 
 /* ---- loop.c ----------------------------------------------------------------------- */

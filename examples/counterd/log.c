@@ -45,7 +45,8 @@ static void write_messages(void *arg)
 		write_message(&m);
 		const size_t lost = atomic_exchange(&dropped, 0);
 		if (lost > 0) {
-			snprintf(m.text, sizeof m.text, "counterd: %zu messages are lost, as nobody read them\n", lost);
+			snprintf(m.text, sizeof m.text, "counterd: %zu messages are lost: nobody read them\n",
+				lost);
 			write_message(&m);
 		}
 	}

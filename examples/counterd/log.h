@@ -2,7 +2,7 @@
 #ifndef LOG_H
 #define LOG_H
 
-/* Before the first message, and after the last one: what is not written within a second then, is lost.  0 or an errno number. */
+/* Before the first message: 0 or an errno number; after the last one: waits a second at most for a reader. */
 int log_start(void);
 void log_end(void);
 

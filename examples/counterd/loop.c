@@ -43,7 +43,7 @@ static void pause_accepting(struct server *s)
 	s->accept_from = chan_now() + ACCEPT_PAUSE;
 }
 
-/* A place for one more; only where the system has no room even for a line that tells a client to go there is none. */
+/* A place for one more.  There is none only if clients cannot even be told to go. */
 static bool make_place(struct server *s)
 {
 	if (s->count == loop_places(s->io->options) && s->leaving.first)
@@ -81,7 +81,8 @@ int loop_listen(const struct options *o, uint16_t *port)
 		tell("%s: not an IPv4 address", o->address);
 		return -1;
 	}
-	if ((fd = socket(AF_INET, SOCK_STREAM, 0)) < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0
+	if ((fd = socket(AF_INET, SOCK_STREAM, 0)) < 0
+	    || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0
 	    || fcntl(fd, F_SETFL, O_NONBLOCK) != 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0
 	    || bind(fd, (struct sockaddr *)&at, sizeof at) != 0 || listen(fd, SOMAXCONN) != 0
 	    || getsockname(fd, (struct sockaddr *)&at, &size) != 0) {
@@ -188,7 +189,8 @@ int loop_run(const struct loop *io)
 {
 	struct server s = {
 		.io = io, .end = CHAN_FOREVER, .poller = poller_new(loop_places(io->options) + OTHER_SOURCES),
-		.listener.fd = io->listener, .signals.fd = chan_fd(io->signals), .replies.fd = chan_fd(io->replies.ch)
+		.listener.fd = io->listener, .signals.fd = chan_fd(io->signals),
+		.replies.fd = chan_fd(io->replies.ch)
 	};
 	int err = !s.poller || s.signals.fd < 0 || s.replies.fd < 0 ? errno : 0;
 

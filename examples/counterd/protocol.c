@@ -93,7 +93,8 @@ static int format(char *to, const struct batch *b, const struct op *op)
 		return snprintf(to, ANSWER_SIZE, "OK bye\n");
 	if (op->verb != STATS)
 		return snprintf(to, ANSWER_SIZE, "OK %" PRIu64 "\n", op->is.value);
-	return snprintf(to, ANSWER_SIZE, "OK clients=%zu keys=%zu increments=%" PRIu64 " saved=%" PRIu64 " snapshots=%" PRIu64 "\n",
+	return snprintf(to, ANSWER_SIZE,
+		"OK clients=%zu keys=%zu increments=%" PRIu64 " saved=%" PRIu64 " snapshots=%" PRIu64 "\n",
 		b->clients, s->keys, s->increments, s->saved, s->snapshots);
 }
 

@@ -1,4 +1,4 @@
-/* siphash.c - SipHash-2-4, after J.-P. Aumasson and D. J. Bernstein, "SipHash: a fast short-input PRF", 2012 */
+/* siphash.c - SipHash-2-4, after J.-P. Aumasson and D. J. Bernstein, "SipHash: a fast short-input PRF" */
 #include "siphash.h"
 
 static uint64_t rotate(uint64_t x, int bits)
@@ -42,7 +42,8 @@ uint64_t siphash(const uint64_t key[2], const void *bytes, size_t n)
 {
 	const unsigned char *at = bytes;
 	uint64_t v[4] = {
-		key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d, key[0] ^ 0x6c7967656e657261, key[1] ^ 0x7465646279746573
+		key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d,
+		key[0] ^ 0x6c7967656e657261, key[1] ^ 0x7465646279746573
 	};
 
 	for (size_t left = n; left >= 8; left -= 8, at += 8)

@@ -4,7 +4,7 @@
 
 #include "table.h"
 
-/* Puts what the file holds into an empty table.  0, or -1 with a message; no file is no counters, and is told. */
+/* Puts what the file holds into an empty table; 0, or -1 with a message.  No file: 0, with a message too. */
 int snapshot_read(const char *path, struct table *t);
 
 /* Replaces the file as a whole.  Takes no memory.  0 or an errno number. */

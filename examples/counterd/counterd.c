@@ -20,7 +20,8 @@
  * in poll only, the writer for the disk, the owner in its select, and only workers wait
  * for others, for the owner.
  *
- * SIGHUP goes from signals.c to the owner over the channel save, SIGTERM to the loop.
+ * SIGHUP goes to the owner over a channel of its own, SIGTERM to the loop.  Messages of all
+ * tasks go to the log, for which nobody waits.
  *
  * The end goes the same way: a signal ends the loop once every client has its answers,
  * then jobs is closed, which ends the workers, then asks, which has the owner make the

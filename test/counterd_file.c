@@ -277,7 +277,7 @@ END_TEST
 
 /* ---- Messages that nobody reads ------------------------------------------------------------------- */
 
-/* The pipe is full before it starts, or is filled before a snapshot fails at each tick. */
+/* The pipe is full before it starts, or is filled before a snapshot fails at each tick, and before a dump. */
 START_TEST(messages_that_nobody_reads_hold_up_nobody)
 {
 	const int messages = pipe_for_messages();
@@ -290,6 +290,8 @@ START_TEST(messages_that_nobody_reads_hold_up_nobody)
 	must("rm -r %s/directory", scratch);
 	int fd = dial();
 	asks(fd, "INCR a\n", "OK 1");
+	if (_i == 2)
+		ck_assert_int_eq(kill(server.pid, SIGQUIT), 0);
 	ck_assert_int_eq(poll(NULL, 0, 100), 0);
 	asks(fd, "INCR a\n", "OK 2");
 	must("mkdir %s/directory", scratch);
@@ -298,6 +300,24 @@ START_TEST(messages_that_nobody_reads_hold_up_nobody)
 	ck_assert_int_eq(stop(SIGTERM), 0);
 	ck_assert_uint_eq(sum_of_snapshot(), 2);
 	close(messages);
+}
+END_TEST
+
+/* Nor does the line that says where it listens, if stdout is full. */
+START_TEST(a_port_that_nobody_reads_holds_up_nobody)
+{
+	char *const argv[] = { "counterd", "-p", "0", "-f", snapshot, NULL };
+	int out[2];
+
+	ck_assert_int_eq(pipe(out), 0);
+	ck_assert_int_eq(fcntl(out[1], F_SETFL, O_NONBLOCK), 0);
+	fill(out[1]);
+	ck_assert_int_eq(fcntl(out[1], F_SETFL, 0), 0);
+	server.pid = launch(counterd, out[1], argv);
+	for (int64_t since = 0; !there(err_path) || !complained("all counters begin at 0"); )
+		look_again(&since);
+	ck_assert_int_eq(poll(NULL, 0, 200), 0);
+	ck_assert_int_eq(stop(SIGTERM), 0);
 }
 END_TEST
 
@@ -477,7 +497,8 @@ TCase *counterd_file(void)
 	tcase_add_test(file, the_last_snapshot_takes_no_memory);
 	tcase_add_test(file, a_file_that_may_not_be_so_large_is_told_and_tried_again);
 #endif
-	tcase_add_loop_test(file, messages_that_nobody_reads_hold_up_nobody, 0, 2);
+	tcase_add_loop_test(file, messages_that_nobody_reads_hold_up_nobody, 0, 3);
+	tcase_add_test(file, a_port_that_nobody_reads_holds_up_nobody);
 	tcase_add_test(file, a_stderr_that_takes_nothing_is_no_obstacle);
 	tcase_add_loop_test(file, closed_standard_files_are_no_obstacle, 0, 2);
 	tcase_add_test(file, a_state_is_told_once);

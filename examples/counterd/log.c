@@ -11,6 +11,7 @@
 
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,27 +29,32 @@ CHAN_TYPE(messages, struct message);
 static messages queue;
 static atomic_size_t dropped;
 
-/* Where nothing can be written there is nobody to tell. */
-static void write_message(void *message)
+static bool write_message(const struct message *m)
 {
-	const struct message *m = message;
 	ssize_t n = 1;
 
 	for (const char *at = m->text; n > 0 && *at != '\0'; at += n)
 		n = write(m->fd, at, strlen(at));
+	return n > 0;
 }
 
+static void write_one(void *message)
+{
+	write_message(message);
+}
+
+/* One that could not be written, to a full disk say, is as lost as one that found no room in the channel. */
 static void write_messages(void *arg)
 {
 	(void)arg;
 	for (struct message m; CHAN_RECV(queue.rx, &m) == 0; ) {
-		write_message(&m);
-		const size_t lost = atomic_exchange(&dropped, 0);
-		if (lost > 0) {
-			snprintf(m.text, sizeof m.text, "counterd: %zu messages are lost: nobody read them\n",
-				lost);
-			write_message(&m);
-		}
+		size_t lost = !write_message(&m);
+		lost += atomic_exchange(&dropped, 0);
+		if (lost == 0)
+			continue;
+		snprintf(m.text, sizeof m.text, "counterd: %zu messages are lost\n", lost);
+		if (!write_message(&m))
+			atomic_fetch_add(&dropped, lost);
 	}
 }
 
@@ -92,7 +98,7 @@ int announce(const char *text, ...)
 	va_start(args, text);
 	format(&m, text, args);
 	va_end(args);
-	return spawn(write_message, &m, sizeof m);
+	return spawn(write_one, &m, sizeof m);
 }
 
 /* Not freed while its task still waits for a reader. */

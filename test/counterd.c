@@ -75,7 +75,11 @@ pid_t launch(const char *program, int out, char *const argv[])
 	    || (as_nobody && (setgid(65534) != 0 || setuid(65534) != 0)))
 		_exit(126);
 	close(err);
+#ifdef __linux__
 	fexecve(text, argv, environ);
+#else
+	execv(program, argv);
+#endif
 	_exit(127);
 }
 

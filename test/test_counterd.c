@@ -791,7 +791,13 @@ END_TEST
 START_TEST(signals_that_mean_nothing_here_do_nothing)
 {
 	const int signals[] = {
-		SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPIPE, SIGXFSZ, SIGRTMIN, SIGRTMAX
+		SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGPIPE, SIGXFSZ,
+#ifdef SIGIO
+		SIGIO,
+#endif
+#ifdef SIGRTMIN
+		SIGRTMIN, SIGRTMAX,
+#endif
 	};
 
 	START("-i", "1000000");

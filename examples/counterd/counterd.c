@@ -20,6 +20,9 @@
  * in poll only, the writer for the disk, the owner in its select, and only workers wait
  * for others, for the owner.
  *
+ * SIGHUP goes to the owner over a channel of its own, SIGTERM to the loop.  Messages of all
+ * tasks go to the log, for which nobody waits.
+ *
  * The end goes the same way: a signal ends the loop once every client has its answers,
  * then jobs is closed, which ends the workers, then asks, which has the owner make the
  * last snapshot, and then snapshots.
@@ -30,12 +33,15 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "counterd.h"
-#include "chan_signal.h"
 #include "chan_timer.h"
+#include "file.h"
+#include "log.h"
+#include "snapshot.h"
 #include "spawn.h"
 
 #include <errno.h>
-#include <signal.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,7 +58,7 @@ enum {
 
 static int fail(const char *what, int err)
 {
-	fprintf(stderr, "counterd: %s: %s\n", what, strerror(err));
+	tell("%s: %s", what, strerror(err));
 	return -1;
 }
 
@@ -110,36 +116,55 @@ static bool set_option(struct options *o, int option, const char *text)
 
 /* ---- Start and end ----------------------------------------------------------------- */
 
-/* So that accept does not fail before the limit on clients is reached. */
+/* What is closed is opened, so that no other file gets the number, and with it the messages. */
+static void open_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
+static int raise_limit(struct rlimit files, rlim_t to)
+{
+	files.rlim_cur = to;
+	return setrlimit(RLIMIT_NOFILE, &files);
+}
+
+/*
+ * So that accept does not fail before the limit on clients is reached.  The program may have been
+ * started with open files, so free descriptors are counted.
+ */
 static int reserve_files(const struct options *o)
 {
-	const rlim_t needed = loop_places(o) + OTHER_FILES;
+	const size_t needed = loop_places(o) + OTHER_FILES;
 	struct rlimit files;
+	rlim_t limit = 0;
+	size_t unused = 0;
 
 	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
 		return fail("file descriptors", errno);
-	if (files.rlim_cur >= needed)
+	for (; unused < needed && limit < files.rlim_max && limit <= INT_MAX; limit++)
+		unused += fcntl((int)limit, F_GETFD) < 0;
+	if (unused == needed && (limit <= files.rlim_cur || raise_limit(files, limit) == 0))
 		return 0;
-	files.rlim_cur = needed;
-	if (needed <= files.rlim_max && setrlimit(RLIMIT_NOFILE, &files) == 0)
-		return 0;
-	fprintf(stderr, "counterd: %zu clients need %llu file descriptors, the limit is %llu\n",
-		o->clients, (unsigned long long)needed, (unsigned long long)files.rlim_max);
+	tell("%zu clients need %zu file descriptors, the limit leaves %zu", o->clients, needed, unused);
 	return -1;
 }
 
-/* SIGINT too, unless it is ignored, as in a shell's background task. */
-static int watch_signals(chan *signals)
+/* For SIGQUIT, which shows who waits where. */
+static void name_channels(const struct tasks *t)
 {
-	struct sigaction old;
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	if (sigaction(SIGINT, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-		sigaddset(&set, SIGINT);
-	signal(SIGPIPE, SIG_IGN);       /* a write says EPIPE then */
-	return chan_notify(signals, &set);
+	chan_set_name(t->jobs.tx.ch, "jobs");
+	chan_set_name(t->replies.tx.ch, "replies");
+	chan_set_name(t->asks.tx.ch, "asks");
+	chan_set_name(t->snapshots.tx.ch, "snapshots");
+	chan_set_name(t->written.tx.ch, "written");
+	chan_set_name(t->save, "save");
+	chan_set_name(t->tick, "tick");
 }
 
 static int make_channels(struct tasks *t)
@@ -149,8 +174,9 @@ static int make_channels(struct tasks *t)
 	if (CHAN_MAKE(&t->jobs, places) != 0 || CHAN_MAKE(&t->replies, places) != 0
 	    || CHAN_MAKE(&t->asks, t->options->workers * WORKER_BATCHES) != 0
 	    || CHAN_MAKE(&t->snapshots, 1) != 0 || CHAN_MAKE(&t->written, 1) != 0
-	    || !(t->tick = chan_tick(t->options->interval)))
+	    || !(t->save = chan_new(sizeof(int), 1)) || !(t->tick = chan_tick(t->options->interval)))
 		return ENOMEM;
+	name_channels(t);
 	return 0;
 }
 
@@ -161,6 +187,7 @@ static void free_all(struct tasks *t)
 	CHAN_FREE(&t->asks);
 	CHAN_FREE(&t->snapshots);
 	CHAN_FREE(&t->written);
+	chan_free(t->save);
 	chan_free(t->tick);
 	table_free(&t->table);
 }
@@ -173,8 +200,11 @@ static int start_tasks(struct tasks *t, struct groups *g)
 
 	if (err == 0)
 		err = waitgroup_go(&g->others, own, &t, sizeof t);
-	for (size_t i = 0; err == 0 && i < t->options->workers; i++)
-		err = waitgroup_go(&g->workers, work, &t, sizeof t);
+	for (size_t i = 0; err == 0 && i < t->options->workers; i++) {
+		struct worker w = { .tasks = t };
+		if ((err = CHAN_MAKE(&w.back, WORKER_BATCHES)) == 0)
+			err = waitgroup_go(&g->workers, work, &w, sizeof w);
+	}
 	return err;
 }
 
@@ -185,7 +215,6 @@ static void end_tasks(struct tasks *t, struct groups *g)
 	waitgroup_wait(&g->workers);
 	CHAN_CLOSE(t->asks.tx);
 	waitgroup_wait(&g->others);
-	spawn_shutdown(CHAN_FOREVER);
 }
 
 /* The tasks run from here on until no client is left. */
@@ -200,6 +229,7 @@ static int serve(struct tasks *t, chan *signals, int listener)
 
 	if (err != 0) {                 /* the rest would wait for what is missing */
 		fail("cannot start the tasks", err);
+		log_end();
 		_exit(1);
 	}
 	err = loop_run(&loop);
@@ -217,16 +247,17 @@ static int run(const struct options *o, struct tasks *t)
 	int err = signals ? make_channels(t) : ENOMEM;
 
 	if (err == 0)
-		err = watch_signals(signals);
+		err = signals_watch(signals, t->save);
 	if (err != 0)
 		return fail("cannot start", err);
 	int listener = loop_listen(o, &port);
 	if (listener < 0)
 		return -1;
-	printf("counterd: listening on %s:%u\n", o->address, (unsigned)port);
-	fflush(stdout);
+	err = announce("listening on %s:%u", o->address, (unsigned)port);
+	if (err != 0)
+		return fail("cannot start", err);
 	err = serve(t, signals, listener);
-	chan_free(signals);             /* the signals are not given back: one that comes now changes nothing any more */
+	chan_free(signals);             /* not given back: one that comes now changes nothing any more */
 	return err;
 }
 
@@ -234,7 +265,8 @@ int main(int argc, char **argv)
 {
 	struct options o = {
 		.address = "127.0.0.1", .port = 7070, .file = "counterd.snapshot", .interval = CHAN_SECOND,
-		.clients = 1000, .keys = 100000, .workers = 2, .idle = 60 * CHAN_SECOND, .grace = 5 * CHAN_SECOND
+		.clients = 1000, .keys = 100000, .workers = 2,
+		.idle = 60 * CHAN_SECOND, .grace = 5 * CHAN_SECOND
 	};
 
 	for (int option; (option = getopt(argc, argv, "b:p:f:i:c:k:w:t:g:")) != -1; )
@@ -242,14 +274,26 @@ int main(int argc, char **argv)
 			return usage();
 	if (optind < argc)
 		return usage();
-	struct tasks t = { .options = &o, .table.limit = o.keys };
-	int err = reserve_files(&o);
+	open_standard_files();
+	struct tasks t = { .options = &o };
+	if (log_start() != 0) {
+		fprintf(stderr, "counterd: cannot start\n");
+		return 1;
+	}
+	char real[PATH_MAX];
+	int err = table_make(&t.table, o.keys);
+	if (err != 0)
+		fail("/dev/urandom", err);
 	if (err == 0)
-		err = snapshot_lock(o.file);
+		err = reserve_files(&o);
+	if (err == 0)
+		err = file_claim(o.file, real);
+	o.file = real;
 	if (err == 0)
 		err = snapshot_read(o.file, &t.table);
 	if (err == 0)
 		err = run(&o, &t);
 	free_all(&t);
+	log_end();
 	return err != 0;
 }

@@ -1,4 +1,4 @@
-/* counterd.h - what the tasks of counterd hand to each other; who does so, and why it never stops, stands in counterd.c. */
+/* counterd.h - what the tasks of counterd hand to each other: counterd.c says why they never stop. */
 #ifndef COUNTERD_H
 #define COUNTERD_H
 
@@ -30,7 +30,8 @@ struct stats {
 	uint64_t snapshots;
 };
 
-enum verb { INCR, GET, STATS, QUIT, WRONG };
+/* After QUIT and STRANGER the connection is closed. */
+enum verb { INCR, GET, STATS, QUIT, WRONG, STRANGER };
 
 /* One line: what it asks for, and what came out. */
 struct op {
@@ -75,6 +76,11 @@ void batch_parse(struct batch *b);
 /* Puts the answers to all ops into b->out. */
 void batch_format(struct batch *b);
 
+/* ---- signals.c -------------------------------------------------------------------- */
+
+/* From now on signals that end it go to end, those that ask for a snapshot to save.  0 or an errno number. */
+int signals_watch(chan *end, chan *save);
+
 /* ---- loop.c ----------------------------------------------------------------------- */
 
 struct loop {
@@ -94,7 +100,7 @@ int loop_listen(const struct options *o, uint16_t *port);
 /* Serves until a signal has come and every client has got its answers; 0 or an errno number. */
 int loop_run(const struct loop *l);
 
-/* ---- tasks.c: each gets a pointer to a pointer to this as its argument --------------- */
+/* ---- tasks.c --------------------------------------------------------------------------- */
 
 /* A snapshot on its way to the disk. */
 struct copy {
@@ -111,12 +117,17 @@ struct tasks {
 	batches jobs, asks, replies;
 	copies snapshots;
 	results written;
-	chan *tick;
+	chan *tick, *save;              /* each time, and at a signal, there is to be a snapshot */
 	int result;                     /* of the last snapshot, once the owner has ended */
 };
 
-void work(void *tasks);
-void own(void *tasks);
-void write_snapshots(void *tasks);
+struct worker {
+	struct tasks *tasks;
+	batches back;                   /* the worker's own, which frees it */
+};
+
+void work(void *worker);                /* the argument is a struct worker, */
+void own(void *tasks);                  /* a pointer to a pointer to the tasks, */
+void write_snapshots(void *tasks);      /* and the same again */
 
 #endif

@@ -93,7 +93,8 @@ static void send_requests(const struct load *l, struct connection *c)
 		if (kind == SHARED)
 			size += (size_t)snprintf(text + size, 32, "INCR shared\n");
 		else
-			size += (size_t)snprintf(text + size, 32, "%s own-%lu\n", kind == GET ? "GET" : "INCR", c->number);
+			size += (size_t)snprintf(text + size, 32, "%s own-%lu\n",
+				kind == GET ? "GET" : "INCR", c->number);
 		c->times[c->sent % MAX_DEPTH] = now_us();
 	}
 	/* A connection that the server has closed is told by what is read from it. */
@@ -233,8 +234,9 @@ static void report(struct load *l, int64_t us)
 	const unsigned long n = l->answered;
 
 	qsort(l->latencies, n, sizeof *l->latencies, by_size);
-	printf("%lu requests on %lu connections in %.3f s: %.0f requests/s, latency %u us in the median, %u us for 99 %%\n", n,
-		l->connections, (double)us / 1e6, (double)n * 1e6 / (double)(us > 0 ? us : 1),
+	printf("%lu requests on %lu connections in %.3f s: %.0f requests/s, "
+		"latency %u us in the median, %u us for 99 %%\n", n, l->connections, (double)us / 1e6,
+		(double)n * 1e6 / (double)(us > 0 ? us : 1),
 		n > 0 ? l->latencies[n / 2] : 0, n > 0 ? l->latencies[n - 1 - n / 100] : 0);
 	printf("%lu increments answered\n", l->increments);
 	fflush(stdout);

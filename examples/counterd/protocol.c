@@ -22,6 +22,12 @@ static struct op wrong(const char *why)
 	return (struct op){ .verb = WRONG, .error = why };
 }
 
+/* What does not speak this protocol: no line after it counts, such as one in the body of an HTTP request. */
+static struct op stranger(const char *why)
+{
+	return (struct op){ .verb = STRANGER, .error = why };
+}
+
 static bool is_word(const char *word, const char *line, size_t n)
 {
 	return strlen(word) == n && memcmp(word, line, n) == 0;
@@ -36,13 +42,13 @@ static struct op parse_line(char *line, size_t n)
 	const bool incr = is_word("INCR", line, word);
 
 	if (strlen(line) != n)
-		return wrong("zero byte in a line");
+		return stranger("zero byte in a line");
 	if (is_word("STATS", line, n))
 		return (struct op){ .verb = STATS };
 	if (is_word("QUIT", line, n))
 		return (struct op){ .verb = QUIT };
 	if (!incr && !is_word("GET", line, word))
-		return wrong("unknown command, there are INCR key, GET key, STATS and QUIT");
+		return stranger("unknown command, there are INCR key, GET key, STATS and QUIT");
 	if (!key_valid(key))
 		return wrong("a key has 1 to 63 printable characters and no space");
 	return (struct op){ .verb = incr ? INCR : GET, .key = key };
@@ -57,14 +63,14 @@ static bool next_op(struct batch *b, struct op *op)
 	if (end && n > 0 && line[n - 1] == '\r')
 		n--;
 	if (n > LINE_LIMIT + (end ? 0 : 1))
-		*op = wrong("line longer than 128 bytes");
+		*op = stranger("line longer than 128 bytes");
 	else if (end)
 		*op = parse_line(line, n);
 	else if (b->eof && n > 0)
-		*op = wrong("the last line has no end");
+		*op = stranger("the last line has no end");
 	else
 		return false;
-	b->last = n > LINE_LIMIT || !end || op->verb == QUIT;
+	b->last = op->verb == STRANGER || op->verb == QUIT;
 	b->taken = b->last ? b->used : (size_t)(end + 1 - b->in);
 	return true;
 }
@@ -87,7 +93,8 @@ static int format(char *to, const struct batch *b, const struct op *op)
 		return snprintf(to, ANSWER_SIZE, "OK bye\n");
 	if (op->verb != STATS)
 		return snprintf(to, ANSWER_SIZE, "OK %" PRIu64 "\n", op->is.value);
-	return snprintf(to, ANSWER_SIZE, "OK clients=%zu keys=%zu increments=%" PRIu64 " saved=%" PRIu64 " snapshots=%" PRIu64 "\n",
+	return snprintf(to, ANSWER_SIZE,
+		"OK clients=%zu keys=%zu increments=%" PRIu64 " saved=%" PRIu64 " snapshots=%" PRIu64 "\n",
 		b->clients, s->keys, s->increments, s->saved, s->snapshots);
 }
 

@@ -8,19 +8,15 @@
  *
  * The last line has the number of counters and the hash (FNV-1a, 64 bits) of all bytes
  * before it, so that a file that was cut or changed is not taken for a whole one.
- *
- * It is written beside, brought to the disk, and then renamed.  A rename is atomic; with
- * the fsync before it the name never stands for bytes that are not on the disk, and with
- * the fsync of the directory after it the new name has come to the disk too.
  */
 #define _POSIX_C_SOURCE 200809L
 
-#include "table.h"
+#include "snapshot.h"
+#include "file.h"
+#include "log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,85 +24,68 @@
 
 static const char head[] = "counterd 1\n";
 
-/* path with an end put to it; an errno number if that is too long. */
-static int beside(char to[PATH_MAX], const char *path, const char *end)
+/* Fowler, Noll and Vo's hash, continued. */
+#define FNV_BEGIN ((uint64_t)0xcbf29ce484222325)
+static uint64_t fnv(uint64_t hash, const char *bytes, size_t n)
 {
-	return snprintf(to, PATH_MAX, "%s%s", path, end) < PATH_MAX ? 0 : ENAMETOOLONG;
-}
-
-/* Not the file itself is locked, as that is replaced. */
-int snapshot_lock(const char *path)
-{
-	char name[PATH_MAX];
-	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	int err = beside(name, path, ".lock"), fd = -1;
-
-	if (err == 0 && ((fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0644)) < 0 || fcntl(fd, F_SETLK, &whole) != 0))
-		err = errno;
-	if (err == 0)
-		return 0;
-	if (err == EACCES && fd >= 0)
-		err = EAGAIN;           /* POSIX lets fcntl say either */
-	fprintf(stderr, "counterd: %s.lock: %s\n", path, err == EAGAIN ? "in use by another counterd" : strerror(err));
-	return -1;
+	for (size_t i = 0; i < n; i++)
+		hash = (hash ^ (unsigned char)bytes[i]) * 0x100000001b3;
+	return hash;
 }
 
 /* ---- Writing --------------------------------------------------------------------- */
 
-static int write_counters(FILE *f, const struct counter *counters, size_t count)
-{
-	uint64_t hash = fnv(FNV_BEGIN, head, strlen(head));
-	char line[KEY_LIMIT + 32];
+/* Not a FILE, which takes memory when it is opened: there may be none left. */
+struct out {
+	int fd, err;
+	uint64_t hash;                  /* of all bytes so far */
+	size_t used;
+	char bytes[16384];
+};
 
-	fputs(head, f);
-	for (size_t i = 0; i < count; i++) {
-		int n = snprintf(line, sizeof line, "%" PRIu64 " %s\n", counters[i].value, counters[i].key);
-		hash = fnv(hash, line, (size_t)n);
-		fwrite(line, 1, (size_t)n, f);
-	}
-	fprintf(f, "end %zu %016" PRIx64 "\n", count, hash);
-	if (fflush(f) != 0 || fsync(fileno(f)) != 0)
-		return errno;
-	return ferror(f) ? EIO : 0;
+static void flush(struct out *o)
+{
+	ssize_t n = 0;
+
+	for (size_t at = 0; at < o->used && o->err == 0; at += n > 0 ? (size_t)n : 0)
+		if ((n = write(o->fd, o->bytes + at, o->used - at)) < 0 && errno != EINTR)
+			o->err = errno;
+	o->used = 0;
 }
 
-static int sync_directory_of(const char *path)
+static void put(struct out *o, const char *line)
 {
-	char name[PATH_MAX] = ".";
-	const char *slash = strrchr(path, '/');
+	const size_t n = strlen(line);
 
-	if (slash)
-		snprintf(name, sizeof name, "%.*s", slash == path ? 1 : (int)(slash - path), path);
-	int fd = open(name, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno;
-	int err = fsync(fd) != 0 ? errno : 0;
-	close(fd);
-	return err;
+	if (sizeof o->bytes - o->used < n)
+		flush(o);
+	memcpy(o->bytes + o->used, line, n);
+	o->used += n;
+	o->hash = fnv(o->hash, line, n);
+}
+
+static int write_counters(int fd, const struct counter *counters, size_t count)
+{
+	struct out o = { .fd = fd, .hash = FNV_BEGIN };
+	char line[KEY_LIMIT + 32];
+
+	put(&o, head);
+	for (size_t i = 0; i < count && o.err == 0; i++) {
+		snprintf(line, sizeof line, "%" PRIu64 " %s\n", counters[i].value, counters[i].key);
+		put(&o, line);
+	}
+	snprintf(line, sizeof line, "end %zu %016" PRIx64 "\n", count, o.hash);
+	put(&o, line);
+	flush(&o);
+	return o.err;
 }
 
 int snapshot_write(const char *path, const struct counter *counters, size_t count)
 {
 	char name[PATH_MAX];
-	int err = beside(name, path, ".tmp");
-	int fd = err == 0 ? open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644) : -1;
-	FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;
+	int fd = file_begin(path, name);
 
-	if (!f) {
-		err = err != 0 ? err : errno;
-		if (fd >= 0)
-			close(fd);
-		return err;
-	}
-	err = write_counters(f, counters, count);
-	if (fclose(f) != 0 && err == 0)
-		err = errno;
-	if (err == 0 && rename(name, path) != 0)
-		err = errno;
-	if (err == 0)
-		return sync_directory_of(path);
-	unlink(name);
-	return err;
+	return fd < 0 ? errno : file_end(path, name, fd, write_counters(fd, counters, count));
 }
 
 /* ---- Reading ----------------------------------------------------------------------- */
@@ -121,7 +100,7 @@ struct reader {
 
 static int complain(const struct reader *r, const char *what)
 {
-	fprintf(stderr, "counterd: %s:%lu: %s\n", r->path, r->number, what);
+	tell("%s:%lu: %s", r->path, r->number, what);
 	return -1;
 }
 
@@ -194,13 +173,19 @@ static int read_all(struct reader *r, struct table *t)
 
 int snapshot_read(const char *path, struct table *t)
 {
-	struct reader r = { .path = path, .file = fopen(path, "r"), .hash = FNV_BEGIN };
+	const int fd = file_open(path);
+	struct reader r = { .path = path, .file = fd < 0 ? NULL : fdopen(fd, "r"), .hash = FNV_BEGIN };
+	const int err = r.file ? 0 : errno;
 
-	if (!r.file) {
-		fprintf(stderr, "counterd: %s: %s%s\n", path, strerror(errno), errno == ENOENT ? ", all counters begin at 0" : "");
-		return errno == ENOENT ? 0 : -1;
+	if (err == ENOENT) {
+		tell("%s: %s, all counters begin at 0", path, strerror(err));
+		return 0;
 	}
-	int err = read_all(&r, t);
+	if (err != 0) {
+		tell("%s: %s", path, err == EINVAL ? "not a regular file" : strerror(err));
+		return -1;
+	}
+	const int result = read_all(&r, t);
 	fclose(r.file);
-	return err;
+	return result;
 }

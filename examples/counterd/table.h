@@ -1,4 +1,4 @@
-/* table.h - counters by name, and a file that holds them. */
+/* table.h - counters by name. */
 #ifndef TABLE_H
 #define TABLE_H
 
@@ -17,8 +17,12 @@ struct table {
 	struct counter *counters;
 	size_t count, room, limit;
 	uint32_t *places;               /* by hash: 1 + the number of a counter, or 0 */
-	size_t places_count;            /* a power of 2, more than twice as many as counters */
+	size_t places_count;            /* a power of 2, at least four times as many as counters */
+	uint64_t secret[2];             /* for the hash, so that nobody can choose keys for one place */
 };
+
+/* An empty table, of one that is all zero; it takes no more counters than limit.  0 or an errno number. */
+int table_make(struct table *t, size_t limit);
 
 /* Whether a key is well-formed: 1 to KEY_LIMIT printable characters, no space. */
 int key_valid(const char *key);
@@ -30,20 +34,5 @@ struct counter *table_find(const struct table *t, const char *key);
 struct counter *table_add(struct table *t, const char *key);
 
 void table_free(struct table *t);
-
-/* ---- snapshot.c ---------------------------------------------------------------------- */
-
-/* Keeps other processes from the file until this one ends.  0, or -1 with a message. */
-int snapshot_lock(const char *path);
-
-/* Puts what the file holds into an empty table.  0, or -1 with a message; no file is no counters, and is told. */
-int snapshot_read(const char *path, struct table *t);
-
-/* Replaces the file as a whole: whoever reads it, now or after a crash, finds all of the old or all of the new.  0 or an errno number. */
-int snapshot_write(const char *path, const struct counter *counters, size_t count);
-
-/* Fowler, Noll and Vo's hash, continued. */
-#define FNV_BEGIN ((uint64_t)0xcbf29ce484222325)
-uint64_t fnv(uint64_t hash, const char *bytes, size_t n);
 
 #endif

@@ -7,12 +7,14 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "counterd.h"
+#include "log.h"
+#include "snapshot.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- Workers ----------------------------------------------------------------------- */
 
@@ -34,18 +36,14 @@ static void answer(struct tasks *t, batches *back, struct batch *mine[], size_t 
 
 void work(void *arg)
 {
-	struct tasks *t = *(struct tasks **)arg;
+	struct worker *w = arg;
+	struct tasks *t = w->tasks;
 	struct batch *mine[WORKER_BATCHES];
-	batches back;
 	size_t n;
 
-	if (CHAN_MAKE(&back, WORKER_BATCHES) != 0) {
-		fprintf(stderr, "counterd: %s\n", strerror(ENOMEM));
-		_exit(1);
-	}
 	while (CHAN_RECV_N(t->jobs.rx, mine, WORKER_BATCHES, &n, CHAN_FOREVER) == 0)
-		answer(t, &back, mine, n);
-	CHAN_FREE(&back);
+		answer(t, &w->back, mine, n);
+	CHAN_FREE(&w->back);
 }
 
 /* ---- The owner --------------------------------------------------------------------- */
@@ -55,7 +53,8 @@ struct owner {
 	struct table *table;
 	struct stats stats;
 	bool writing;                   /* a copy is with the writer, */
-	uint64_t in_copy;               /* and has this many increments */
+	uint64_t in_copy;               /* and has this many increments; */
+	bool again;                     /* once it is written there is to be another one */
 	char full[64];
 };
 
@@ -90,39 +89,58 @@ static void serve(struct owner *o, struct batch *b)
 			op->is.stats = o->stats;
 			op->is.stats.keys = o->table->count;
 			break;
-		case QUIT: case WRONG: break;
+		case QUIT: case WRONG: case STRANGER: break;
 		}
 	}
 	CHAN_SEND(b->back, &b);
 }
 
-/* If something was counted and no other snapshot is on its way; the owner is held up only by the copying. */
-static int begin_snapshot(struct owner *o)
-{
-	struct copy copy = { .count = o->table->count };
-
-	if (o->writing || o->stats.saved == o->stats.increments)
-		return 0;
-	if (!(copy.counters = malloc(copy.count * sizeof *copy.counters)))
-		return ENOMEM;
-	memcpy(copy.counters, o->table->counters, copy.count * sizeof *copy.counters);
-	o->in_copy = o->stats.increments;
-	o->writing = true;
-	CHAN_SEND(o->tasks->snapshots.tx, &copy);
-	return 0;
-}
-
-/* Whoever counts goes on when a snapshot fails: the next one has it all. */
+/* Counting goes on when a snapshot fails: the next one has it all.  Only a new state is told. */
 static void end_snapshot(struct owner *o, int err)
 {
-	if (err != 0) {
-		fprintf(stderr, "counterd: %s: %s\n", o->tasks->options->file, strerror(err));
-	} else {
+	const char *file = o->tasks->options->file;
+
+	if (err != 0 && err != o->tasks->result)
+		tell("%s: %s", file, strerror(err));
+	if (err == 0 && o->tasks->result != 0)
+		tell("%s: is written again", file);
+	if (err == 0) {
 		o->stats.saved = o->in_copy;
 		o->stats.snapshots++;
 	}
 	o->tasks->result = err;
 	o->writing = false;
+}
+
+/* If something was counted and no other snapshot is on its way; the owner is held up only by the copying. */
+static void begin_snapshot(struct owner *o)
+{
+	struct copy copy = { .count = o->table->count };
+
+	if (o->writing || o->stats.saved == o->stats.increments)
+		return;
+	if (!(copy.counters = malloc(copy.count * sizeof *copy.counters))) {
+		end_snapshot(o, ENOMEM);
+		return;
+	}
+	memcpy(copy.counters, o->table->counters, copy.count * sizeof *copy.counters);
+	o->in_copy = o->stats.increments;
+	o->writing = true;
+	CHAN_SEND(o->tasks->snapshots.tx, &copy);
+}
+
+/* What a snapshot on its way may not have comes into one more. */
+static void save(struct owner *o)
+{
+	o->again = o->writing;
+	begin_snapshot(o);
+}
+
+static void finish_snapshot(struct owner *o, int err)
+{
+	end_snapshot(o, err);
+	if (o->again)
+		save(o);
 }
 
 static void await_writer(struct owner *o)
@@ -135,15 +153,21 @@ static void await_writer(struct owner *o)
 	}
 }
 
-/* Nobody counts any more: what the last snapshot has not, one more has. */
+/*
+ * Nobody counts any more: what is not in the last snapshot comes into one more.  That one is
+ * written from the table itself, because there may be no memory for a copy.
+ */
 static void end(struct owner *o)
 {
-	await_writer(o);
-	int err = begin_snapshot(o);
-	if (err != 0)
-		end_snapshot(o, err);
+	const char *file = o->tasks->options->file;
+
 	await_writer(o);
 	CHAN_CLOSE(o->tasks->snapshots.tx);
+	o->in_copy = o->stats.increments;
+	if (o->stats.saved != o->in_copy)
+		end_snapshot(o, snapshot_write(file, o->table->counters, o->table->count));
+	if (o->stats.saved != o->in_copy)
+		tell("%s: %" PRIu64 " increments are lost", file, o->in_copy - o->stats.saved);
 }
 
 void own(void *arg)
@@ -152,11 +176,14 @@ void own(void *arg)
 	struct owner o = { .tasks = t, .table = &t->table };
 	struct batch *b;
 	int err;
-	chan_case cases[] = { CHAN_ON_RECV(t->asks.rx, &b), chan_on_recv(t->tick, NULL), CHAN_ON_RECV(t->written.rx, &err) };
+	chan_case cases[] = {
+		CHAN_ON_RECV(t->asks.rx, &b), CHAN_ON_RECV(t->written.rx, &err),
+		chan_on_recv(t->tick, NULL), chan_on_recv(t->save, NULL)
+	};
 
 	snprintf(o.full, sizeof o.full, "there are %zu keys, no more are allowed", t->options->keys);
 	for (;;) {
-		switch (chan_select(cases, 3, CHAN_FOREVER)) {
+		switch (chan_select(cases, 4, CHAN_FOREVER)) {
 		case 0:
 			if (cases[0].err == EPIPE) {
 				end(&o);
@@ -164,11 +191,9 @@ void own(void *arg)
 			}
 			serve(&o, b);
 			break;
-		case 1:
-			if ((err = begin_snapshot(&o)) != 0)
-				end_snapshot(&o, err);
-			break;
-		case 2: end_snapshot(&o, err); break;
+		case 1: finish_snapshot(&o, err); break;
+		case 2: begin_snapshot(&o); break;
+		case 3: save(&o); break;
 		}
 	}
 }

@@ -253,7 +253,7 @@ func validKey(key string) bool {
 // The answer to a line, and whether it is the last one.
 func (s *server) answer(line string, back chan answer) (string, bool) {
 	if strings.IndexByte(line, 0) >= 0 {
-		return "ERROR zero byte in a line\n", false
+		return "ERROR zero byte in a line\n", true
 	}
 	if line == "QUIT" {
 		return "OK bye\n", true
@@ -266,7 +266,7 @@ func (s *server) answer(line string, back chan answer) (string, bool) {
 	}
 	word, key, _ := strings.Cut(line, " ")
 	if word != "INCR" && word != "GET" {
-		return "ERROR unknown command, there are INCR key, GET key, STATS and QUIT\n", false
+		return "ERROR unknown command, there are INCR key, GET key, STATS and QUIT\n", true
 	}
 	if !validKey(key) {
 		return "ERROR a key has 1 to 63 printable characters and no space\n", false

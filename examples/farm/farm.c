@@ -40,43 +40,7 @@ void *need(void *p, const char *what)
 	return p;
 }
 
-/* ---- Sockets and signals ------------------------------------------------------------ */
-
-void set_option(void *socket, int option, int value)
-{
-	check(zmq_setsockopt(socket, option, &value, sizeof value) == 0, "cannot set up a socket");
-}
-
-/* ZeroMQ disconnects who sends a larger message than ours, before it takes the memory. */
-void *new_socket(void *context, int type, int high_water, int linger)
-{
-	void *socket = need(zmq_socket(context, type), "cannot make a socket");
-
-	set_option(socket, ZMQ_SNDHWM, high_water);
-	set_option(socket, ZMQ_RCVHWM, high_water);
-	set_option(socket, ZMQ_LINGER, linger);
-	check(zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &(int64_t){ MESSAGE_SIZE }, sizeof(int64_t)) == 0, "cannot set up a socket");
-	return socket;
-}
-
-void bind_socket(void *socket, const char *name, const char *endpoint)
-{
-	char bound[256];
-
-	check(zmq_bind(socket, endpoint) == 0, endpoint);
-	check(zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, bound, &(size_t){ sizeof bound }) == 0, endpoint);
-	printf("%s %s\n", name, bound);
-}
-
-void connect_socket(void *socket, const char *endpoint)
-{
-	check(zmq_connect(socket, endpoint) == 0, endpoint);
-}
-
-void wait_for_any(zmq_pollitem_t *items, int n)
-{
-	check(zmq_poll(items, n, -1) >= 0 || errno == EINTR, "cannot wait");
-}
+/* ---- Messages and signals --------------------------------------------------------------------------- */
 
 void ignore(unsigned long *ignored, const struct options *o)
 {
@@ -133,15 +97,24 @@ static bool number(const char *text, uint64_t least, uint64_t most, uint64_t *n)
 	return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && *n >= least && *n <= most;
 }
 
+static bool endpoint(const char *text, const char **chosen)
+{
+	*chosen = text;
+	if (is_endpoint(text))
+		return true;
+	fprintf(stderr, "farm: %s: not an endpoint: tcp://HOST:PORT (PORT 1 to 65535, or *), ipc://PATH\n", text);
+	return false;
+}
+
 static bool set(struct options *o, int option, const char *text)
 {
 	uint64_t n = 0;
 	bool right = true;
 
 	switch (option) {
-	case 'j': o->jobs = text; break;
-	case 'r': o->results = text; break;
-	case 'd': o->done = text; break;
+	case 'j': right = endpoint(text, &o->jobs); break;
+	case 'r': right = endpoint(text, &o->results); break;
+	case 'd': right = endpoint(text, &o->done); break;
 	case 'v': o->verbose = true; break;
 	case 'w': right = number(text, 1, 1000, &n); o->window = (size_t)n; break;
 	case 'p': right = number(text, 1, 500, &n); o->tasks = (size_t)n; break;

@@ -49,7 +49,7 @@ enum received { NOTHING, MESSAGE, MALFORMED };
 bool send_message(void *socket, const struct message *m);
 enum received receive_message(void *socket, struct message *m);
 
-/* ---- Sockets, signals, the end (farm.c) ------------------------------------------ */
+/* ---- Sockets (socket.c), signals, the end (farm.c) ------------------------------------------ */
 
 struct options {
 	const char *jobs, *results, *done;      /* endpoints */
@@ -63,6 +63,9 @@ int ventilate(const struct options *o);
 int work(const struct options *o);
 int collect(const struct options *o);
 
+/* Whether it is one that the farm takes: tcp with a port that there is, or ipc. */
+bool is_endpoint(const char *text);
+
 /*
  * A socket that holds this many messages for each peer, 0 for any number.  What it has not sent
  * when it is closed, it still tries to send for `linger` milliseconds.
@@ -74,7 +77,7 @@ void bind_socket(void *socket, const char *name, const char *endpoint);
 void connect_socket(void *socket, const char *endpoint);
 void set_option(void *socket, int option, int value);
 
-/* Waits for one of the sockets and descriptors, or for nothing longer than it has to: look at all of them afterwards. */
+/* Waits for one of the sockets and descriptors, seldom for none of them: look at all of them afterwards. */
 void wait_for_any(zmq_pollitem_t *items, int n);
 
 /* Counts a message that cannot be used, whoever sent it. */

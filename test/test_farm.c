@@ -1,8 +1,10 @@
 /* examples/farm: several processes on loopback, some of them late, stopped, killed, or talking nonsense. */
-#define _XOPEN_SOURCE 700
+#define _DEFAULT_SOURCE         /* wait4 */
 #include "command.h"
 #include "test.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -10,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,6 +39,7 @@ struct process {
 static char program[4096], scratch[64];
 static char jobs[256], results[256], done[256];        /* endpoints */
 static struct process ventilator, collector, workers[3];
+static struct process *unread;          /* one whose output nobody reads; NULL at the start of each test */
 
 static bool has_farm(void)
 {
@@ -47,23 +51,38 @@ static bool has_farm(void)
 
 /* ---- Processes and what they print -------------------------------------------------------- */
 
-static void launch(struct process *p, const char *const arguments[])
+/* So that the next write to it waits. */
+static void fill(int out)
+{
+	static const char lines[4096] = "\n";
+
+	ck_assert_int_eq(fcntl(out, F_SETFL, O_NONBLOCK), 0);
+	while (write(out, lines, sizeof lines) > 0)
+		;
+	ck_assert_int_eq(errno, EAGAIN);
+	ck_assert_int_eq(fcntl(out, F_SETFL, 0), 0);
+}
+
+static void launch(struct process *p, const char *file, const char *const arguments[])
 {
 	int out[2];
 
 	ck_assert_int_eq(pipe(out), 0);
+	if (p == unread)
+		fill(out[1]);
 	*p = (struct process){ .pid = fork(), .out = out[0] };
 	ck_assert_int_ge(p->pid, 0);
 	if (p->pid > 0) {
 		close(out[1]);
 		return;
 	}
+	close(out[0]);
 	if (dup2(out[1], 1) == 1 && dup2(out[1], 2) == 2)
-		execv(program, (char *const *)(uintptr_t)arguments);
+		execv(file, (char *const *)(uintptr_t)arguments);
 	_exit(127);
 }
 
-#define LAUNCH(p, ...) launch(p, (const char *const[]){ "farm", __VA_ARGS__, NULL })
+#define LAUNCH(p, ...) launch(p, program, (const char *const[]){ "farm", __VA_ARGS__, NULL })
 
 /* Adds what it has printed meanwhile, or waits for something; false at the end of it. */
 static bool read_more(struct process *p, int milliseconds)
@@ -105,7 +124,7 @@ static void await(struct process *p, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(line, sizeof line, format, arguments);
 	va_end(arguments);
-	while (!has_line(p, line))
+	while (p != unread && !has_line(p, line))
 		ck_assert_msg(read_more(p, 100) && chan_now() < deadline, "not printed: %s, but:\n%s", line, tail(p));
 }
 
@@ -115,6 +134,8 @@ static void await_value(struct process *p, const char *word, char value[256])
 	const int64_t deadline = chan_now() + SECONDS * CHAN_SECOND;
 	const char *at;
 
+	if (p == unread)
+		return;
 	while ((at = strstr(p->text, word)) == NULL || strchr(at, '\n') == NULL)
 		ck_assert_msg(read_more(p, 100) && chan_now() < deadline, "no %s, but:\n%s", word, tail(p));
 	ck_assert_int_eq(sscanf(at + strlen(word), "%255s", value), 1);
@@ -137,6 +158,23 @@ static int end(struct process *p, int signal)
 {
 	ck_assert_int_eq(kill(p->pid, signal), 0);
 	return finish(p);
+}
+
+/* Ends one that is unread; the most memory that it ever had, in KiB. */
+static long end_unread(struct process *p)
+{
+	const int64_t deadline = chan_now() + SECONDS * CHAN_SECOND;
+	struct rusage used;
+	pid_t ended;
+
+	ck_assert_int_eq(kill(p->pid, SIGTERM), 0);
+	while ((ended = wait4(p->pid, NULL, WNOHANG, &used)) == 0) {
+		ck_assert_msg(chan_now() < deadline, "it does not end");
+		poll(NULL, 0, 10);
+	}
+	ck_assert_int_eq(ended, p->pid);
+	close(p->out);
+	return used.ru_maxrss;
 }
 
 /* Stops it, and reads all that it had printed by then. */
@@ -595,8 +633,9 @@ START_TEST(an_endpoint_that_is_none_is_told)
 {
 	static const char *const wrong[] = {
 		"", "nowhere", "127.0.0.1:5557", "tcp://127.0.0.1", "tcp://127.0.0.1:", "tcp://:5557", "tcp://127.0.0.1:0",
-		"tcp://127.0.0.1:65536", "tcp://127.0.0.1:99999", "tcp://127.0.0.1:71093", "tcp://127.0.0.1:18446744073709557173",
-		"tcp://127.0.0.1:-1", "tcp://127.0.0.1:+1", "tcp://127.0.0.1:5557x", "tcp://127.0.0.1: 5557", "tcp://[::1]:99999",
+		"tcp://127.0.0.1:65536", "tcp://127.0.0.1:99999", "tcp://127.0.0.1:71093",
+		"tcp://127.0.0.1:18446744073709557173", "tcp://127.0.0.1:-1", "tcp://127.0.0.1:+1",
+		"tcp://127.0.0.1:5557x", "tcp://127.0.0.1: 5557", "tcp://[::1]:99999",
 		"tcp://127.0.0.1:5557;127.0.0.1:5558", "ipc://", "inproc://jobs", "udp://127.0.0.1:5557",
 	};
 	static const char *const options[] = { "worker -j", "worker -r", "ventilator -d", "collector -r" };
@@ -613,8 +652,106 @@ START_TEST(an_endpoint_that_is_none_is_told)
 }
 END_TEST
 
+/* ---- What nobody reads ------------------------------------------------------------------------------------- */
+
+/* The pipe is full before the start. */
+START_TEST(a_role_goes_on_though_nobody_reads_what_it_says)
+{
+	struct process *const roles[] = { &ventilator, &collector, &workers[0] };
+
+	if (!has_farm())
+		return;
+	endpoints_in_scratch();
+	unread = roles[_i];
+	LAUNCH_VENTILATOR("16", "60000", QUICK);
+	launch_collector();
+	launch_worker(&workers[0], "2", "10000");
+	if (unread != &collector)
+		ck_assert_msg(finish(&collector) == 0, "%s", tail(&collector));
+	if (unread != &ventilator)
+		ck_assert_msg(finish(&ventilator) == 0, "%s", tail(&ventilator));
+	end_unread(unread);
+}
+END_TEST
+
+START_TEST(a_role_goes_on_when_its_reader_has_gone)
+{
+	if (!has_farm())
+		return;
+	endpoints_in_scratch();
+	LAUNCH_VENTILATOR("16", "60000", QUICK);
+	launch_collector();
+	close(collector.out);
+	launch_worker(&workers[0], "2", "10000");
+	ck_assert_msg(finish(&ventilator) == 0, "%s", tail(&ventilator));
+}
+END_TEST
+
+START_TEST(a_total_that_cannot_be_written_is_told)
+{
+	char text[2000];
+
+	if (!has_farm() || access("/dev/full", W_OK) != 0)
+		return;
+	endpoints_in_scratch();
+	LAUNCH_VENTILATOR("16", "60000", QUICK);
+	launch_worker(&workers[0], "2", "10000");
+	int status = command(text, sizeof text, "timeout 20 '%s' collector -r '%s' -d '%s' 2>&1 >/dev/full",
+	                     program, results, done);
+	ck_assert_int_eq(status, 1);
+	ck_assert_str_eq(text, "farm: standard output: No space left on device\n");
+	ck_assert_msg(finish(&ventilator) == 0, "%s", tail(&ventilator));
+}
+END_TEST
+
+/* Never stops sending what is no message to the endpoint that it is given, bound after @; says when it was many. */
+static const char flood_source[] =
+	"#include <stdio.h>\n"
+	"#include <zmq.h>\n"
+	"int main(int argc, char **argv)\n"
+	"{\n"
+	"	void *socket = zmq_socket(zmq_ctx_new(), ZMQ_PUSH);\n"
+	"	const char *to = argv[argc - 1];\n"
+	"	char message[56] = \"\";\n"
+	"	if ((*to == '@' ? zmq_bind(socket, to + 1) : zmq_connect(socket, to)) != 0) return 1;\n"
+	"	for (long n = 1; zmq_send(socket, message, sizeof message, 0) > 0; n++)\n"
+	"		if (n == 500000) puts(\"flooded\"), fflush(stdout);\n"
+	"	return 1;\n"
+	"}\n";
+
+enum { FLOODED_MOST = 40 * 1024 };      /* KiB; 500,000 messages take more */
+
+START_TEST(a_role_that_is_flooded_keeps_its_memory_and_heeds_a_signal)
+{
+	static struct process flood;
+	struct process *const roles[] = { &ventilator, &collector, &workers[0] };
+	char worker_jobs[300], path[100];
+
+	if (!has_farm())
+		return;
+	endpoints_in_scratch();
+	write_file(scratch, "flood.c", flood_source);
+	must("${CC:-cc} -std=c11 '%s/flood.c' $(pkg-config --cflags --libs libzmq) -o '%s/flood'", scratch, scratch);
+	snprintf(worker_jobs, sizeof worker_jobs, "@%s", jobs);
+	unread = roles[_i];
+	if (_i == 0)
+		LAUNCH_VENTILATOR("16", "60000", QUICK);
+	else if (_i == 1)
+		launch_collector();
+	else
+		launch_worker(&workers[0], "1", "10000");
+	snprintf(path, sizeof path, "%s/flood", scratch);
+	launch(&flood, path, (const char *const[]){ "flood", (const char *[]){ done, results, worker_jobs }[_i], NULL });
+	await(&flood, "flooded");
+	long most = end_unread(unread);
+	ck_assert_int_eq(end(&flood, SIGKILL), -1);
+	ck_assert_msg(SANITIZED || most < FLOODED_MOST, "%ld KiB", most);
+}
+END_TEST
+
 static void make_it(void)
 {
+	unread = NULL;
 	make_scratch(scratch);
 }
 
@@ -627,7 +764,8 @@ Suite *farm_suite(void)
 {
 	Suite *s = suite_create("farm");
 	TCase *going = tcase_create("coming and going"), *ends = tcase_create("ends"), *wrong = tcase_create("nonsense");
-	TCase *all[] = { going, ends, wrong };
+	TCase *not_read = tcase_create("what nobody reads");
+	TCase *all[] = { going, ends, wrong, not_read };
 	const char *dir = getenv("EXAMPLES_DIR"), *build = getenv("BUILD");
 
 	if (dir)
@@ -654,5 +792,9 @@ Suite *farm_suite(void)
 	tcase_add_test(wrong, a_worker_ignores_nonsense);
 	tcase_add_test(wrong, wrong_usage_is_told);
 	tcase_add_test(wrong, an_endpoint_that_is_none_is_told);
+	tcase_add_loop_test(not_read, a_role_goes_on_though_nobody_reads_what_it_says, 0, 3);
+	tcase_add_test(not_read, a_role_goes_on_when_its_reader_has_gone);
+	tcase_add_test(not_read, a_total_that_cannot_be_written_is_told);
+	tcase_add_loop_test(not_read, a_role_that_is_flooded_keeps_its_memory_and_heeds_a_signal, 0, 3);
 	return s;
 }

@@ -572,15 +572,6 @@ START_TEST(no_progress_where_there_is_no_terminal)
 }
 END_TEST
 
-/* The sanitizers keep what is freed. */
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define SANITIZED true
-#elif defined __has_feature
-#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
-#else
-#define SANITIZED false
-#endif
-
 /*
  * Names of 200 bytes: 25,000 of them take more than 5 MB.  The first half is hashed while the first file still is, so
  * that all have to wait to be printed; the second half is one directory.

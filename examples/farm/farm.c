@@ -18,6 +18,7 @@
 
 #include "farm.h"
 #include "chan_signal.h"
+#include "spawn.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -30,7 +31,8 @@ void check(bool succeeded, const char *what)
 {
 	if (succeeded)
 		return;
-	fprintf(stderr, "farm: %s: %s\n", what, zmq_strerror(errno));
+	complain("farm: %s: %s\n", what, zmq_strerror(errno));
+	say_end(chan_now() + LAST_WORDS);
 	exit(1);
 }
 
@@ -45,8 +47,7 @@ void *need(void *p, const char *what)
 void ignore(unsigned long *ignored, const struct options *o)
 {
 	++*ignored;
-	if (o->verbose)
-		puts("ignored");
+	note(o, "ignored\n");
 }
 
 static void notify(chan *c)
@@ -60,18 +61,12 @@ static void notify(chan *c)
 	check(errno == 0, "signals");
 }
 
-chan *stop_signals(void)
+bool told_to_end(const struct options *o)
 {
-	chan *signals = need(chan_new(sizeof(int), 1), "signals");
+	static bool told;
 
-	notify(signals);
-	return signals;
-}
-
-void end_signals(chan *signals)
-{
-	notify(NULL);
-	chan_free(signals);
+	told = told || chan_try_recv(o->signals, NULL) == 0;
+	return told;
 }
 
 /* ---- Options ------------------------------------------------------------------------- */
@@ -102,7 +97,8 @@ static bool endpoint(const char *text, const char **chosen)
 	*chosen = text;
 	if (is_endpoint(text))
 		return true;
-	fprintf(stderr, "farm: %s: not an endpoint: tcp://HOST:PORT (PORT 1 to 65535, or *), ipc://PATH\n", text);
+	fprintf(stderr, "farm: %s: not an endpoint: tcp://HOST:PORT (PORT 1 to 65535, or *), ipc://PATH\n",
+	        text);
 	return false;
 }
 
@@ -149,6 +145,22 @@ static const struct role *find_role(const char *name)
 	return NULL;
 }
 
+/* The signals before there is another thread.  Afterwards they end the program at once again. */
+static int run(const struct role *role, struct options *o)
+{
+	o->signals = need(chan_new(sizeof(int), 1), "signals");
+	notify(o->signals);
+	say_begin();
+	int status = role->run(o);
+	bool told = told_to_end(o);
+	notify(NULL);
+	if (!say_end(told ? chan_now() + LAST_WORDS : CHAN_FOREVER))
+		return 1;
+	chan_free(o->signals);
+	spawn_shutdown(CHAN_FOREVER);
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	const struct role *role = argc < 2 ? NULL : find_role(argv[1]);
@@ -167,6 +179,5 @@ int main(int argc, char **argv)
 			return usage();
 	if (argc - optind != role->operands || (role->operands > 0 && !set_work(&o.work, argv + optind)))
 		return usage();
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	return role->run(&o);
+	return run(role, &o);
 }

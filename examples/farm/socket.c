@@ -4,7 +4,6 @@
 #include "farm.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,7 +56,7 @@ void bind_socket(void *socket, const char *name, const char *endpoint)
 
 	check(zmq_bind(socket, endpoint) == 0, endpoint);
 	check(zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, bound, &(size_t){ sizeof bound }) == 0, endpoint);
-	printf("%s %s\n", name, bound);
+	say("%s %s\n", name, bound);
 }
 
 void connect_socket(void *socket, const char *endpoint)

@@ -25,7 +25,7 @@ enum { LINGER = 2000 };         /* for the last DONE; the ventilator may be gone
 
 struct collector {
 	const struct options *o;
-	void *results_socket, *done_socket;
+	void *results_socket, *done_socket, *guard;
 	chan *tick;
 	uint64_t run;
 	struct work work;               /* as the first result has it, */
@@ -98,10 +98,11 @@ static void say_ready(struct collector *c)
 
 static void open_sockets(struct collector *c, void *context)
 {
+	c->guard = new_guard(context);
 	c->results_socket = new_socket(context, ZMQ_PULL, HIGH_WATER, 0);
 	c->done_socket = new_socket(context, ZMQ_PUSH, HIGH_WATER, LINGER);
-	bind_socket(c->results_socket, "results", c->o->results);
-	connect_socket(c->done_socket, c->o->done);
+	bind_socket(c->results_socket, "results", c->o->results, c->o);
+	connect_socket(c->done_socket, c->o->done, c->o);
 }
 
 /* Until every result is counted, or a signal comes. */
@@ -111,11 +112,13 @@ static void run(struct collector *c)
 	while ((c->jobs == 0 || c->counted < c->jobs) && !told_to_end(c->o)) {
 		zmq_pollitem_t items[] = {
 			{ .socket = c->results_socket, .events = ZMQ_POLLIN },
+			{ .socket = c->guard, .events = ZMQ_POLLIN },
 			{ .fd = chan_fd(c->tick), .events = ZMQ_POLLIN },
 			{ .fd = chan_fd(c->o->signals), .events = ZMQ_POLLIN },
 		};
 
 		wait_for_any(items, sizeof items / sizeof *items);
+		answer_guard(c->guard, c->o);
 		count_results(c);
 		if (chan_try_recv(c->tick, NULL) == 0)
 			say_ready(c);
@@ -146,6 +149,7 @@ int collect(const struct options *o)
 	run(&c);
 	zmq_close(c.results_socket);
 	zmq_close(c.done_socket);
+	zmq_close(c.guard);
 	zmq_ctx_term(context);
 	chan_free(c.tick);
 	free(c.is_counted);

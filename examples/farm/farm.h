@@ -61,12 +61,21 @@ enum { HIGH_WATER = 4096 };
 
 /* ---- Sockets (socket.c), signals, the end (farm.c) ------------------------------------------ */
 
+enum { Z85_KEY = 40 };         /* characters of a key as text */
+
+struct key {
+	char secret[Z85_KEY + 1], public[Z85_KEY + 1];
+	unsigned char public_bytes[32];
+};
+
 struct options {
 	const char *jobs, *results, *done;      /* endpoints */
 	struct work work;
 	size_t window, tasks;
 	int lease, grace;                       /* milliseconds */
-	bool verbose;
+	bool verbose, insecure;
+	const char *key_file;                   /* NULL: no keys, */
+	const struct key *key;                  /* then this is NULL, too */
 	chan *signals;                          /* what SIGINT and SIGTERM are sent to */
 };
 
@@ -77,6 +86,9 @@ int collect(const struct options *o);
 /* Whether it is one that the farm takes: tcp with a port that there is, or ipc. */
 bool is_endpoint(const char *text);
 
+/* Whether only processes of this host reach it. */
+bool is_local(const char *endpoint);
+
 /*
  * A socket that holds this many messages for each peer.  What it has not sent when it is closed, it still
  * tries to send for `linger` milliseconds.
@@ -84,8 +96,8 @@ bool is_endpoint(const char *text);
 void *new_socket(void *context, int type, int high_water, int linger);
 
 /* Says under which endpoint it can be reached: the kernel chooses a port for "tcp://127.0.0.1:*". */
-void bind_socket(void *socket, const char *name, const char *endpoint);
-void connect_socket(void *socket, const char *endpoint);
+void bind_socket(void *socket, const char *name, const char *endpoint, const struct options *o);
+void connect_socket(void *socket, const char *endpoint, const struct options *o);
 void set_option(void *socket, int option, int value);
 
 /* Waits for one of the sockets and descriptors, seldom for none of them: look at all of them afterwards. */
@@ -100,6 +112,19 @@ void ignore(unsigned long *ignored, const struct options *o);
 /* p, or the program ends with a message; likewise if something has failed. */
 void *need(void *p, const char *what);
 void check(bool succeeded, const char *what);
+
+/* ---- Keys (keys.c) ------------------------------------------------------------------ */
+
+/* Both say on stderr what went wrong.  keygen returns the exit status. */
+int keygen(const char *file);
+bool read_key(const char *file, struct key *key);
+
+/* Before a socket binds or connects: its peers must have the key, too. */
+void use_key(void *socket, const struct key *key, bool binds);
+
+/* A role that binds sockets has one, before them, and answers it when there is something to be read. */
+void *new_guard(void *context);
+void answer_guard(void *guard, const struct options *o);
 
 /* ---- Output (say.c) --------------------------------------------------------------- */
 

@@ -1,8 +1,11 @@
 /*
  * socket.c - ZeroMQ's sockets, and which endpoints the farm takes
  */
+#define _POSIX_C_SOURCE 200809L
+
 #include "farm.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +33,23 @@ bool is_endpoint(const char *text)
 	return colon > text + 6 && is_port(colon + 1);
 }
 
+/* "localhost" by its name, other names not: they may come to mean another host. */
+bool is_local(const char *endpoint)
+{
+	const char *host = endpoint + 6;
+	size_t length = strlen(host) - strlen(strrchr(endpoint, ':'));
+	char name[INET6_ADDRSTRLEN + 2] = "";
+	unsigned char v4[4];
+
+	if (strncmp(endpoint, "ipc://", 6) == 0)
+		return true;
+	if (length < sizeof name)
+		memcpy(name, host, length);
+	if (inet_pton(AF_INET, name, v4) == 1)
+		return v4[0] == 127;
+	return strcmp(name, "localhost") == 0 || strcmp(name, "[::1]") == 0;
+}
+
 /* ---- Sockets -------------------------------------------------------------------------------- */
 
 void set_option(void *socket, int option, int value)
@@ -37,7 +57,6 @@ void set_option(void *socket, int option, int value)
 	check(zmq_setsockopt(socket, option, &value, sizeof value) == 0, "cannot set up a socket");
 }
 
-/* ZeroMQ disconnects who sends a larger message than ours, before it takes the memory. */
 void *new_socket(void *context, int type, int high_water, int linger)
 {
 	void *socket = need(zmq_socket(context, type), "cannot make a socket");
@@ -45,22 +64,35 @@ void *new_socket(void *context, int type, int high_water, int linger)
 	set_option(socket, ZMQ_SNDHWM, high_water);
 	set_option(socket, ZMQ_RCVHWM, high_water);
 	set_option(socket, ZMQ_LINGER, linger);
-	check(zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &(int64_t){ MESSAGE_SIZE }, sizeof(int64_t)) == 0,
-	      "cannot set up a socket");
 	return socket;
 }
 
-void bind_socket(void *socket, const char *name, const char *endpoint)
+/*
+ * ZeroMQ disconnects who sends something larger than this, before it takes the memory.  With keys the
+ * handshake is larger than our message: its longest part has 257 bytes and some 40 of metadata.
+ */
+static void guard_socket(void *socket, const struct options *o, bool binds)
+{
+	const int64_t most = o->key == NULL ? MESSAGE_SIZE : 400;
+
+	check(zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &most, sizeof most) == 0, "cannot set up a socket");
+	if (o->key != NULL)
+		use_key(socket, o->key, binds);
+}
+
+void bind_socket(void *socket, const char *name, const char *endpoint, const struct options *o)
 {
 	char bound[256];
 
+	guard_socket(socket, o, true);
 	check(zmq_bind(socket, endpoint) == 0, endpoint);
 	check(zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, bound, &(size_t){ sizeof bound }) == 0, endpoint);
 	say("%s %s\n", name, bound);
 }
 
-void connect_socket(void *socket, const char *endpoint)
+void connect_socket(void *socket, const char *endpoint, const struct options *o)
 {
+	guard_socket(socket, o, false);
 	check(zmq_connect(socket, endpoint) == 0, endpoint);
 }
 

@@ -32,7 +32,7 @@ struct place {
 
 struct ventilator {
 	const struct options *o;
-	void *jobs_socket, *done_socket;
+	void *jobs_socket, *done_socket, *guard;
 	chan *tick;
 	uint64_t run, jobs;             /* no run: 0 jobs */
 	uint64_t next, done;            /* of these */
@@ -139,11 +139,12 @@ static void give_out(struct ventilator *v)
 
 static void open_sockets(struct ventilator *v, void *context)
 {
+	v->guard = new_guard(context);
 	v->jobs_socket = new_socket(context, ZMQ_PUSH, 1, 0);
 	v->done_socket = new_socket(context, ZMQ_PULL, HIGH_WATER, 0);
 	set_option(v->jobs_socket, ZMQ_TCP_MAXRT, v->o->lease);
-	bind_socket(v->jobs_socket, "jobs", v->o->jobs);
-	bind_socket(v->done_socket, "done", v->o->done);
+	bind_socket(v->jobs_socket, "jobs", v->o->jobs, v->o);
+	bind_socket(v->done_socket, "done", v->o->done, v->o);
 }
 
 /* Until all is done, or a signal comes. */
@@ -153,11 +154,13 @@ static void run(struct ventilator *v)
 		zmq_pollitem_t items[] = {
 			{ .socket = v->jobs_socket, .events = v->to_give > 0 ? ZMQ_POLLOUT : 0 },
 			{ .socket = v->done_socket, .events = ZMQ_POLLIN },
+			{ .socket = v->guard, .events = ZMQ_POLLIN },
 			{ .fd = chan_fd(v->tick), .events = ZMQ_POLLIN },
 			{ .fd = chan_fd(v->o->signals), .events = ZMQ_POLLIN },
 		};
 
 		wait_for_any(items, sizeof items / sizeof *items);
+		answer_guard(v->guard, v->o);
 		listen_to_collector(v);
 		end_leases(v);
 		fill_window(v);
@@ -185,6 +188,7 @@ int ventilate(const struct options *o)
 	run(&v);
 	zmq_close(v.jobs_socket);
 	zmq_close(v.done_socket);
+	zmq_close(v.guard);
 	zmq_ctx_term(context);
 	chan_free(v.tick);
 	free(v.window);

@@ -132,8 +132,8 @@ static void open_sockets(struct worker *w, void *context)
 	w->jobs_socket = new_socket(context, ZMQ_PULL, 1, 0);
 	w->results_socket = new_socket(context, ZMQ_PUSH, 1, w->o->grace);
 	set_option(w->results_socket, ZMQ_IMMEDIATE, 1);
-	connect_socket(w->results_socket, w->o->results);
-	connect_socket(w->jobs_socket, w->o->jobs);
+	connect_socket(w->results_socket, w->o->results, w->o);
+	connect_socket(w->jobs_socket, w->o->jobs, w->o);
 }
 
 static void start_tasks(struct worker *w, waitgroup *tasks, size_t n)

@@ -23,7 +23,9 @@
  * collector returns when they are printed; the walker waits when they are too many.
  * This is half of -m (default 16384 KiB), the names that the walker holds are the
  * other half.  To this come the longest path, a few times, and a buffer for each
- * worker; nothing grows with the number of files, nor with their size.
+ * worker; nothing grows with the number of files, nor with their size.  But if the names in
+ * one directory are more than 16 times what the walker may hold, it holds more (walk.h), since it
+ * reads the directory again for each part of them.
  *
  * Ctrl-C closes the channel quit.  The walker stops, the workers leave alone what they
  * have not finished, and the collector prints up to the first file that is not done.
@@ -54,7 +56,7 @@
 
 enum {
 	DIGEST = 32,                    /* bytes of a SHA-256 */
-	CHUNK = 256 * 1024,             /* bytes of a file read at once */
+	CHUNK = 64 * 1024,              /* bytes of a file read at once: after each it looks whether to stop */
 	BATCH_FILES = 32,               /* a batch ends with whichever of these three comes first */
 	BATCH_CONTENTS = 256 * 1024,
 	BATCH_PATHS = 8 * 1024,
@@ -213,7 +215,7 @@ static int hash_contents(struct pipeline *p, struct hasher *h, int fd, unsigned 
 		h->uncounted += (size_t)n;
 		atomic_fetch_add_explicit(&p->hashed, h->uncounted / 1024, memory_order_relaxed);
 		h->uncounted %= 1024;
-		if (n == CHUNK && stopped(p))
+		if (stopped(p))
 			return ECANCELED;
 	}
 	if (n < 0)

@@ -92,6 +92,7 @@ struct pipeline {
 	atomic_int signal;              /* that closed it */
 	atomic_bool over;               /* the program ends, and wants no more signals */
 	atomic_ulong hashed;            /* KiB so far */
+	const EVP_MD *sha256;
 };
 
 static bool stopped(struct pipeline *p)
@@ -207,7 +208,7 @@ static int hash_contents(struct pipeline *p, struct hasher *h, int fd, unsigned 
 		return errno;
 	if (!S_ISREG(st.st_mode))
 		return ENOENT;          /* the regular file of this name is no more */
-	if (!EVP_DigestInit_ex(h->ctx, EVP_sha256(), NULL))
+	if (!EVP_DigestInit_ex(h->ctx, p->sha256, NULL))
 		return ENOMEM;
 	while ((n = read(fd, h->chunk, CHUNK)) > 0) {
 		if (!EVP_DigestUpdate(h->ctx, h->chunk, (size_t)n))
@@ -432,6 +433,20 @@ static void start_tasks(struct pipeline *p)
 		_exit(1);
 }
 
+/*
+ * Once, before there are other threads and memory is short: libcrypto sets itself up in this call, and
+ * it does not bear a failed malloc there.  EVP_sha256 would be looked up again for each file.
+ */
+static bool find_sha256(struct pipeline *p)
+{
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+	p->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+#else
+	p->sha256 = EVP_sha256();
+#endif
+	return p->sha256 != NULL;
+}
+
 static int run(struct pipeline *p)
 {
 	struct collector c = {
@@ -510,5 +525,9 @@ int main(int argc, char **argv)
 		return usage();
 	if (optind < argc)
 		p.dir = argv[optind];
+	if (!find_sha256(&p)) {
+		fputs("treehash: libcrypto has no SHA-256, or no memory\n", stderr);
+		return 1;
+	}
 	return run(&p);
 }

@@ -7,7 +7,8 @@
  *     farm keygen FILE
  *
  * counts the primes from FROM up to, but without, TO, in jobs of STEP numbers.  LEASE
- * and GRACE are milliseconds.  FILE is the key of the farm (keys.c).  README.md has the picture, and says what is guaranteed.
+ * and GRACE are milliseconds.  FILE is the key of the farm (keys.c).  README.md has the picture, and
+ * says what is guaranteed.
  *
  * Each role is one poll loop in the main thread, which alone uses the sockets: ZeroMQ's
  * sockets, like the channels' descriptors, stand in zmq_poll.  After each wait it does
@@ -75,7 +76,8 @@ bool told_to_end(const struct options *o)
 
 static int usage(void)
 {
-	fputs("usage: farm ventilator [-k FILE] [-j ENDPOINT] [-d ENDPOINT] [-w WINDOW] [-l LEASE] [-v] FROM TO STEP\n"
+	fputs("usage: farm ventilator [-k FILE] [-j ENDPOINT] [-d ENDPOINT] [-w WINDOW] [-l LEASE] [-v]\n"
+	      "                       FROM TO STEP\n"
 	      "       farm worker [-k FILE] [-j ENDPOINT] [-r ENDPOINT] [-p TASKS] [-g GRACE] [-v]\n"
 	      "       farm collector [-k FILE] [-r ENDPOINT] [-d ENDPOINT] [-v]\n"
 	      "       farm keygen FILE\n"
@@ -114,8 +116,8 @@ static bool is_on_this_host(const struct options *o)
 	for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++) {
 		if (is_local(endpoints[i]))
 			continue;
-		fprintf(stderr, "farm: %s: beyond this host only with a key (farm keygen, -k), or --insecure\n",
-		        endpoints[i]);
+		fprintf(stderr, "farm: %s: beyond this host only with a key (farm keygen, -k),"
+		        " or --insecure\n", endpoints[i]);
 		return false;
 	}
 	return true;

@@ -129,8 +129,8 @@ void answer_guard(void *guard, const struct options *o);
 /* ---- Output (say.c) --------------------------------------------------------------- */
 
 /*
- * Only the role's loop calls these.  None of them waits: a line for which there is no room is left out, and counted.
- * complain goes to stderr, note says something only with -v.
+ * Only the role's loop calls these.  None of them waits: a line for which there is no room is left out,
+ * and counted.  complain goes to stderr, note says something only with -v.
  */
 void say_begin(void);
 __attribute__((format(printf, 1, 2))) void say(const char *format, ...);

@@ -56,7 +56,7 @@
 
 enum {
 	DIGEST = 32,                    /* bytes of a SHA-256 */
-	CHUNK = 64 * 1024,              /* bytes of a file read at once: after each it looks whether to stop */
+	CHUNK = 64 * 1024,              /* bytes of a file read between two looks for Ctrl-C */
 	BATCH_FILES = 32,               /* a batch ends with whichever of these three comes first */
 	BATCH_CONTENTS = 256 * 1024,
 	BATCH_PATHS = 8 * 1024,

@@ -3,13 +3,16 @@
  *
  * All workers receive from the same channel: each job goes to exactly one of them,
  * whoever is free.  The results come back over a second channel, in any order, so
- * each says which job it is the answer to.
+ * each says which job it is the answer to.  A job takes 2 ms, for which a worker sleeps
+ * here: three of them work at the same time.
  *
  * Expect: five results, here in the order of the jobs.
  * Try: printing the results as they come, with more jobs; or the worker's number in
  * each result, to see who did how much.
  */
+#define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
+#include <time.h>
 
 #include "chan.h"
 #include "spawn.h"
@@ -29,8 +32,10 @@ struct worker {
 static void work(void *arg)
 {
 	struct worker *w = arg;
+	const struct timespec long_work = { 0, 2000000 };
 
 	for (int job; CHAN_RECV(w->jobs, &job) == 0; ) {
+		nanosleep(&long_work, NULL);
 		struct result r = { job, job * job };
 		CHAN_SEND(w->results, &r);
 	}

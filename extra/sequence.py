@@ -44,11 +44,11 @@ class Problem(Exception):
 # ---- Text ------------------------------------------------------------------------------------------------------
 
 def width(text):
-    """An upper estimate, because nobody knows which font it will be."""
+    """An upper estimate, because nobody knows which font it will be; DejaVu Sans is one of the widest."""
     def of(c):
         if unicodedata.east_asian_width(c) in "WF":
             return 1.05
-        return 0.33 if c in "iljtfr.,:;'|!()[] " else 0.88 if c in "mwMW@%" else 0.71 if c.isupper() else 0.57
+        return 0.42 if c in "iljtfr.,:;'|!()[] " else 1 if c in "mwMW@%" else 0.77 if c.isupper() else 0.64
     return FONT * sum(map(of, text))
 
 
@@ -184,7 +184,9 @@ def verb(kind):
 def label(event, args):
     kind, name = event["cat"], words(event, "name")
     if kind == "step":
-        return [short(part, 28) for part in name.replace(" (", "\n(", 1).split("\n")[:2]]
+        done, _, where = name.partition(" (")
+        lines = textwrap.wrap(done, 40, max_lines=3, placeholder="…")
+        return lines + [short(f"({where}", 40)] * (where != "")
     channel = channel_of(event, args)
     text = short(name, 32)
     if kind in ("send", "receive"):
@@ -542,10 +544,9 @@ class Chart:
         x, y = self.x(o.start) + 4, self.tops[o.lane] + o.row * self.box + 13
         y += (self.box - 6 - LINE * max(1, len(o.label))) / 2
         self.add(f"<g><title>{escape(o.tip)}</title>")
-        for i, line in enumerate(o.label):
-            self.text(x, y + i * LINE, line, "halo")
-        if o.unended:
-            self.text(x + sum(width(line + " ") for line in o.label[:1]), y, self.endless, "halo alarm")
+        for i, line in enumerate(o.label or [""]):
+            ending = f' <tspan class="alarm">{self.endless}</tspan>' if o.unended and i == 0 else ""
+            self.add(f'<text x="{x:.1f}" y="{y + i * LINE:.1f}" class="halo">{escape(line)}{ending}</text>')
         self.add("</g>")
 
     def strip(self, channel, y):

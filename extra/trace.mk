@@ -7,7 +7,8 @@
 TRACE = $(BUILD)/trace
 EXAMPLE ?= 07-workers
 TRACED = $(if $(PROGRAM),$(PROGRAM),examples/$(EXAMPLE).c)
-TRACE_NAME = $(basename $(notdir $(TRACED)))
+# A program's with its directories, as each chapter of the course has a wrong.c.
+TRACE_NAME = $(if $(PROGRAM),$(subst /,-,$(patsubst /%,%,$(patsubst ./%,%,$(basename $(PROGRAM))))),$(EXAMPLE))
 PICTURES = 02-rendezvous 06-select 07-workers
 
 .PHONY: trace trace-pictures

@@ -38,4 +38,13 @@ char *read_file(const char *path);
 /* Where the program of an example is: build/examples/NAME; EXAMPLES_DIR or BUILD say where else. */
 void find_example(const char *name, char *path, size_t size);
 
+/* The sanitizers keep what is freed, so a bound on memory does not hold with them. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define SANITIZED true
+#elif defined __has_feature
+#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define SANITIZED false
+#endif
+
 #endif

@@ -1,8 +1,10 @@
 /* examples/farm: several processes on loopback, some of them late, stopped, killed, or talking nonsense. */
-#define _XOPEN_SOURCE 700
+#define _DEFAULT_SOURCE         /* wait4 */
 #include "command.h"
 #include "test.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -10,6 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,7 +30,7 @@ Suite *farm_suite(void);
 #define SLOW_JOBS 200
 #define SLOW "1000000000000", "1000000040000", "200"
 
-enum { ARGUMENTS = 16, SECONDS = 20 };
+enum { ARGUMENTS = 20, SECONDS = 20 };
 
 struct process {
 	pid_t pid;
@@ -36,6 +42,8 @@ struct process {
 static char program[4096], scratch[64];
 static char jobs[256], results[256], done[256];        /* endpoints */
 static struct process ventilator, collector, workers[3];
+static struct process *unread;          /* one whose output nobody reads; NULL at the start of each test */
+static char key[100];                   /* the file that each role gets; empty at the start of each test */
 
 static bool has_farm(void)
 {
@@ -47,23 +55,54 @@ static bool has_farm(void)
 
 /* ---- Processes and what they print -------------------------------------------------------- */
 
-static void launch(struct process *p, const char *const arguments[])
+/* So that the next write to it waits. */
+static void fill(int out)
+{
+	static const char lines[4096] = "\n";
+
+	ck_assert_int_eq(fcntl(out, F_SETFL, O_NONBLOCK), 0);
+	while (write(out, lines, sizeof lines) > 0)
+		;
+	ck_assert_int_eq(errno, EAGAIN);
+	ck_assert_int_eq(fcntl(out, F_SETFL, 0), 0);
+}
+
+static void launch(struct process *p, const char *file, const char *const arguments[])
 {
 	int out[2];
 
 	ck_assert_int_eq(pipe(out), 0);
+	if (p == unread)
+		fill(out[1]);
 	*p = (struct process){ .pid = fork(), .out = out[0] };
 	ck_assert_int_ge(p->pid, 0);
 	if (p->pid > 0) {
 		close(out[1]);
 		return;
 	}
+	close(out[0]);
 	if (dup2(out[1], 1) == 1 && dup2(out[1], 2) == 2)
-		execv(program, (char *const *)(uintptr_t)arguments);
+		execv(file, (char *const *)(uintptr_t)arguments);
 	_exit(127);
 }
 
-#define LAUNCH(p, ...) launch(p, (const char *const[]){ "farm", __VA_ARGS__, NULL })
+static void launch_role(struct process *p, const char *role, const char *const options[])
+{
+	const char *arguments[ARGUMENTS] = { "farm", role };
+	size_t n = 2;
+
+	if (*key) {
+		arguments[n++] = "-k";
+		arguments[n++] = key;
+	}
+	while (*options) {
+		ck_assert_uint_lt(n, ARGUMENTS - 1);
+		arguments[n++] = *options++;
+	}
+	launch(p, program, arguments);
+}
+
+#define LAUNCH(p, role, ...) launch_role(p, role, (const char *const[]){ __VA_ARGS__, NULL })
 
 /* Adds what it has printed meanwhile, or waits for something; false at the end of it. */
 static bool read_more(struct process *p, int milliseconds)
@@ -105,7 +144,7 @@ static void await(struct process *p, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(line, sizeof line, format, arguments);
 	va_end(arguments);
-	while (!has_line(p, line))
+	while (p != unread && !has_line(p, line))
 		ck_assert_msg(read_more(p, 100) && chan_now() < deadline, "not printed: %s, but:\n%s", line, tail(p));
 }
 
@@ -115,6 +154,8 @@ static void await_value(struct process *p, const char *word, char value[256])
 	const int64_t deadline = chan_now() + SECONDS * CHAN_SECOND;
 	const char *at;
 
+	if (p == unread)
+		return;
 	while ((at = strstr(p->text, word)) == NULL || strchr(at, '\n') == NULL)
 		ck_assert_msg(read_more(p, 100) && chan_now() < deadline, "no %s, but:\n%s", word, tail(p));
 	ck_assert_int_eq(sscanf(at + strlen(word), "%255s", value), 1);
@@ -137,6 +178,23 @@ static int end(struct process *p, int signal)
 {
 	ck_assert_int_eq(kill(p->pid, signal), 0);
 	return finish(p);
+}
+
+/* Ends one that is unread; the most memory that it ever had, in KiB. */
+static long end_unread(struct process *p)
+{
+	const int64_t deadline = chan_now() + SECONDS * CHAN_SECOND;
+	struct rusage used;
+	pid_t ended;
+
+	ck_assert_int_eq(kill(p->pid, SIGTERM), 0);
+	while ((ended = wait4(p->pid, NULL, WNOHANG, &used)) == 0) {
+		ck_assert_msg(chan_now() < deadline, "it does not end");
+		poll(NULL, 0, 10);
+	}
+	ck_assert_int_eq(ended, p->pid);
+	close(p->out);
+	return used.ru_maxrss;
 }
 
 /* Stops it, and reads all that it had printed by then. */
@@ -587,13 +645,406 @@ START_TEST(wrong_usage_is_told)
 		int status = command(text, sizeof text, "timeout 10 '%s' %s", program, wrong[i]);
 		ck_assert_msg(status == 2 && strstr(text, "usage: farm ") != NULL, "%s: status %d, %s", wrong[i], status, text);
 	}
-	ck_assert_int_eq(command(text, sizeof text, "timeout 10 '%s' worker -j nowhere", program), 1);
-	ck_assert_str_eq(text, "farm: nowhere: Invalid argument\n");
+}
+END_TEST
+
+/* libzmq itself takes the number before an x, the number modulo 65536, and addresses that no other process can reach. */
+START_TEST(an_endpoint_that_is_none_is_told)
+{
+	static const char *const wrong[] = {
+		"", "nowhere", "127.0.0.1:5557", "tcp://127.0.0.1", "tcp://127.0.0.1:", "tcp://:5557", "tcp://127.0.0.1:0",
+		"tcp://127.0.0.1:65536", "tcp://127.0.0.1:99999", "tcp://127.0.0.1:71093",
+		"tcp://127.0.0.1:18446744073709557173", "tcp://127.0.0.1:-1", "tcp://127.0.0.1:+1",
+		"tcp://127.0.0.1:5557x", "tcp://127.0.0.1: 5557", "tcp://[::1]:99999",
+		"tcp://127.0.0.1:5557;127.0.0.1:5558", "ipc://", "inproc://jobs", "udp://127.0.0.1:5557",
+	};
+	static const char *const options[] = { "worker -j", "worker -r", "ventilator -d", "collector -r" };
+	char text[2000], message[300];
+
+	if (!has_farm())
+		return;
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		snprintf(message, sizeof message, "farm: %s: not an endpoint: ", wrong[i]);
+		int status = command(text, sizeof text, "timeout 10 '%s' %s '%s'", program, options[i % 4], wrong[i]);
+		ck_assert_msg(status == 2 && strncmp(text, message, strlen(message)) == 0,
+		              "%s: status %d, %s", wrong[i], status, text);
+	}
+}
+END_TEST
+
+/* ---- What nobody reads ------------------------------------------------------------------------------------- */
+
+/* The pipe is full before the start. */
+START_TEST(a_role_goes_on_though_nobody_reads_what_it_says)
+{
+	struct process *const roles[] = { &ventilator, &collector, &workers[0] };
+
+	if (!has_farm())
+		return;
+	endpoints_in_scratch();
+	unread = roles[_i];
+	LAUNCH_VENTILATOR("16", "60000", QUICK);
+	launch_collector();
+	launch_worker(&workers[0], "2", "10000");
+	if (unread != &collector)
+		ck_assert_msg(finish(&collector) == 0, "%s", tail(&collector));
+	if (unread != &ventilator)
+		ck_assert_msg(finish(&ventilator) == 0, "%s", tail(&ventilator));
+	end_unread(unread);
+}
+END_TEST
+
+START_TEST(a_role_goes_on_when_its_reader_has_gone)
+{
+	if (!has_farm())
+		return;
+	endpoints_in_scratch();
+	LAUNCH_VENTILATOR("16", "60000", QUICK);
+	launch_collector();
+	close(collector.out);
+	launch_worker(&workers[0], "2", "10000");
+	ck_assert_msg(finish(&ventilator) == 0, "%s", tail(&ventilator));
+}
+END_TEST
+
+START_TEST(a_total_that_cannot_be_written_is_told)
+{
+	char text[2000];
+
+	if (!has_farm() || access("/dev/full", W_OK) != 0)
+		return;
+	endpoints_in_scratch();
+	LAUNCH_VENTILATOR("16", "60000", QUICK);
+	launch_worker(&workers[0], "2", "10000");
+	int status = command(text, sizeof text, "timeout 20 '%s' collector -r '%s' -d '%s' 2>&1 >/dev/full",
+	                     program, results, done);
+	ck_assert_int_eq(status, 1);
+	ck_assert_str_eq(text, "farm: standard output: No space left on device\n");
+	ck_assert_msg(finish(&ventilator) == 0, "%s", tail(&ventilator));
+}
+END_TEST
+
+/* Never stops sending what is no message to the endpoint that it is given, bound after @; says when it was many. */
+static const char flood_source[] =
+	"#include <stdio.h>\n"
+	"#include <zmq.h>\n"
+	"int main(int argc, char **argv)\n"
+	"{\n"
+	"	void *socket = zmq_socket(zmq_ctx_new(), ZMQ_PUSH);\n"
+	"	const char *to = argv[argc - 1];\n"
+	"	char message[56] = \"\";\n"
+	"	if ((*to == '@' ? zmq_bind(socket, to + 1) : zmq_connect(socket, to)) != 0) return 1;\n"
+	"	for (long n = 1; zmq_send(socket, message, sizeof message, 0) > 0; n++)\n"
+	"		if (n == 500000) puts(\"flooded\"), fflush(stdout);\n"
+	"	return 1;\n"
+	"}\n";
+
+enum { FLOODED_MOST = 40 * 1024 };      /* KiB; 500,000 messages take more */
+
+START_TEST(a_role_that_is_flooded_keeps_its_memory_and_heeds_a_signal)
+{
+	static struct process flood;
+	struct process *const roles[] = { &ventilator, &collector, &workers[0] };
+	char worker_jobs[300], path[100];
+
+	if (!has_farm())
+		return;
+	endpoints_in_scratch();
+	write_file(scratch, "flood.c", flood_source);
+	must("${CC:-cc} -std=c11 '%s/flood.c' $(pkg-config --cflags --libs libzmq) -o '%s/flood'", scratch, scratch);
+	snprintf(worker_jobs, sizeof worker_jobs, "@%s", jobs);
+	unread = roles[_i];
+	if (_i == 0)
+		LAUNCH_VENTILATOR("16", "60000", QUICK);
+	else if (_i == 1)
+		launch_collector();
+	else
+		launch_worker(&workers[0], "1", "10000");
+	snprintf(path, sizeof path, "%s/flood", scratch);
+	launch(&flood, path, (const char *const[]){ "flood", (const char *[]){ done, results, worker_jobs }[_i], NULL });
+	await(&flood, "flooded");
+	long most = end_unread(unread);
+	ck_assert_int_eq(end(&flood, SIGKILL), -1);
+	ck_assert_msg(SANITIZED || most < FLOODED_MOST, "%ld KiB", most);
+}
+END_TEST
+
+/* ---- Keys ------------------------------------------------------------------------------------------------ */
+
+/*
+ * stranger push|pull SOCKETS ENDPOINT MESSAGE [FILE]: connects (or binds, after @) to a farm whose key it does
+ * not have.  With FILE it knows the public key to this secret one, and has a pair of its own.  It says when it was
+ * refused, and when it was let in.
+ */
+static const char stranger_source[] =
+	"#include <stdint.h>\n"
+	"#include <stdio.h>\n"
+	"#include <stdlib.h>\n"
+	"#include <string.h>\n"
+	"#include <zmq.h>\n"
+	"static void use_key(void *socket, const char *file)\n"
+	"{\n"
+	"	char secret[41] = \"\", public[41], server[41];\n"
+	"	FILE *f = fopen(file, \"r\");\n"
+	"	if (!f || !fgets(secret, sizeof secret, f) || zmq_curve_public(server, secret) != 0) exit(1);\n"
+	"	zmq_curve_keypair(public, secret);\n"
+	"	zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, server, 40);\n"
+	"	zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, public, 40);\n"
+	"	zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, secret, 40);\n"
+	"}\n"
+	"static void talk(void *socket, const char *what, const char *message)\n"
+	"{\n"
+	"	unsigned char bytes[1000];\n"
+	"	size_t n = 0;\n"
+	"	for (unsigned byte; sscanf(message + 2 * n, \"%2x\", &byte) == 1; n++) bytes[n] = (unsigned char)byte;\n"
+	"	if (strcmp(what, \"push\") == 0) zmq_send(socket, bytes, n, ZMQ_DONTWAIT);\n"
+	"}\n"
+	"int main(int argc, char **argv)\n"
+	"{\n"
+	"	void *context = zmq_ctx_new(), *events = zmq_socket(context, ZMQ_PAIR), *socket = NULL;\n"
+	"	const char *to = argv[3];\n"
+	"	for (int i = atoi(argv[2]); i-- > 0; ) {\n"
+	"		socket = zmq_socket(context, strcmp(argv[1], \"pull\") == 0 ? ZMQ_PULL : ZMQ_PUSH);\n"
+	"		if (argc > 5) use_key(socket, argv[5]);\n"
+	"		if (i == 0 && zmq_socket_monitor(socket, \"inproc://events\", ZMQ_EVENT_ALL) != 0) return 1;\n"
+	"		if (i == 0 && zmq_connect(events, \"inproc://events\") != 0) return 1;\n"
+	"		if ((*to == '@' ? zmq_bind(socket, to + 1) : zmq_connect(socket, to)) != 0) return 1;\n"
+	"	}\n"
+	"	talk(socket, argv[1], argv[4]);\n"
+	"	for (uint16_t event; zmq_recv(events, &event, 2, 0) >= 2; zmq_recv(events, NULL, 0, 0)) {\n"
+	"		if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) puts(\"let in\"), talk(socket, argv[1], argv[4]);\n"
+	"		if (event & (ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |\n"
+	"		             ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)) puts(\"refused\");\n"
+	"		fflush(stdout);\n"
+	"	}\n"
+	"	return 1;\n"
+	"}\n";
+
+static struct process stranger;
+
+/* Whether this libzmq has keys; then the farm to come uses one. */
+static bool use_keys(void)
+{
+	char text[1000];
+
+	if (!has_farm())
+		return false;
+	endpoints_in_scratch();
+	snprintf(key, sizeof key, "%s/key", scratch);
+	int status = command(text, sizeof text, "'%s' keygen '%s'", program, key);
+	if (status != 0 && strstr(text, "this libzmq has no CURVE\n") != NULL)
+		return false;
+	ck_assert_msg(status == 0 && *text == '\0', "%s", text);
+	write_file(scratch, "stranger.c", stranger_source);
+	must("${CC:-cc} -std=c11 '%s/stranger.c' $(pkg-config --cflags --libs libzmq) -o '%s/stranger'", scratch, scratch);
+	return true;
+}
+
+#define LAUNCH_STRANGER(...) launch_stranger((const char *const[]){ "stranger", __VA_ARGS__, NULL })
+
+static void launch_stranger(const char *const arguments[])
+{
+	char path[100];
+
+	snprintf(path, sizeof path, "%s/stranger", scratch);
+	launch(&stranger, path, arguments);
+	await(&stranger, "refused");
+}
+
+static void expect_stranger_outside(void)
+{
+	ck_assert_int_eq(end(&stranger, SIGKILL), -1);
+	ck_assert_msg(!has_line(&stranger, "let in"), "%s", tail(&stranger));
+}
+
+START_TEST(a_farm_with_keys_counts_the_same)
+{
+	if (!use_keys())
+		return;
+	any_ports();
+	LAUNCH_VENTILATOR("16", "60000", QUICK);
+	launch_collector();
+	launch_worker(&workers[0], "1", "10000");
+	launch_worker(&workers[1], "1", "10000");
+	expect_total(QUICK_FROM, QUICK_TO);
+	end_workers(2);
+}
+END_TEST
+
+/* Without keys its only message would be the whole run: no prime from 0 up to 10.  The second one knows the public key. */
+START_TEST(a_stranger_cannot_send_results)
+{
+	char run[256], message[400];
+
+	if (!use_keys())
+		return;
+	launch_collector();
+	await_value(&collector, "run ", run);
+	snprintf(message, sizeof message, "%s%s%s", HEADER("01", "03"), run, ZERO ZERO TEN TEN ZERO);
+	LAUNCH_STRANGER("push", "1", results, message, _i == 0 ? NULL : key);
+	LAUNCH_VENTILATOR("16", "60000", QUICK);
+	launch_worker(&workers[0], "2", "10000");
+	expect_total(QUICK_FROM, QUICK_TO);
+	ck_assert_int_eq(has_line(&collector, "refused"), _i);
+	ck_assert(has_line(&collector, "100 of 100 results counted, 0 duplicates, 0 messages ignored"));
+	expect_stranger_outside();
+	end_workers(1);
+}
+END_TEST
+
+START_TEST(strangers_get_no_jobs)
+{
+	if (!use_keys())
+		return;
+	LAUNCH_VENTILATOR("16", "60000", QUICK);
+	launch_collector();
+	LAUNCH_STRANGER("pull", "20", jobs, "", _i == 0 ? NULL : key);
+	launch_worker(&workers[0], "2", "10000");
+	expect_total(QUICK_FROM, QUICK_TO);
+	ck_assert(has_line(&ventilator, "100 of 100 jobs done, 100 given out, 0 of them again, 0 messages ignored"));
+	expect_stranger_outside();
+	end_workers(1);
+}
+END_TEST
+
+START_TEST(a_worker_takes_no_jobs_of_a_stranger)
+{
+	char endpoint[300];
+
+	if (!use_keys())
+		return;
+	snprintf(endpoint, sizeof endpoint, "@%s", jobs);
+	launch_worker(&workers[0], "1", "10000");
+	LAUNCH_STRANGER("push", "1", endpoint, HEADER("01", "02") ONE ONE ZERO TEN ONE ZERO);
+	expect_stranger_outside();
+	end_workers(1);
+	ck_assert_ptr_null(strstr(workers[0].text, "took "));
+}
+END_TEST
+
+/* Speaks ZMTP itself, as libzmq sends no part before the last one.  Whether the other side took a million parts. */
+static bool takes_all_parts(const char *endpoint, const char *mechanism)
+{
+	static const char ready[] = "\4\x1a\5READY\13Socket-Type\0\0\0\4PUSH", part[] = "\1\1x";
+	enum { PARTS = 1000000, PART = sizeof part - 1 };
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	unsigned char greeting[64] = { 0xff, [9] = 0x7f, 3, 0 }, answer[100];
+	static char parts[1000 * PART];
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0), sent = 0;
+
+	memcpy(greeting + 12, mechanism, strlen(mechanism));
+	ck_assert_uint_lt(strlen(endpoint), sizeof to.sun_path);
+	strcpy(to.sun_path, endpoint + strlen("ipc://"));
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){ .tv_sec = 1 }, sizeof(struct timeval));
+	for (size_t i = 0; i < sizeof parts; i++)
+		parts[i] = part[i % PART];
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+	ck_assert_int_eq(send(fd, greeting, sizeof greeting, MSG_NOSIGNAL), sizeof greeting);
+	recv(fd, answer, sizeof greeting, MSG_WAITALL);
+	send(fd, ready, sizeof ready - 1, MSG_NOSIGNAL);
+	recv(fd, answer, sizeof answer, 0);
+	while (sent < PARTS && send(fd, parts, sizeof parts, MSG_NOSIGNAL) == (ssize_t)sizeof parts)
+		sent += 1000;
+	close(fd);
+	return sent == PARTS;
+}
+
+/* Without keys it would hold all of them, which is more than FLOODED_MOST. */
+START_TEST(a_stranger_cannot_fill_the_memory_with_parts_of_a_message)
+{
+	if (!use_keys())
+		return;
+	launch_collector();
+	ck_assert(!takes_all_parts(results, _i == 0 ? "NULL" : "CURVE"));
+	long most = end_unread(&collector);
+	ck_assert_msg(SANITIZED || most < FLOODED_MOST, "%ld KiB", most);
+}
+END_TEST
+
+START_TEST(a_key_is_for_its_owner_and_never_overwritten)
+{
+	char text[1000];
+
+	if (!use_keys())
+		return;
+	ck_assert_int_eq(command(text, sizeof text, "stat -c %%a '%s' 2>/dev/null || stat -f %%Lp '%s'", key, key), 0);
+	ck_assert_str_eq(text, "600\n");
+	must("cp -p '%s' '%s/before'", key, scratch);
+	ck_assert_int_eq(command(text, sizeof text, "'%s' keygen '%s'", program, key), 1);
+	ck_assert_msg(strstr(text, ": File exists\n") != NULL, "%s", text);
+	must("cmp '%s' '%s/before'", key, scratch);
+	must("'%s' keygen '%s/other' && ! cmp -s '%s' '%s/other'", program, scratch, key, scratch);
+	if (access("/dev/full", W_OK) == 0)
+		must("! '%s' keygen /dev/full 2>/dev/null && test -e /dev/full", program);
+}
+END_TEST
+
+START_TEST(a_key_that_cannot_be_used_is_told)
+{
+	static const struct {
+		const char *make, *why;
+	} wrong[] = {
+		{ "true", "No such file or directory" },
+		{ "mkdir '%s' && chmod 700 '%s'", "not a key of farm keygen" },
+		{ "mkfifo -m 600 '%s'", "not a key of farm keygen" },
+		{ "umask 77; : >'%s'", "not a key of farm keygen" },
+		{ "umask 77; head -c 40 \"$KEY\" >'%s'", "not a key of farm keygen" },
+		{ "umask 77; cat \"$KEY\" \"$KEY\" >'%s'", "not a key of farm keygen" },
+		{ "umask 77; printf '%%040d\\n' 0 | tr 0 '~' >'%s'", "not a key of farm keygen" },
+		{ "umask 77; printf '%%040d\\n' 0 | tr 0 '\\377' >'%s'", "not a key of farm keygen" },
+		{ "cp \"$KEY\" '%s'; chmod 640 '%s'", "others than its owner may use it (chmod 600)" },
+		{ "cp \"$KEY\" '%s'; chmod 604 '%s'", "others than its owner may use it (chmod 600)" },
+	};
+	char text[1000], expected[300], file[100], make[400];
+
+	if (!use_keys())
+		return;
+	ck_assert_int_eq(setenv("KEY", key, 1), 0);
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		snprintf(file, sizeof file, "%s/wrong%zu", scratch, i);
+		snprintf(make, sizeof make, wrong[i].make, file, file);
+		must("%s", make);
+		int status = command(text, sizeof text, "timeout 10 '%s' worker -k '%s'", program, file);
+		snprintf(expected, sizeof expected, "farm: %s: %s\n", file, wrong[i].why);
+		ck_assert_msg(status == 1 && strcmp(text, expected) == 0, "%s: status %d, %s", make, status, text);
+	}
+}
+END_TEST
+
+/* An endpoint of which the collector only finds out later that it cannot bind it says that this one was let pass. */
+START_TEST(without_a_key_only_this_host_is_used)
+{
+	static const struct {
+		const char *endpoint;
+		bool local;
+	} endpoints[] = {
+		{ "tcp://127.0.0.1:5557", true }, { "tcp://127.255.255.254:5557", true }, { "tcp://localhost:5557", true },
+		{ "tcp://[::1]:5557", true }, { "ipc:///tmp/x", true }, { "tcp://*:5557", false }, { "tcp://0.0.0.0:5557", false },
+		{ "tcp://192.0.2.1:5557", false }, { "tcp://128.0.0.1:5557", false }, { "tcp://[::]:5557", false },
+		{ "tcp://127.0.0.1.example.org:5557", false }, { "tcp://localhost.example.org:5557", false },
+		{ "tcp://localhos:5557", false }, { "tcp://example.org:5557", false },
+	};
+	char text[1000];
+
+	if (!has_farm())
+		return;
+	for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++) {
+		const char *endpoint = endpoints[i].endpoint;
+		int status = command(text, sizeof text, "timeout 10 '%s' collector -r ipc:///no/such/directory -d '%s'",
+		                     program, endpoint);
+		ck_assert_msg(status == (endpoints[i].local ? 1 : 2), "%s: status %d, %s", endpoint, status, text);
+		ck_assert_msg((strstr(text, ": beyond this host only with a key ") != NULL) == !endpoints[i].local, "%s", text);
+		status = command(text, sizeof text, "timeout 10 '%s' collector --insecure -r ipc:///no/such/directory -d '%s'",
+		                 program, endpoint);
+		ck_assert_msg(status == 1 && strstr(text, "ipc:///no/such/directory: ") != NULL, "%s: %s", endpoint, text);
+	}
 }
 END_TEST
 
 static void make_it(void)
 {
+	unread = NULL;
+	*key = '\0';
 	make_scratch(scratch);
 }
 
@@ -606,7 +1057,8 @@ Suite *farm_suite(void)
 {
 	Suite *s = suite_create("farm");
 	TCase *going = tcase_create("coming and going"), *ends = tcase_create("ends"), *wrong = tcase_create("nonsense");
-	TCase *all[] = { going, ends, wrong };
+	TCase *not_read = tcase_create("what nobody reads"), *keys = tcase_create("keys");
+	TCase *all[] = { going, ends, wrong, not_read, keys };
 	const char *dir = getenv("EXAMPLES_DIR"), *build = getenv("BUILD");
 
 	if (dir)
@@ -632,5 +1084,18 @@ Suite *farm_suite(void)
 	tcase_add_test(wrong, nonsense_is_ignored_and_counted);
 	tcase_add_test(wrong, a_worker_ignores_nonsense);
 	tcase_add_test(wrong, wrong_usage_is_told);
+	tcase_add_test(wrong, an_endpoint_that_is_none_is_told);
+	tcase_add_loop_test(not_read, a_role_goes_on_though_nobody_reads_what_it_says, 0, 3);
+	tcase_add_test(not_read, a_role_goes_on_when_its_reader_has_gone);
+	tcase_add_test(not_read, a_total_that_cannot_be_written_is_told);
+	tcase_add_loop_test(not_read, a_role_that_is_flooded_keeps_its_memory_and_heeds_a_signal, 0, 3);
+	tcase_add_test(keys, a_farm_with_keys_counts_the_same);
+	tcase_add_loop_test(keys, a_stranger_cannot_send_results, 0, 2);
+	tcase_add_loop_test(keys, strangers_get_no_jobs, 0, 2);
+	tcase_add_test(keys, a_worker_takes_no_jobs_of_a_stranger);
+	tcase_add_loop_test(keys, a_stranger_cannot_fill_the_memory_with_parts_of_a_message, 0, 2);
+	tcase_add_test(keys, a_key_is_for_its_owner_and_never_overwritten);
+	tcase_add_test(keys, a_key_that_cannot_be_used_is_told);
+	tcase_add_test(keys, without_a_key_only_this_host_is_used);
 	return s;
 }

@@ -95,6 +95,7 @@ START_TEST(a_failure_can_be_repeated_and_has_a_trace)
 	line += strlen("Again: ");
 	ck_assert_int_eq(command(again, sizeof again, "%.*s", (int)strcspn(line, "\n"), line), 1);
 	expect(again, (const char *const[]){ ": deadlock: main waits for fork_2, which eat 1 has locked", NULL });
+	expect(said, (const char *const[]){ "/test-programs-opposite_locks.json\n", NULL });
 
 	char *trace = strstr(said, "Trace: ");
 	ck_assert_ptr_nonnull(trace);
@@ -162,7 +163,7 @@ START_TEST(pruning_leaves_nothing_out)
 	if (!can_explore())
 		return;
 	command(said, sizeof said, EXPLORE " PROGRAM=test/programs/%s.c", programs[_i]);
-	int status = command(said, sizeof said, "\"${BUILD:-build}/explore/%s.program\" --compare", programs[_i]);
+	int status = command(said, sizeof said, "\"${BUILD:-build}/explore/test-programs-%s.program\" --compare", programs[_i]);
 	ck_assert_msg(status == 0 && strstr(said, "not all") == NULL, "%s", said);
 }
 END_TEST

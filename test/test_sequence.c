@@ -232,11 +232,10 @@ START_TEST(a_wait_without_an_end_says_so)
 
 	if (svg == NULL)
 		return;
-	has_times(svg, 1, "class=\"halo\">recv jobs</text>\n<text");
-	has_times(svg, 1, "class=\"halo alarm\">still waits</text>");
+	has_times(svg, 1, "class=\"halo\">recv jobs <tspan class=\"alarm\">still waits</tspan></text>");
 	svg = picture(WORKERS VERDICT("deadlock: all threads wait", 3, 3012), "");
-	has_times(svg, 0, ">still waits</text>");
-	has_times(svg, 1, "class=\"halo alarm\">waits for ever</text>");
+	has_times(svg, 0, ">still waits<");
+	has_times(svg, 1, "class=\"halo\">recv jobs <tspan class=\"alarm\">waits for ever</tspan></text>");
 }
 END_TEST
 
@@ -311,6 +310,41 @@ START_TEST(labels_in_a_lane_do_not_overlap_however_close_in_time)
 	used += (size_t)snprintf(events + used, sizeof events - used, "%s", SLICE("wait group", "wait", 3, 0, 60000, ""));
 	if (picture(events, "") != NULL)
 		must("python3 -c '" NO_OVERLAP "' %s/trace.svg", scratch);
+}
+END_TEST
+
+/* In DejaVu Sans, which many systems draw with, and which is wider than most: its advances in thousandths of an em. */
+#define FITS_IN_DEJAVU \
+	"import re, sys\n" \
+	"svg = open(sys.argv[1], encoding=\"utf-8\").read()\n" \
+	"em = dict(zip(\"abcdefghijklmnopqrstuvwxyz_().,: \", [613, 635, 550, 635, 615, 352, 635, 634, 278, 278, 579, 278,\n" \
+	"	974, 634, 612, 635, 635, 411, 521, 392, 634, 592, 818, 592, 592, 525, 500, 390, 390, 318, 318, 337, 318]))\n" \
+	"boxes = re.findall(r\"<rect x=.([0-9.]+). y=.([0-9.]+). width=.([0-9.]+). height=.([0-9.]+)[^>]* operation\", svg)\n" \
+	"texts = re.findall(r\"<text x=.([0-9.]+). y=.([0-9.]+). class=.halo.>(.*?)</text>\", svg)\n" \
+	"assert len(boxes) == 6 and len(texts) == 10, texts\n" \
+	"for x, y, text in texts:\n" \
+	"	text = re.sub(\"<.*?>\", \"\", text)\n" \
+	"	long = 11 * sum(em.get(c, 636) for c in text) / 1000\n" \
+	"	room = [float(w) for bx, by, w, h in boxes\n" \
+	"		if abs(float(bx) + 4 - float(x)) < .2 and float(by) < float(y) < float(by) + float(h)]\n" \
+	"	assert len(room) == 1 and room[0] >= 6 + long, (text, room, long)\n"
+
+START_TEST(labels_fit_into_their_boxes_in_a_wide_font)
+{
+	const char *svg = picture(LANE(1, "main") LANE(2, "other 1")
+		SLICE("step", "chan_set_name(to_other)", 1, 1, 0.8, "") SLICE("step", "starts other 1 (wrong.c:39)", 1, 2, 0.8, "")
+		SLICE("step", "waits in chan_send(to_other), for ever (wrong.c:18)", 1, 3, 0.8, "")
+		SLICE("step", "waits for fork_2, which eat 1 has locked, for ever (my.c:12)", 2, 4, 0.8, "")
+		SLICE("step", "common mmmm wwww", 2, 5, 0.8, "")
+		SLICE("send", "send to_other", 1, 5, 0.8, "'channel':'to_other','elements':1,'value':'1','unended':true")
+		VERDICT("deadlock: all threads wait", 1, 5), "");
+
+	if (svg == NULL)
+		return;
+	has_times(svg, 1, ">waits in chan_send(to_other), for ever</text>");
+	has_times(svg, 1, ">waits for fork_2, which eat 1 has</text>");
+	has_times(svg, 1, ">locked, for ever</text>");
+	must("python3 -c '" FITS_IN_DEJAVU "' %s/trace.svg", scratch);
 }
 END_TEST
 
@@ -491,6 +525,7 @@ Suite *sequence_suite(void)
 	tcase_add_test(tc, the_steps_of_the_explorer_have_boxes_and_its_verdict_is_a_headline);
 	tcase_add_test(tc, a_legend_explains_what_occurs_and_nothing_else);
 	tcase_add_test(tc, labels_in_a_lane_do_not_overlap_however_close_in_time);
+	tcase_add_test(tc, labels_fit_into_their_boxes_in_a_wide_font);
 	tcase_add_test(tc, texts_of_the_program_are_escaped);
 	tcase_add_test(tc, long_names_are_shortened);
 	tcase_add_test(tc, more_operations_than_asked_for_are_left_out_and_counted);

@@ -362,6 +362,8 @@ START_TEST(make_trace_makes_a_picture_of_an_example_and_names_it)
 	ck_assert_msg(command(text, TEXT, "make -s trace EXAMPLE=05-close BUILD='%s/build'", scratch) == 0, "%s", text);
 	ck_assert_ptr_nonnull(strstr(text, "The picture: "));
 	must("cd '%s/build/trace' && grep -q '<svg' 05-close.svg && grep -q 'work 1' 05-close.svg && grep -q traceEvents 05-close.json", scratch);
+	must("make -s trace PROGRAM=./examples/05-close.c BUILD='%s/build'", scratch);
+	must("test -s '%s/build/trace/examples-05-close.svg'", scratch);
 	ck_assert_int_ne(command(text, TEXT, "make -s trace EXAMPLE=none BUILD='%s/build'", scratch), 0);
 }
 END_TEST

@@ -193,6 +193,65 @@ static void agrees_with_pipeline(void)
 	discard(&should);
 }
 
+/* ---- Calls of the system ------------------------------------------------------------- */
+
+/*
+ * Loaded before the program: adds a byte to the file OPENED each time the current directory is opened, and gives of a
+ * file at most 1,000 bytes a millisecond, as a network might.
+ */
+static const char calls_source[] =
+	"#define _GNU_SOURCE\n"
+	"#include <dirent.h>\n"
+	"#include <dlfcn.h>\n"
+	"#include <fcntl.h>\n"
+	"#include <poll.h>\n"
+	"#include <sys/stat.h>\n"
+	"#include <unistd.h>\n"
+	"DIR *fdopendir(int fd)\n"
+	"{\n"
+	"	DIR *(*next)(int) = (DIR *(*)(int))dlsym(RTLD_NEXT, \"fdopendir\");\n"
+	"	int opened = open(OPENED, O_WRONLY | O_APPEND | O_CREAT, 0644);\n"
+	"	struct stat st, current;\n"
+	"	if (fstat(fd, &st) != 0 || stat(\".\", &current) != 0) _exit(99);\n"
+	"	if (st.st_ino == current.st_ino && write(opened, \".\", 1) != 1) _exit(99);\n"
+	"	close(opened);\n"
+	"	return next(fd);\n"
+	"}\n"
+	"ssize_t read(int fd, void *bytes, size_t size)\n"
+	"{\n"
+	"	ssize_t (*next)(int, void *, size_t) = (ssize_t (*)(int, void *, size_t))dlsym(RTLD_NEXT, \"read\");\n"
+	"	ssize_t n = next(fd, bytes, size < 1000 ? size : 1000);\n"
+	"	if (n == 1000) poll(0, 0, 1);\n"
+	"	return n;\n"
+	"}\n";
+
+/* For programs that are started from now on.  False where it cannot be done: a sanitizer wants to be the first itself. */
+static bool use_calls(void)
+{
+	char command[1200];
+
+#ifndef __linux__
+	return false;
+#endif
+	if (SANITIZED)
+		return false;
+	make_file("../calls.c", calls_source);
+	snprintf(command, sizeof command, "${CC:-cc} -shared -fPIC -DOPENED='\"%s/opened\"' ../calls.c -o ../calls.so -ldl",
+	         scratch);
+	ck_assert_int_eq(system(command), 0);
+	snprintf(command, sizeof command, "%s/calls.so", scratch);
+	ck_assert_int_eq(setenv("LD_PRELOAD", command, 1), 0);
+	return true;
+}
+
+static size_t times_opened(void)
+{
+	size_t n;
+
+	free(slurp("opened", &n));
+	return n;
+}
+
 /* ---- What it prints ---------------------------------------------------------------- */
 
 START_TEST(nasty_names_are_sorted_and_escaped_as_by_sort_and_sha256sum)
@@ -442,6 +501,23 @@ START_TEST(a_signal_in_the_middle_ends_it_with_what_is_complete)
 }
 END_TEST
 
+/* Without a look at the signal after each read, however little it gave, this takes 800 s. */
+START_TEST(a_signal_ends_it_though_reads_give_little)
+{
+	int err = create("err");
+
+	if (!use_calls())
+		return;
+	pid_t pid = launch_long_run("2", err);
+	ck_assert_int_eq(kill(pid, SIGINT), 0);
+	struct outcome is = finish_long_run(pid);
+	ck_assert_str_eq(is.out, EMPTY_SHA256 "  ./0\n");
+	ck_assert_int_eq(is.status, 128 + SIGINT);
+	discard(&is);
+	close(err);
+}
+END_TEST
+
 /* As in a shell's background task. */
 START_TEST(an_ignored_interrupt_stays_ignored)
 {
@@ -572,15 +648,6 @@ START_TEST(no_progress_where_there_is_no_terminal)
 }
 END_TEST
 
-/* The sanitizers keep what is freed. */
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define SANITIZED true
-#elif defined __has_feature
-#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
-#else
-#define SANITIZED false
-#endif
-
 /*
  * Names of 200 bytes: 25,000 of them take more than 5 MB.  The first half is hashed while the first file still is, so
  * that all have to wait to be printed; the second half is one directory.
@@ -608,6 +675,44 @@ START_TEST(memory_does_not_grow_with_the_tree)
 		ck_assert_msg(many.max_rss < few.max_rss + 5120, "%ld KiB, then %ld KiB", few.max_rss, many.max_rss);
 	discard(&few);
 	discard(&many);
+}
+END_TEST
+
+/* The memory is for some 60 names. */
+START_TEST(a_large_directory_is_read_a_bounded_number_of_times)
+{
+	if (!use_calls())
+		return;
+	make_files("many", 20000, "%06d");
+	ck_assert_int_eq(chdir("many"), 0);
+	struct outcome is = RUN("treehash", "-m", "16", ".");
+	ck_assert_int_eq(is.status, 0);
+	ck_assert_uint_eq(is.out_size, (size_t)20000 * (64 + 2 + 8 + 1));
+		ck_assert_uint_le(times_opened(), 34);
+	discard(&is);
+}
+END_TEST
+
+/* What is read below a directory must not make the walk forget what comes next in it, each time. */
+START_TEST(a_large_directory_of_directories_is_read_a_bounded_number_of_times)
+{
+	char path[40];
+
+	if (!use_calls())
+		return;
+	for (int i = 0; i < 300; i++) {
+		snprintf(path, sizeof path, "%06d", i);
+		make_dir(path);
+		for (int k = 0; k < 20; k++) {
+			snprintf(path, sizeof path, "%06d/%06d", i, k);
+			make_dir(path);
+		}
+	}
+	struct outcome is = RUN("treehash", "-m", "8", ".");
+	ck_assert_int_eq(is.status, 0);
+	ck_assert_uint_eq(is.out_size, 0);
+		ck_assert_uint_le(times_opened(), 60);
+	discard(&is);
 }
 END_TEST
 
@@ -640,12 +745,15 @@ Suite *treehash_suite(void)
 	tcase_add_test(wrong, a_start_that_is_not_there_is_told);
 	tcase_add_test(wrong, a_file_that_vanishes_before_its_turn_is_told);
 	tcase_add_loop_test(wrong, a_signal_in_the_middle_ends_it_with_what_is_complete, 0, 2);
+	tcase_add_test(wrong, a_signal_ends_it_though_reads_give_little);
 	tcase_add_test(wrong, an_ignored_interrupt_stays_ignored);
 	tcase_add_test(wrong, a_full_disk_is_told);
 	tcase_add_test(wrong, a_reader_that_went_away_is_told);
 	tcase_add_test(wrong, wrong_usage_is_told);
 	tcase_add_test(bounds, progress_is_drawn_on_a_terminal_and_erased);
 	tcase_add_test(bounds, no_progress_where_there_is_no_terminal);
+	tcase_add_test(bounds, a_large_directory_is_read_a_bounded_number_of_times);
+	tcase_add_test(bounds, a_large_directory_of_directories_is_read_a_bounded_number_of_times);
 	tcase_add_test(bounds, memory_does_not_grow_with_the_tree);
 	return s;
 }

@@ -12,7 +12,6 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -26,8 +25,8 @@ enum { LINGER = 2000 };         /* for the last DONE; the ventilator may be gone
 
 struct collector {
 	const struct options *o;
-	void *results_socket, *done_socket;
-	chan *tick, *signals;
+	void *results_socket, *done_socket, *guard;
+	chan *tick;
 	uint64_t run;
 	struct work work;               /* as the first result has it, */
 	uint64_t jobs;                  /* and how many jobs that is; 0 before */
@@ -72,8 +71,7 @@ static void count(struct collector *c, const struct message *m)
 		c->counted++;
 		c->primes += m->primes;
 	}
-	if (c->o->verbose)
-		printf("%s %" PRIu64 "\n", duplicate ? "duplicate" : "counted", m->job);
+	note(c->o, "%s %" PRIu64 "\n", duplicate ? "duplicate" : "counted", m->job);
 }
 
 static void count_results(struct collector *c)
@@ -81,7 +79,7 @@ static void count_results(struct collector *c)
 	enum received received;
 	struct message m;
 
-	while ((received = receive_message(c->results_socket, &m)) != NOTHING) {
+	for (int i = 0; i < AT_ONCE && (received = receive_message(c->results_socket, &m)) != NOTHING; i++) {
 		if (received == MALFORMED || !belongs(c, &m)) {
 			ignore(&c->ignored, c->o);
 			continue;
@@ -98,27 +96,29 @@ static void say_ready(struct collector *c)
 	send_message(c->done_socket, &(struct message){ .kind = READY, .run = c->run });
 }
 
-/* No high-water marks, for the reason that is told in the ventilator: its window bounds the results, too. */
 static void open_sockets(struct collector *c, void *context)
 {
-	c->results_socket = new_socket(context, ZMQ_PULL, 0, 0);
-	c->done_socket = new_socket(context, ZMQ_PUSH, 0, LINGER);
-	bind_socket(c->results_socket, "results", c->o->results);
-	connect_socket(c->done_socket, c->o->done);
+	c->guard = new_guard(context);
+	c->results_socket = new_socket(context, ZMQ_PULL, HIGH_WATER, 0);
+	c->done_socket = new_socket(context, ZMQ_PUSH, HIGH_WATER, LINGER);
+	bind_socket(c->results_socket, "results", c->o->results, c->o);
+	connect_socket(c->done_socket, c->o->done, c->o);
 }
 
 /* Until every result is counted, or a signal comes. */
 static void run(struct collector *c)
 {
 	say_ready(c);
-	while ((c->jobs == 0 || c->counted < c->jobs) && chan_try_recv(c->signals, NULL) != 0) {
+	while ((c->jobs == 0 || c->counted < c->jobs) && !told_to_end(c->o)) {
 		zmq_pollitem_t items[] = {
 			{ .socket = c->results_socket, .events = ZMQ_POLLIN },
+			{ .socket = c->guard, .events = ZMQ_POLLIN },
 			{ .fd = chan_fd(c->tick), .events = ZMQ_POLLIN },
-			{ .fd = chan_fd(c->signals), .events = ZMQ_POLLIN },
+			{ .fd = chan_fd(c->o->signals), .events = ZMQ_POLLIN },
 		};
 
 		wait_for_any(items, sizeof items / sizeof *items);
+		answer_guard(c->guard, c->o);
 		count_results(c);
 		if (chan_try_recv(c->tick, NULL) == 0)
 			say_ready(c);
@@ -127,11 +127,11 @@ static void run(struct collector *c)
 
 static int report(const struct collector *c)
 {
-	printf("%" PRIu64 " of %" PRIu64 " results counted, %llu duplicates, %lu messages ignored\n",
-	       c->counted, c->jobs, c->duplicates, c->ignored);
+	say("%" PRIu64 " of %" PRIu64 " results counted, %llu duplicates, %lu messages ignored\n",
+	    c->counted, c->jobs, c->duplicates, c->ignored);
 	if (c->jobs == 0 || c->counted < c->jobs)
 		return 1;
-	printf("%" PRIu64 " primes from %" PRIu64 " up to %" PRIu64 "\n", c->primes, c->work.from, c->work.to);
+	say("%" PRIu64 " primes from %" PRIu64 " up to %" PRIu64 "\n", c->primes, c->work.from, c->work.to);
 	return 0;
 }
 
@@ -139,19 +139,18 @@ int collect(const struct options *o)
 {
 	struct collector c = {
 		.o = o,
-		.signals = stop_signals(),
 		.tick = need(chan_tick(CHAN_SECOND / 4), "a timer"),
 		.run = new_run(),
 	};
 	void *context = need(zmq_ctx_new(), "ZeroMQ");
 
-	printf("run %016" PRIx64 "\n", c.run);
+	say("run %016" PRIx64 "\n", c.run);
 	open_sockets(&c, context);
 	run(&c);
 	zmq_close(c.results_socket);
 	zmq_close(c.done_socket);
+	zmq_close(c.guard);
 	zmq_ctx_term(context);
-	end_signals(c.signals);
 	chan_free(c.tick);
 	free(c.is_counted);
 	return report(&c);

@@ -1,12 +1,14 @@
 /*
  * farm.c - one program, three roles: the worker pool of 07-workers on any number of hosts, over ZeroMQ
  *
- *     farm ventilator [-j ENDPOINT] [-d ENDPOINT] [-w WINDOW] [-l LEASE] [-v] FROM TO STEP
- *     farm worker     [-j ENDPOINT] [-r ENDPOINT] [-p TASKS] [-g GRACE] [-v]
- *     farm collector  [-r ENDPOINT] [-d ENDPOINT] [-v]
+ *     farm ventilator [-k FILE] [-j ENDPOINT] [-d ENDPOINT] [-w WINDOW] [-l LEASE] [-v] FROM TO STEP
+ *     farm worker     [-k FILE] [-j ENDPOINT] [-r ENDPOINT] [-p TASKS] [-g GRACE] [-v]
+ *     farm collector  [-k FILE] [-r ENDPOINT] [-d ENDPOINT] [-v]
+ *     farm keygen FILE
  *
  * counts the primes from FROM up to, but without, TO, in jobs of STEP numbers.  LEASE
- * and GRACE are milliseconds.  README.md has the picture, and says what is guaranteed.
+ * and GRACE are milliseconds.  FILE is the key of the farm (keys.c).  README.md has the picture, and
+ * says what is guaranteed.
  *
  * Each role is one poll loop in the main thread, which alone uses the sockets: ZeroMQ's
  * sockets, like the channels' descriptors, stand in zmq_poll.  After each wait it does
@@ -18,8 +20,10 @@
 
 #include "farm.h"
 #include "chan_signal.h"
+#include "spawn.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +34,8 @@ void check(bool succeeded, const char *what)
 {
 	if (succeeded)
 		return;
-	fprintf(stderr, "farm: %s: %s\n", what, zmq_strerror(errno));
+	complain("farm: %s: %s\n", what, zmq_strerror(errno));
+	say_end(chan_now() + LAST_WORDS);
 	exit(1);
 }
 
@@ -40,49 +45,12 @@ void *need(void *p, const char *what)
 	return p;
 }
 
-/* ---- Sockets and signals ------------------------------------------------------------ */
-
-void set_option(void *socket, int option, int value)
-{
-	check(zmq_setsockopt(socket, option, &value, sizeof value) == 0, "cannot set up a socket");
-}
-
-/* ZeroMQ disconnects who sends a larger message than ours, before it takes the memory. */
-void *new_socket(void *context, int type, int high_water, int linger)
-{
-	void *socket = need(zmq_socket(context, type), "cannot make a socket");
-
-	set_option(socket, ZMQ_SNDHWM, high_water);
-	set_option(socket, ZMQ_RCVHWM, high_water);
-	set_option(socket, ZMQ_LINGER, linger);
-	check(zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &(int64_t){ MESSAGE_SIZE }, sizeof(int64_t)) == 0, "cannot set up a socket");
-	return socket;
-}
-
-void bind_socket(void *socket, const char *name, const char *endpoint)
-{
-	char bound[256];
-
-	check(zmq_bind(socket, endpoint) == 0, endpoint);
-	check(zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, bound, &(size_t){ sizeof bound }) == 0, endpoint);
-	printf("%s %s\n", name, bound);
-}
-
-void connect_socket(void *socket, const char *endpoint)
-{
-	check(zmq_connect(socket, endpoint) == 0, endpoint);
-}
-
-void wait_for_any(zmq_pollitem_t *items, int n)
-{
-	check(zmq_poll(items, n, -1) >= 0 || errno == EINTR, "cannot wait");
-}
+/* ---- Messages and signals --------------------------------------------------------------------------- */
 
 void ignore(unsigned long *ignored, const struct options *o)
 {
 	++*ignored;
-	if (o->verbose)
-		puts("ignored");
+	note(o, "ignored\n");
 }
 
 static void notify(chan *c)
@@ -96,27 +64,24 @@ static void notify(chan *c)
 	check(errno == 0, "signals");
 }
 
-chan *stop_signals(void)
+bool told_to_end(const struct options *o)
 {
-	chan *signals = need(chan_new(sizeof(int), 1), "signals");
+	static bool told;
 
-	notify(signals);
-	return signals;
-}
-
-void end_signals(chan *signals)
-{
-	notify(NULL);
-	chan_free(signals);
+	told = told || chan_try_recv(o->signals, NULL) == 0;
+	return told;
 }
 
 /* ---- Options ------------------------------------------------------------------------- */
 
 static int usage(void)
 {
-	fputs("usage: farm ventilator [-j ENDPOINT] [-d ENDPOINT] [-w WINDOW] [-l LEASE] [-v] FROM TO STEP\n"
-	      "       farm worker [-j ENDPOINT] [-r ENDPOINT] [-p TASKS] [-g GRACE] [-v]\n"
-	      "       farm collector [-r ENDPOINT] [-d ENDPOINT] [-v]\n"
+	fputs("usage: farm ventilator [-k FILE] [-j ENDPOINT] [-d ENDPOINT] [-w WINDOW] [-l LEASE] [-v]\n"
+	      "                       FROM TO STEP\n"
+	      "       farm worker [-k FILE] [-j ENDPOINT] [-r ENDPOINT] [-p TASKS] [-g GRACE] [-v]\n"
+	      "       farm collector [-k FILE] [-r ENDPOINT] [-d ENDPOINT] [-v]\n"
+	      "       farm keygen FILE\n"
+	      "FILE: the key of the farm; without, only loopback is used, or anything with --insecure\n"
 	      "ENDPOINT: of jobs, results, done; default tcp://127.0.0.1:5557, 5558, 5559\n"
 	      "WINDOW: jobs given out at a time, 1 to 1000, default 64; LEASE: default 10000 ms\n"
 	      "TASKS: 1 to 500, default one for each CPU; GRACE: default 10000 ms\n", stderr);
@@ -133,15 +98,44 @@ static bool number(const char *text, uint64_t least, uint64_t most, uint64_t *n)
 	return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && *n >= least && *n <= most;
 }
 
+static bool endpoint(const char *text, const char **chosen)
+{
+	*chosen = text;
+	if (is_endpoint(text))
+		return true;
+	fprintf(stderr, "farm: %s: not an endpoint: tcp://HOST:PORT (PORT 1 to 65535, or *), ipc://PATH\n",
+	        text);
+	return false;
+}
+
+/* Without keys: whoever reaches an endpoint could take jobs and send results. */
+static bool is_on_this_host(const struct options *o)
+{
+	const char *const endpoints[] = { o->jobs, o->results, o->done };
+
+	for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++) {
+		if (is_local(endpoints[i]))
+			continue;
+		fprintf(stderr, "farm: %s: beyond this host only with a key (farm keygen, -k),"
+		        " or --insecure\n", endpoints[i]);
+		return false;
+	}
+	return true;
+}
+
+static const struct option long_options[] = { { "insecure", no_argument, NULL, 'i' }, { NULL, 0, NULL, 0 } };
+
 static bool set(struct options *o, int option, const char *text)
 {
 	uint64_t n = 0;
 	bool right = true;
 
 	switch (option) {
-	case 'j': o->jobs = text; break;
-	case 'r': o->results = text; break;
-	case 'd': o->done = text; break;
+	case 'j': right = endpoint(text, &o->jobs); break;
+	case 'r': right = endpoint(text, &o->results); break;
+	case 'd': right = endpoint(text, &o->done); break;
+	case 'k': o->key_file = text; break;
+	case 'i': o->insecure = true; break;
 	case 'v': o->verbose = true; break;
 	case 'w': right = number(text, 1, 1000, &n); o->window = (size_t)n; break;
 	case 'p': right = number(text, 1, 500, &n); o->tasks = (size_t)n; break;
@@ -163,9 +157,9 @@ static const struct role {
 	int operands;
 	int (*run)(const struct options *o);
 } roles[] = {
-	{ "ventilator", "j:d:w:l:v", 3, ventilate },
-	{ "worker", "j:r:p:g:v", 0, work },
-	{ "collector", "r:d:v", 0, collect },
+	{ "ventilator", "k:j:d:w:l:v", 3, ventilate },
+	{ "worker", "k:j:r:p:g:v", 0, work },
+	{ "collector", "k:r:d:v", 0, collect },
 };
 
 static const struct role *find_role(const char *name)
@@ -176,24 +170,47 @@ static const struct role *find_role(const char *name)
 	return NULL;
 }
 
+/* The signals before there is another thread.  Afterwards they end the program at once again. */
+static int run(const struct role *role, struct options *o)
+{
+	o->signals = need(chan_new(sizeof(int), 1), "signals");
+	notify(o->signals);
+	say_begin();
+	int status = role->run(o);
+	bool told = told_to_end(o);
+	notify(NULL);
+	if (!say_end(told ? chan_now() + LAST_WORDS : CHAN_FOREVER))
+		return 1;
+	chan_free(o->signals);
+	spawn_shutdown(CHAN_FOREVER);
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	const struct role *role = argc < 2 ? NULL : find_role(argv[1]);
+	static struct key key;
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	struct options o = {
 		.jobs = "tcp://127.0.0.1:5557", .results = "tcp://127.0.0.1:5558", .done = "tcp://127.0.0.1:5559",
 		.window = 64, .tasks = cpus < 1 ? 1 : cpus > 500 ? 500 : (size_t)cpus, .lease = 10000, .grace = 10000
 	};
 
+	if (argc == 3 && strcmp(argv[1], "keygen") == 0)
+		return keygen(argv[2]);
 	if (role == NULL)
 		return usage();
 	argc--;
 	argv++;
-	for (int option; (option = getopt(argc, argv, role->options)) != -1; )
+	for (int option; (option = getopt_long(argc, argv, role->options, long_options, NULL)) != -1; )
 		if (!set(&o, option, optarg))
 			return usage();
 	if (argc - optind != role->operands || (role->operands > 0 && !set_work(&o.work, argv + optind)))
 		return usage();
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	return role->run(&o);
+	if (o.key_file == NULL && !o.insecure && !is_on_this_host(&o))
+		return 2;
+	if (o.key_file != NULL && !read_key(o.key_file, &key))
+		return 1;
+	o.key = o.key_file != NULL ? &key : NULL;
+	return run(role, &o);
 }

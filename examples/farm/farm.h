@@ -49,43 +49,98 @@ enum received { NOTHING, MESSAGE, MALFORMED };
 bool send_message(void *socket, const struct message *m);
 enum received receive_message(void *socket, struct message *m);
 
-/* ---- Sockets, signals, the end (farm.c) ------------------------------------------ */
+/* A loop looks at everything else after this many messages from a socket: they may come without an end. */
+enum { AT_ONCE = 1000 };
+
+/*
+ * What a socket for results or DONE holds for each peer.  More than the largest window, so that it is not
+ * reached while the other side reads: over ipc libzmq drops what it has not read from a peer that went away
+ * meanwhile, such as a collector at its end.
+ */
+enum { HIGH_WATER = 4096 };
+
+/* ---- Sockets (socket.c), signals, the end (farm.c) ------------------------------------------ */
+
+enum { Z85_KEY = 40 };         /* characters of a key as text */
+
+struct key {
+	char secret[Z85_KEY + 1], public[Z85_KEY + 1];
+	unsigned char public_bytes[32];
+};
 
 struct options {
 	const char *jobs, *results, *done;      /* endpoints */
 	struct work work;
 	size_t window, tasks;
 	int lease, grace;                       /* milliseconds */
-	bool verbose;
+	bool verbose, insecure;
+	const char *key_file;                   /* NULL: no keys, */
+	const struct key *key;                  /* then this is NULL, too */
+	chan *signals;                          /* what SIGINT and SIGTERM are sent to */
 };
 
 int ventilate(const struct options *o);
 int work(const struct options *o);
 int collect(const struct options *o);
 
+/* Whether it is one that the farm takes: tcp with a port that there is, or ipc. */
+bool is_endpoint(const char *text);
+
+/* Whether only processes of this host reach it. */
+bool is_local(const char *endpoint);
+
 /*
- * A socket that holds this many messages for each peer, 0 for any number.  What it has not sent
- * when it is closed, it still tries to send for `linger` milliseconds.
+ * A socket that holds this many messages for each peer.  What it has not sent when it is closed, it still
+ * tries to send for `linger` milliseconds.
  */
 void *new_socket(void *context, int type, int high_water, int linger);
 
 /* Says under which endpoint it can be reached: the kernel chooses a port for "tcp://127.0.0.1:*". */
-void bind_socket(void *socket, const char *name, const char *endpoint);
-void connect_socket(void *socket, const char *endpoint);
+void bind_socket(void *socket, const char *name, const char *endpoint, const struct options *o);
+void connect_socket(void *socket, const char *endpoint, const struct options *o);
 void set_option(void *socket, int option, int value);
 
-/* Waits for one of the sockets and descriptors, or for nothing longer than it has to: look at all of them afterwards. */
+/* Waits for one of the sockets and descriptors, seldom for none of them: look at all of them afterwards. */
 void wait_for_any(zmq_pollitem_t *items, int n);
+
+/* Whether SIGINT or SIGTERM has come, ever. */
+bool told_to_end(const struct options *o);
 
 /* Counts a message that cannot be used, whoever sent it. */
 void ignore(unsigned long *ignored, const struct options *o);
 
-/* What SIGINT and SIGTERM are sent to.  Before there are other threads. */
-chan *stop_signals(void);
-void end_signals(chan *signals);
-
 /* p, or the program ends with a message; likewise if something has failed. */
 void *need(void *p, const char *what);
 void check(bool succeeded, const char *what);
+
+/* ---- Keys (keys.c) ------------------------------------------------------------------ */
+
+/* Both say on stderr what went wrong.  keygen returns the exit status. */
+int keygen(const char *file);
+bool read_key(const char *file, struct key *key);
+
+/* Before a socket binds or connects: its peers must have the key, too. */
+void use_key(void *socket, const struct key *key, bool binds);
+
+/* A role that binds sockets has one, before them, and answers it when there is something to be read. */
+void *new_guard(void *context);
+void answer_guard(void *guard, const struct options *o);
+
+/* ---- Output (say.c) --------------------------------------------------------------- */
+
+/*
+ * Only the role's loop calls these.  None of them waits: a line for which there is no room is left out,
+ * and counted.  complain goes to stderr, note says something only with -v.
+ */
+void say_begin(void);
+__attribute__((format(printf, 1, 2))) void say(const char *format, ...);
+__attribute__((format(printf, 1, 2))) void complain(const char *format, ...);
+__attribute__((format(printf, 2, 3))) void note(const struct options *o, const char *format, ...);
+
+/* Waits until every line is written, or for the deadline; whether stdout has taken all. */
+bool say_end(int64_t deadline);
+
+/* For the last lines of a role that was told to end: so long it waits for a reader. */
+#define LAST_WORDS (2 * CHAN_SECOND)
 
 #endif

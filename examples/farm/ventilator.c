@@ -17,7 +17,6 @@
  * Run and jobs begin when a collector is READY, and anew when another one is.
  */
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "farm.h"
@@ -33,8 +32,8 @@ struct place {
 
 struct ventilator {
 	const struct options *o;
-	void *jobs_socket, *done_socket;
-	chan *tick, *signals;
+	void *jobs_socket, *done_socket, *guard;
+	chan *tick;
 	uint64_t run, jobs;             /* no run: 0 jobs */
 	uint64_t next, done;            /* of these */
 	struct place *window;
@@ -55,7 +54,7 @@ static void begin(struct ventilator *v, uint64_t run)
 	v->to_give = 0;
 	for (size_t i = 0; i < v->o->window; i++)
 		v->window[i].state = FREE;
-	printf("run %016" PRIx64 " of %" PRIu64 " jobs\n", run, v->jobs);
+	say("run %016" PRIx64 " of %" PRIu64 " jobs\n", run, v->jobs);
 }
 
 /* A job that is in no place was done before: the collector answers every duplicate. */
@@ -76,7 +75,7 @@ static void listen_to_collector(struct ventilator *v)
 	enum received received;
 	struct message m;
 
-	while ((received = receive_message(v->done_socket, &m)) != NOTHING) {
+	for (int i = 0; i < AT_ONCE && (received = receive_message(v->done_socket, &m)) != NOTHING; i++) {
 		if (received == MESSAGE && m.kind == READY)
 			begin(v, m.run);
 		else if (received == MESSAGE && m.kind == DONE && v->jobs > 0 && m.run == v->run)
@@ -125,8 +124,7 @@ static bool give(struct ventilator *v, struct place *p)
 	v->to_give--;
 	v->given++;
 	v->again += p->again;
-	if (v->o->verbose)
-		printf("%s %" PRIu64 "\n", p->again ? "again" : "gave", p->job);
+	note(v->o, "%s %" PRIu64 "\n", p->again ? "again" : "gave", p->job);
 	return true;
 }
 
@@ -139,31 +137,30 @@ static void give_out(struct ventilator *v)
 
 /* ---- The loop -------------------------------------------------------------------------- */
 
-/*
- * What the collector says must not be lost when it ends, and over ipc libzmq drops what it has not read from a peer
- * that went away while the high-water mark was reached.  So there is none; the window bounds how much it can be.
- */
 static void open_sockets(struct ventilator *v, void *context)
 {
+	v->guard = new_guard(context);
 	v->jobs_socket = new_socket(context, ZMQ_PUSH, 1, 0);
-	v->done_socket = new_socket(context, ZMQ_PULL, 0, 0);
+	v->done_socket = new_socket(context, ZMQ_PULL, HIGH_WATER, 0);
 	set_option(v->jobs_socket, ZMQ_TCP_MAXRT, v->o->lease);
-	bind_socket(v->jobs_socket, "jobs", v->o->jobs);
-	bind_socket(v->done_socket, "done", v->o->done);
+	bind_socket(v->jobs_socket, "jobs", v->o->jobs, v->o);
+	bind_socket(v->done_socket, "done", v->o->done, v->o);
 }
 
 /* Until all is done, or a signal comes. */
 static void run(struct ventilator *v)
 {
-	while ((v->jobs == 0 || v->done < v->jobs) && chan_try_recv(v->signals, NULL) != 0) {
+	while ((v->jobs == 0 || v->done < v->jobs) && !told_to_end(v->o)) {
 		zmq_pollitem_t items[] = {
 			{ .socket = v->jobs_socket, .events = v->to_give > 0 ? ZMQ_POLLOUT : 0 },
 			{ .socket = v->done_socket, .events = ZMQ_POLLIN },
+			{ .socket = v->guard, .events = ZMQ_POLLIN },
 			{ .fd = chan_fd(v->tick), .events = ZMQ_POLLIN },
-			{ .fd = chan_fd(v->signals), .events = ZMQ_POLLIN },
+			{ .fd = chan_fd(v->o->signals), .events = ZMQ_POLLIN },
 		};
 
 		wait_for_any(items, sizeof items / sizeof *items);
+		answer_guard(v->guard, v->o);
 		listen_to_collector(v);
 		end_leases(v);
 		fill_window(v);
@@ -173,8 +170,8 @@ static void run(struct ventilator *v)
 
 static int report(const struct ventilator *v)
 {
-	printf("%" PRIu64 " of %" PRIu64 " jobs done, %llu given out, %llu of them again, %lu messages ignored\n",
-	       v->done, job_count(&v->o->work), v->given, v->again, v->ignored);
+	say("%" PRIu64 " of %" PRIu64 " jobs done, %llu given out, %llu of them again, %lu messages ignored\n",
+	    v->done, job_count(&v->o->work), v->given, v->again, v->ignored);
 	return v->jobs > 0 && v->done == v->jobs ? 0 : 1;
 }
 
@@ -182,7 +179,6 @@ int ventilate(const struct options *o)
 {
 	struct ventilator v = {
 		.o = o,
-		.signals = stop_signals(),
 		.tick = need(chan_tick(o->lease * CHAN_MS / 8), "a timer"),
 		.window = need(calloc(o->window, sizeof *v.window), "the window"),
 	};
@@ -192,8 +188,8 @@ int ventilate(const struct options *o)
 	run(&v);
 	zmq_close(v.jobs_socket);
 	zmq_close(v.done_socket);
+	zmq_close(v.guard);
 	zmq_ctx_term(context);
-	end_signals(v.signals);
 	chan_free(v.tick);
 	free(v.window);
 	return report(&v);

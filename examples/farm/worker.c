@@ -17,7 +17,6 @@
  * receives by PULL cannot tell the other side to stop.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "farm.h"
@@ -34,7 +33,6 @@ struct worker {
 	size_t in_hand, limit;
 	struct message result;          /* to be sent next, if there is one */
 	bool has_result;
-	chan *signals;
 	chan *over;                     /* NULL, or the timer of the grace: it takes no more jobs */
 	bool given_up;
 	unsigned long ignored;
@@ -58,10 +56,9 @@ static bool takes_jobs(const struct worker *w)
 	return w->in_hand < w->limit && w->over == NULL;
 }
 
-static void say(const struct worker *w, const char *what, const struct message *m)
+static void note_job(const struct worker *w, const char *what, const struct message *m)
 {
-	if (w->o->verbose)
-		printf("%s %llu\n", what, (unsigned long long)m->job);
+	note(w->o, "%s %llu\n", what, (unsigned long long)m->job);
 }
 
 static void take_jobs(struct worker *w)
@@ -69,13 +66,15 @@ static void take_jobs(struct worker *w)
 	enum received received;
 	struct message m;
 
-	while (takes_jobs(w) && (received = receive_message(w->jobs_socket, &m)) != NOTHING) {
+	for (int i = 0; i < AT_ONCE && takes_jobs(w); i++) {
+		if ((received = receive_message(w->jobs_socket, &m)) == NOTHING)
+			return;
 		if (received == MALFORMED || m.kind != JOB) {
 			ignore(&w->ignored, w->o);
 			continue;
 		}
 		w->in_hand++;
-		say(w, "took", &m);
+		note_job(w, "took", &m);
 		CHAN_SEND(w->jobs.tx, &m);
 	}
 }
@@ -87,19 +86,19 @@ static void send_results(struct worker *w)
 			if (CHAN_TRY_RECV(w->results.rx, &w->result) != 0)
 				return;
 			w->has_result = true;
-			say(w, "did", &w->result);
+			note_job(w, "did", &w->result);
 		}
 		if (!send_message(w->results_socket, &w->result))
 			return;
 		w->has_result = false;
 		w->in_hand--;
-		say(w, "sent", &w->result);
+		note_job(w, "sent", &w->result);
 	}
 }
 
 static void heed_signals(struct worker *w)
 {
-	if (w->over == NULL && chan_try_recv(w->signals, NULL) == 0)
+	if (w->over == NULL && told_to_end(w->o))
 		w->over = need(chan_after(w->o->grace * CHAN_MS), "grace");
 	w->given_up = w->over != NULL && chan_try_recv(w->over, NULL) == 0;
 }
@@ -112,7 +111,7 @@ static void run(struct worker *w)
 			{ .socket = w->jobs_socket, .events = takes_jobs(w) ? ZMQ_POLLIN : 0 },
 			{ .socket = w->results_socket, .events = w->has_result ? ZMQ_POLLOUT : 0 },
 			{ .fd = chan_fd(w->results.rx.ch), .events = w->has_result ? 0 : ZMQ_POLLIN },
-			{ .fd = chan_fd(w->over != NULL ? w->over : w->signals), .events = ZMQ_POLLIN },
+			{ .fd = chan_fd(w->over != NULL ? w->over : w->o->signals), .events = ZMQ_POLLIN },
 		};
 
 		wait_for_any(items, sizeof items / sizeof *items);
@@ -133,8 +132,8 @@ static void open_sockets(struct worker *w, void *context)
 	w->jobs_socket = new_socket(context, ZMQ_PULL, 1, 0);
 	w->results_socket = new_socket(context, ZMQ_PUSH, 1, w->o->grace);
 	set_option(w->results_socket, ZMQ_IMMEDIATE, 1);
-	connect_socket(w->results_socket, w->o->results);
-	connect_socket(w->jobs_socket, w->o->jobs);
+	connect_socket(w->results_socket, w->o->results, w->o);
+	connect_socket(w->jobs_socket, w->o->jobs, w->o);
 }
 
 static void start_tasks(struct worker *w, waitgroup *tasks, size_t n)
@@ -156,26 +155,25 @@ static void close_all(struct worker *w, void *context, waitgroup *tasks)
 	zmq_ctx_term(context);
 	CHAN_FREE(&w->jobs);
 	CHAN_FREE(&w->results);
-	end_signals(w->signals);
 	chan_free(w->over);
-	spawn_shutdown(CHAN_FOREVER);
 }
 
 int work(const struct options *o)
 {
-	struct worker w = { .o = o, .limit = 2 * o->tasks, .signals = stop_signals() };
+	struct worker w = { .o = o, .limit = 2 * o->tasks };
 	void *context = need(zmq_ctx_new(), "ZeroMQ");
 	waitgroup tasks = WAITGROUP_INIT;
 
 	check(CHAN_MAKE(&w.jobs, w.limit) == 0 && CHAN_MAKE(&w.results, w.limit) == 0, "channels");
 	open_sockets(&w, context);
 	start_tasks(&w, &tasks, o->tasks);
-	printf("tasks %zu\n", o->tasks);
+	say("tasks %zu\n", o->tasks);
 	run(&w);
 	if (w.ignored > 0)
-		printf("%lu messages ignored\n", w.ignored);
+		say("%lu messages ignored\n", w.ignored);
 	if (w.in_hand > 0) {
-		fprintf(stderr, "farm: %zu jobs in hand are given up\n", w.in_hand);
+		complain("farm: %zu jobs in hand are given up\n", w.in_hand);
+		say_end(chan_now() + LAST_WORDS);
 		_Exit(1);       /* tasks are at work on them, and nobody waits for these */
 	}
 	close_all(&w, context, &tasks);

@@ -23,7 +23,9 @@
  * collector returns when they are printed; the walker waits when they are too many.
  * This is half of -m (default 16384 KiB), the names that the walker holds are the
  * other half.  To this come the longest path, a few times, and a buffer for each
- * worker; nothing grows with the number of files, nor with their size.
+ * worker; nothing grows with the number of files, nor with their size.  But if the names in
+ * one directory are more than 16 times what the walker may hold, it holds more (walk.h), since it
+ * reads the directory again for each part of them.
  *
  * Ctrl-C closes the channel quit.  The walker stops, the workers leave alone what they
  * have not finished, and the collector prints up to the first file that is not done.
@@ -54,7 +56,7 @@
 
 enum {
 	DIGEST = 32,                    /* bytes of a SHA-256 */
-	CHUNK = 256 * 1024,             /* bytes of a file read at once */
+	CHUNK = 64 * 1024,              /* bytes of a file read between two looks for Ctrl-C */
 	BATCH_FILES = 32,               /* a batch ends with whichever of these three comes first */
 	BATCH_CONTENTS = 256 * 1024,
 	BATCH_PATHS = 8 * 1024,
@@ -90,6 +92,7 @@ struct pipeline {
 	atomic_int signal;              /* that closed it */
 	atomic_bool over;               /* the program ends, and wants no more signals */
 	atomic_ulong hashed;            /* KiB so far */
+	const EVP_MD *sha256;
 };
 
 static bool stopped(struct pipeline *p)
@@ -205,7 +208,7 @@ static int hash_contents(struct pipeline *p, struct hasher *h, int fd, unsigned 
 		return errno;
 	if (!S_ISREG(st.st_mode))
 		return ENOENT;          /* the regular file of this name is no more */
-	if (!EVP_DigestInit_ex(h->ctx, EVP_sha256(), NULL))
+	if (!EVP_DigestInit_ex(h->ctx, p->sha256, NULL))
 		return ENOMEM;
 	while ((n = read(fd, h->chunk, CHUNK)) > 0) {
 		if (!EVP_DigestUpdate(h->ctx, h->chunk, (size_t)n))
@@ -213,7 +216,7 @@ static int hash_contents(struct pipeline *p, struct hasher *h, int fd, unsigned 
 		h->uncounted += (size_t)n;
 		atomic_fetch_add_explicit(&p->hashed, h->uncounted / 1024, memory_order_relaxed);
 		h->uncounted %= 1024;
-		if (n == CHUNK && stopped(p))
+		if (stopped(p))
 			return ECANCELED;
 	}
 	if (n < 0)
@@ -430,6 +433,20 @@ static void start_tasks(struct pipeline *p)
 		_exit(1);
 }
 
+/*
+ * Once, before there are other threads and memory is short: libcrypto sets itself up in this call, and
+ * it does not bear a failed malloc there.  EVP_sha256 would be looked up again for each file.
+ */
+static bool find_sha256(struct pipeline *p)
+{
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+	p->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+#else
+	p->sha256 = EVP_sha256();
+#endif
+	return p->sha256 != NULL;
+}
+
 static int run(struct pipeline *p)
 {
 	struct collector c = {
@@ -508,5 +525,9 @@ int main(int argc, char **argv)
 		return usage();
 	if (optind < argc)
 		p.dir = argv[optind];
+	if (!find_sha256(&p)) {
+		fputs("treehash: libcrypto has no SHA-256, or no memory\n", stderr);
+		return 1;
+	}
 	return run(&p);
 }

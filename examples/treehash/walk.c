@@ -5,9 +5,9 @@
  * with a slash after the names of directories: "a-b" < "a/x" < "a0".
  *
  * Only part of the names are held.  A directory too large for that is read several
- * times: each pass keeps the smallest names after the last one given out.  And the
- * names still to come in the directories above may be forgotten, as a pass can find
- * them again: the path itself says how far each directory has come.  No directory
+ * times: each pass keeps the smallest names after the last one given out.  And of the
+ * names still to come in the directories above the later ones may be forgotten, as a pass can
+ * find them again: the path itself says how far each directory has come.  No directory
  * stays open while the walk is below it, so that depth costs no file descriptors.
  */
 #define _POSIX_C_SOURCE 200809L
@@ -25,6 +25,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/*
+ * Each pass reads the whole directory, so the passes are bounded: if they would be more than this,
+ * the memory grows, to what this many passes need for the names of the largest directory so far.
+ */
+enum { PASSES = 32 };
 
 struct name {
 	off_t size;
@@ -49,7 +55,8 @@ struct walk {
 	size_t path_room;
 	struct level *levels;
 	size_t depth, levels_room;
-	size_t memory, held;    /* held is the sum of all levels' bytes */
+	size_t most;            /* bytes that a pass may keep, and all levels when one begins */
+	size_t held;            /* the sum of all levels' bytes */
 	struct found start;     /* what dir is, if not a directory */
 	bool only_start;
 };
@@ -129,9 +136,9 @@ static void sort(struct level *l)
 /* ---- One pass through a directory ------------------------------------------ */
 
 /* With malloc's own bytes, and two places in the array, which doubles. */
-static size_t cost(const struct name *n)
+static size_t cost(const char *text)
 {
-	return sizeof *n + strlen(n->text) + 1 + 16 + 2 * sizeof n;
+	return sizeof(struct name) + strlen(text) + 1 + 16 + 2 * sizeof(struct name *);
 }
 
 static void forget(struct walk *w, struct level *l)
@@ -147,6 +154,42 @@ static void forget(struct walk *w, struct level *l)
 	l->bytes = 0;
 }
 
+/* Forgets the larger half of the names to come, and the room of those that were given out. */
+static void trim(struct walk *w, struct level *l)
+{
+	size_t left = (l->count - l->next) / 2;
+
+	if (left == 0) {
+		forget(w, l);
+		return;
+	}
+	for (size_t i = l->next + left; i < l->count; i++)
+		free(l->names[i]);
+	memmove(l->names, l->names + l->next, left * sizeof *l->names);
+	l->names = need(realloc(l->names, left * sizeof *l->names));
+	l->next = 0;
+	l->count = l->room = left;
+	l->complete = false;
+	w->held -= l->bytes;
+	l->bytes = 0;
+	for (size_t i = 0; i < left; i++)
+		l->bytes += cost(l->names[i]->text);
+	w->held += l->bytes;
+}
+
+/* The levels that hold the most first, so that none comes to hold one name and is read for each. */
+static void make_room(struct walk *w)
+{
+	while (w->held > w->most) {
+		struct level *largest = w->levels;
+
+		for (struct level *l = w->levels; l < w->levels + w->depth; l++)
+			if (l->bytes > largest->bytes)
+				largest = l;
+		trim(w, largest);
+	}
+}
+
 static void add(struct walk *w, struct level *l, const char *text, bool dir)
 {
 	struct name *n = need(malloc(sizeof *n + strlen(text) + 1));
@@ -159,8 +202,8 @@ static void add(struct walk *w, struct level *l, const char *text, bool dir)
 		l->names = need(realloc(l->names, l->room * sizeof *l->names));
 	}
 	l->names[l->count++] = n;
-	l->bytes += cost(n);
-	w->held += cost(n);
+	l->bytes += cost(text);
+	w->held += cost(text);
 }
 
 /* Leaves the smaller half of the names for this pass, the larger ones to the next. */
@@ -171,8 +214,8 @@ static void halve(struct walk *w, struct level *l)
 	sort(l);
 	while (l->count > left) {
 		struct name *n = l->names[--l->count];
-		l->bytes -= cost(n);
-		w->held -= cost(n);
+		l->bytes -= cost(n->text);
+		w->held -= cost(n->text);
 		free(n);
 	}
 	l->complete = false;
@@ -203,23 +246,29 @@ static int read_names(struct walk *w, struct level *l, DIR *d)
 	const char *last = w->path + l->base;
 	const struct name *largest = NULL;
 	struct dirent *e;
+	size_t all = 0;
 	bool dir;
 
 	l->complete = true;
 	while (errno = 0, (e = readdir(d)) != NULL) {
 		if (!wanted(dirfd(d), e, &dir))
 			continue;
+		all += cost(e->d_name);
 		if (l->started && compare(e->d_name, dir, last, l->last_dir) <= 0)
 			continue;
 		if (largest && compare(e->d_name, dir, largest->text, largest->dir) >= 0)
 			continue;
 		add(w, l, e->d_name, dir);
-		if (l->bytes > w->memory / 2 && l->count > 1) {
+		if (l->bytes > w->most && l->count > 1) {
 			halve(w, l);
 			largest = l->names[l->count - 1];
 		}
 	}
-	return errno;
+	int err = errno;
+	/* This pass was the first; of the memory the others use half or more. */
+	if (w->most < all / (PASSES / 2))
+		w->most = all / (PASSES / 2);
+	return err;
 }
 
 static DIR *open_level(struct walk *w, const struct level *l)
@@ -235,15 +284,13 @@ static DIR *open_level(struct walk *w, const struct level *l)
 	return d;
 }
 
-/* The next names of the directory; half of the memory is for this, the other for the directories above. */
+/* The next names of the directory. */
 static int pass(struct walk *w, struct level *l)
 {
 	struct stat st;
 
 	forget(w, l);
-	for (size_t i = 0; w->held > w->memory / 2 && i < w->depth; i++)
-		forget(w, &w->levels[i]);
-
+	make_room(w);
 	DIR *d = open_level(w, l);
 	if (!d) {
 		l->complete = true;
@@ -340,7 +387,7 @@ struct walk *walk_new(const char *dir, size_t memory)
 	struct walk *w = need(calloc(1, sizeof *w));
 	struct stat st;
 
-	w->memory = memory;
+	w->most = memory / 2;   /* half for a pass, the other for the directories above */
 	path_needs(w, strlen(dir) + 1);
 	strcpy(w->path, dir);
 	w->start.path = w->path;

@@ -18,7 +18,8 @@ struct found {
 /*
  * A walk through dir as `find dir -type f`: a symbolic link is not followed unless a
  * slash stands after it.  It holds `memory` bytes of names, one path, a few words for
- * each directory on that path, and one open file.
+ * each directory on that path, and one open file.  If for that a directory had to be read
+ * some 30 times or more, it holds more: up to an eighth of the names in the largest directory.
  */
 struct walk *walk_new(const char *dir, size_t memory);
 void walk_free(struct walk *w);

@@ -3,7 +3,8 @@
 # From the environment (explore.mk): CC TSAN RENAME LINK BUILD PARTS PROGRAM, and what may be given: LIMIT DEFINES.
 set -u
 here=test/explore
-name=$(basename "$PROGRAM" .c)
+# With the directories, as each chapter of the course has a wrong.c.
+name=$(printf '%s' "${PROGRAM%.c}" | sed 's,^[./]*,,; s,[^A-Za-z0-9_.-],-,g')
 work=$BUILD/$name.program
 mkdir -p "$BUILD" || exit 2
 

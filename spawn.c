@@ -337,11 +337,29 @@ static struct worker *leave_pool(struct worker *self)
 	return before;
 }
 
-static void block_signals(sigset_t *old)
+/* What a thread does to itself must reach the program's handlers, and a profiler must see the tasks. */
+static const int own_signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGPIPE, SIGPROF };
+enum { OWN_SIGNALS = sizeof own_signals / sizeof *own_signals };
+
+static sigset_t pool_mask;      /* of each thread of the pool: all but own_signals */
+static sigset_t program_mask;   /* of the program's start: what a child gets that a task forks */
+
+/* Gives the thread its mask back.  A signal that the task had blocked and sent itself ends with the task. */
+static void end_signals(void)
 {
-	sigset_t all;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, old);
+	sigset_t old, one;
+
+	pthread_sigmask(SIG_BLOCK, &pool_mask, &old);
+	for (int i = 0; i < OWN_SIGNALS; i++) {
+		if (sigismember(&old, own_signals[i]) != 1)
+			continue;
+		sigemptyset(&one);
+		sigaddset(&one, own_signals[i]);
+#if defined _POSIX_REALTIME_SIGNALS && _POSIX_REALTIME_SIGNALS > 0
+		sigtimedwait(&one, NULL, &(struct timespec){ 0, 0 });
+		pthread_sigmask(SIG_UNBLOCK, &one, NULL);
+#endif
+	}
 }
 
 /*
@@ -353,7 +371,8 @@ static void end_task(struct worker *self, bool goes_on)
 	waitgroup *wg = self->task->wg;
 	struct worker *before = NULL;
 
-	block_signals(NULL);    /* before anybody may learn of the end and send one */
+	if (pooled)
+		end_signals();  /* before anybody may learn of the end and send one */
 	free(self->task);
 	self->task = NULL;
 	if (!pooled)            /* a task has forked, and this is the child */
@@ -452,6 +471,7 @@ static void *work(void *worker)
 {
 	struct worker *self = worker;
 
+	pthread_sigmask(SIG_SETMASK, &pool_mask, NULL);
 	pooled = true;
 	self->thread = pthread_self();
 	if (chan_watcher != NULL)
@@ -473,6 +493,8 @@ static void begin_anew(void)
 	pool = (struct pool){ .lock = PTHREAD_MUTEX_INITIALIZER, .handles_fork = true };
 	waitgroup_init(&drained);
 	waitgroup_init(&shutdowns);
+	if (pooled)
+		pthread_sigmask(SIG_SETMASK, &program_mask, NULL);
 	pooled = false;
 }
 
@@ -480,10 +502,15 @@ static void begin_anew(void)
 #ifdef __GNUC__
 __attribute__((constructor(104)))
 #endif
-static void handle_fork(void)
+static void begin(void)
 {
-	if (!pool.handles_fork)
-		pool.handles_fork = pthread_atfork(NULL, NULL, begin_anew) == 0;
+	if (pool.handles_fork)
+		return;
+	pthread_sigmask(SIG_BLOCK, NULL, &program_mask);
+	sigfillset(&pool_mask);
+	for (int i = 0; i < OWN_SIGNALS; i++)
+		sigdelset(&pool_mask, own_signals[i]);
+	pool.handles_fork = pthread_atfork(NULL, NULL, begin_anew) == 0;
 }
 
 /* ---- Spawn: caller of these holds pool.lock ------------------------------------------------ */
@@ -515,7 +542,7 @@ static int start_thread(struct worker *w)
 
 	if (err != 0)
 		return err;
-	block_signals(&old);
+	pthread_sigmask(SIG_BLOCK, &pool_mask, &old);
 	err = create_thread(&attr, w);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
@@ -557,7 +584,7 @@ static void enlarge_futex_hash(size_t threads)
 
 static int start_worker(struct task *task)
 {
-	handle_fork();
+	begin();
 	if (!pool.handles_fork)
 		return ENOMEM;
 	if (pool.threads >= options.max_threads)

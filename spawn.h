@@ -45,8 +45,10 @@ extern "C" {
  *   ENOMEM   no memory for the copy or the thread
  *   EINVAL   fn is NULL, or arg is NULL with a size above 0
  *
- * After an error nothing was started.  The thread has all signals blocked.  The next
- * task on a thread finds the thread-specific data of the one before it.  A pthread_cancel
+ * After an error nothing was started.  Signals from outside are blocked in the thread.  Those that
+ * a thread causes itself are not: SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS and SIGPIPE, nor
+ * is a profiler's SIGPROF.  A child that a task forks has the signal mask of the program's start.
+ * The next task on a thread finds the thread-specific data of the one before it.  A pthread_cancel
  * that comes after the task has ended cancels the next one.
  */
 int spawn(void (*fn)(void *arg), const void *arg, size_t size);

@@ -995,6 +995,47 @@ START_TEST(a_child_of_a_task_has_an_empty_working_pool)
 }
 END_TEST
 
+static sigset_t mask_at_start;
+
+__attribute__((constructor)) static void note_mask(void)
+{
+	pthread_sigmask(SIG_BLOCK, NULL, &mask_at_start);
+}
+
+/* How many signals differ from what the child of fork should have blocked. */
+static void look_at_childs_mask(void *arg)
+{
+	int *wrong = *(int **)arg;
+	sigset_t mask;
+	pid_t child = fork();
+
+	if (child != 0) {
+		*wrong = ending(child);
+		return;
+	}
+	pthread_sigmask(SIG_BLOCK, NULL, &mask);
+	int n = 0;
+	for (int s = 1; s < SIGRTMAX; s++)
+		n += sigismember(&mask, s) != sigismember(&mask_at_start, s);
+	_exit(n);
+}
+
+/* Rule 30: a program that a task starts can be ended, whatever main has blocked since. */
+START_TEST(a_child_of_a_task_has_the_signal_mask_that_the_program_began_with)
+{
+	int wrong = -1, *result = &wrong;
+	sigset_t usr1;
+
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &usr1, NULL);
+	go_and_wait(look_at_childs_mask, &result, sizeof result);
+	ck_assert_int_eq(wrong, 0);
+	look_at_childs_mask(&result);
+	ck_assert_int_eq(wrong, sigismember(&mask_at_start, SIGUSR1) != 1);
+}
+END_TEST
+
 /* Rule 30. */
 START_TEST(a_fork_while_other_threads_spawn_finds_the_pool_whole)
 {
@@ -1247,6 +1288,7 @@ Suite *pool_suite(void)
 	tcase_add_loop_test(tc, a_child_has_an_empty_working_pool_and_the_parent_keeps_its_own, 0, 2);
 	tcase_add_test(tc, a_child_keeps_the_options_and_so_does_a_grandchild);
 	tcase_add_loop_test(tc, a_child_of_a_task_has_an_empty_working_pool, 0, 4);
+	tcase_add_test(tc, a_child_of_a_task_has_the_signal_mask_that_the_program_began_with);
 	tcase_add_loop_test(tc, a_fork_while_other_threads_spawn_finds_the_pool_whole, 0, 2);
 	tcase_add_loop_test(tc, a_fork_beside_the_first_use_of_the_pool_finds_it_whole, 0, 3);
 	tcase_add_test(tc, a_fork_during_a_shutdown_leaves_both_well);

@@ -531,13 +531,26 @@ END_TEST
 
 /* ---- What a thread is given back between tasks ------------------------------------ */
 
-static bool all_blocked(void)
+static const int own[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGPIPE, SIGPROF };
+enum { OWN = sizeof own / sizeof *own };
+
+static bool is_own(int signo)
+{
+	bool found = false;
+
+	for (int i = 0; i < OWN; i++)
+		found |= own[i] == signo;
+	return found;
+}
+
+/* Signals from outside are, and those that a thread sends itself are not. */
+static bool outside_blocked(void)
 {
 	sigset_t mask;
 
 	pthread_sigmask(SIG_BLOCK, NULL, &mask);
 	for (int s = 1; s <= SIGRTMAX; s++)
-		if (s != SIGKILL && s != SIGSTOP && (s <= 31 || s >= SIGRTMIN) && sigismember(&mask, s) != 1)
+		if (s != SIGKILL && s != SIGSTOP && (s <= 31 || s >= SIGRTMIN) && sigismember(&mask, s) != !is_own(s))
 			return false;
 	return true;
 }
@@ -550,25 +563,39 @@ static void unblock_all(void)
 	pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
+static void block_all(void)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
+}
+
 static void look_at_thread_and_spoil_it(void *arg)
 {
 	int state, type;
 
-	(void)arg;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
-	report(all_blocked() + 2 * (state == PTHREAD_CANCEL_ENABLE) + 4 * (type == PTHREAD_CANCEL_DEFERRED));
-	unblock_all();
+	report(outside_blocked() + 2 * (state == PTHREAD_CANCEL_ENABLE) + 4 * (type == PTHREAD_CANCEL_DEFERRED));
+	if (*(int *)arg)
+		block_all();
+	else
+		unblock_all();
 }
 
-/* Rule 29. */
+/* Rule 29: whatever the thread that spawns has blocked, too. */
 START_TEST(a_task_finds_signals_blocked_and_cancellation_enabled_whatever_the_last_one_did)
 {
+	block_all();
 	for (int i = 0; i < 50; i++) {
-		go_and_wait(look_at_thread_and_spoil_it, NULL, 0);
+		int blocks = i / 2 % 2;
+
+		go_and_wait(look_at_thread_and_spoil_it, &blocks, sizeof blocks);
 		ck_assert_int_eq(next_report(), 7);
 	}
 	ck_assert_uint_eq(stats().started, 1);
+	unblock_all();
 }
 END_TEST
 
@@ -644,6 +671,42 @@ START_TEST(signals_sent_to_the_process_reach_the_programs_own_thread)
 }
 END_TEST
 
+static void send_itself(void *signo)
+{
+	raise(*(int *)signo);
+}
+
+/* Rule 29: a crash, a broken pipe, a profiler's tick. */
+START_TEST(what_a_task_does_to_itself_reaches_the_programs_handler_there)
+{
+	for (int i = 0; i < OWN; i++) {
+		handle(own[i]);
+		go_and_wait(send_itself, &own[i], sizeof own[i]);
+		ck_assert_int_eq(atomic_load(&here), 0);
+		ck_assert_int_eq(atomic_load(&elsewhere), 1);
+	}
+}
+END_TEST
+
+static void send_itself_blocked(void *signo)
+{
+	block_all();
+	raise(*(int *)signo);
+}
+
+/* Rule 29, as a thread that ends takes with it what is pending. */
+START_TEST(a_signal_that_a_task_blocked_and_sent_itself_does_not_hit_the_next_one)
+{
+	for (int i = 0; i < OWN; i++) {
+		handle(own[i]);
+		go_and_wait(send_itself_blocked, &own[i], sizeof own[i]);
+		go_and_wait(nothing, NULL, 0);
+		ck_assert_int_eq(atomic_load(&here) + atomic_load(&elsewhere), 0);
+	}
+	ck_assert_uint_eq(stats().started, 1);
+}
+END_TEST
+
 static void unblock(void *arg)
 {
 	unblock_all();
@@ -672,7 +735,7 @@ static pthread_key_t key;
 static void look_at_mask_last(void *value)
 {
 	(void)value;
-	report(all_blocked());
+	report(outside_blocked());
 }
 
 static void unblock_and_leave(void *arg)
@@ -921,6 +984,8 @@ Suite *tasks_suite(void)
 	tcase_add_test(tc, a_task_finds_signals_blocked_and_cancellation_enabled_whatever_the_last_one_did);
 	tcase_add_test(tc, spawn_leaves_the_callers_signal_mask_alone);
 	tcase_add_test(tc, signals_sent_to_the_process_reach_the_programs_own_thread);
+	tcase_add_test(tc, what_a_task_does_to_itself_reaches_the_programs_handler_there);
+	tcase_add_test(tc, a_signal_that_a_task_blocked_and_sent_itself_does_not_hit_the_next_one);
 	tcase_add_test(tc, a_thread_whose_task_unblocked_signals_takes_none_once_the_task_has_ended);
 	tcase_add_loop_test(tc, a_thread_that_ends_has_its_signals_blocked_again, 0, 2);
 	tcase_add_test(tc, idle_threads_are_reused_before_one_is_started);

@@ -39,7 +39,8 @@ extern "C" {
 
 /*
  * Runs fn on a copy of the size bytes at arg (NULL if size is 0), which is freed
- * after fn has returned, or has ended by pthread_exit or pthread_cancel.
+ * after fn has returned, or has ended by pthread_exit or pthread_cancel.  The copy is
+ * aligned to the largest power of two that divides size, up to 4096.
  *
  *   EAGAIN   no thread can be started, or there are max_threads and none is idle
  *   ENOMEM   no memory for the copy or the thread
@@ -48,8 +49,11 @@ extern "C" {
  * After an error nothing was started.  Signals from outside are blocked in the thread.  Those that
  * a thread causes itself are not: SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS and SIGPIPE, nor
  * is a profiler's SIGPROF.  A child that a task forks has the signal mask of the program's start.
- * The next task on a thread finds the thread-specific data of the one before it.  A pthread_cancel
- * that comes after the task has ended cancels the next one.
+ *
+ * On Linux a thread starts in the class SCHED_OTHER if the one that spawns is real-time, and on the
+ * CPUs that the process had at its start.  The next task on a thread finds what the one before it has
+ * changed: thread-specific data, class, CPUs.  A pthread_cancel that comes after the task has ended
+ * cancels the next one.
  */
 int spawn(void (*fn)(void *arg), const void *arg, size_t size);
 

@@ -853,6 +853,46 @@ START_TEST(idle_threads_use_no_cpu)
 }
 END_TEST
 
+#ifdef __linux__
+struct seen {
+	int policy;
+	cpu_set_t cpus;
+};
+
+static void look_at_thread(void *arg)
+{
+	struct seen *seen = *(struct seen **)arg;
+
+	seen->policy = sched_getscheduler(0);
+	sched_getaffinity(0, sizeof seen->cpus, &seen->cpus);
+}
+
+/* Rule 29.  What this thread is for a moment, the pool would be for as long as it has work. */
+START_TEST(a_thread_starts_as_an_ordinary_one_on_all_cpus_whatever_the_one_that_spawns_is)
+{
+	struct sched_param high = { .sched_priority = 1 };
+	struct seen seen, *at = &seen;
+	cpu_set_t all, one;
+	size_t cpu = 0;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof all, &all), 0);
+	while (!CPU_ISSET(cpu, &all))
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	ck_assert_int_eq(sched_setaffinity(0, sizeof one, &one), 0);
+	if (_i > 0 && sched_setscheduler(0, _i == 1 ? SCHED_FIFO : SCHED_RR, &high) != 0)
+		return;         /* not allowed here */
+	go_and_wait(look_at_thread, &at, sizeof at);
+	ck_assert_int_eq(seen.policy, SCHED_OTHER);
+	ck_assert(CPU_EQUAL(&seen.cpus, &all));
+	look_at_thread(&at);
+	ck_assert_int_eq(seen.policy, _i == 0 ? SCHED_OTHER : _i == 1 ? SCHED_FIFO : SCHED_RR);
+	ck_assert(CPU_EQUAL(&seen.cpus, &one));
+}
+END_TEST
+#endif
+
 /* ---- Fork ----------------------------------------------------------------------------------- */
 
 enum { ALL_WELL = 23, CHILDS_TASKS = 3 };
@@ -1262,6 +1302,12 @@ Suite *pool_suite(void)
 	tcase_add_test(tc, a_task_that_uses_more_stack_than_it_has_ends_the_program);
 	tcase_add_test(tc, a_stack_larger_than_the_memory_is_eagain);
 	tcase_add_test(tc, idle_threads_use_no_cpu);
+
+#ifdef __linux__
+	tc = tcase(s, "ordinary");
+	tcase_add_checked_fixture(tc, set_up, tear_down);
+	tcase_add_loop_test(tc, a_thread_starts_as_an_ordinary_one_on_all_cpus_whatever_the_one_that_spawns_is, 0, 3);
+#endif
 
 	tc = tcase(s, "statistics");
 	tcase_add_test(tc, tasks_one_after_the_other_use_one_thread);

@@ -117,6 +117,33 @@ START_TEST(a_task_gets_its_own_copy_of_the_argument)
 }
 END_TEST
 
+static size_t wanted_alignment;
+
+static void look_at_alignment(void *arg)
+{
+	report((uintptr_t)arg % wanted_alignment == 0 && *(unsigned char *)arg == 7);
+}
+
+/* What a type is aligned to divides its size: a vector, a cache line, a page. */
+START_TEST(the_copy_is_aligned_as_far_as_its_size_tells_up_to_a_page)
+{
+	unsigned char *page = calloc(3, 4096);
+
+	for (size_t align = 1; align <= 4096; align *= 2) {
+		for (size_t times = 1; times <= 3; times++) {
+			wanted_alignment = align;
+			page[0] = 7;
+			for (int i = 0; i < 20; i++)
+				go(look_at_alignment, page, times * align);
+			waitgroup_wait(&tasks);
+			for (int i = 0; i < 20; i++)
+				ck_assert_int_eq(next_report(), 1);
+		}
+	}
+	free(page);
+}
+END_TEST
+
 static void is_null(void *arg)
 {
 	report(arg == NULL);
@@ -950,6 +977,7 @@ Suite *tasks_suite(void)
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_loop_test(tc, a_task_gets_its_own_copy_of_the_argument, 0, 4);
+	tcase_add_test(tc, the_copy_is_aligned_as_far_as_its_size_tells_up_to_a_page);
 	tcase_add_test(tc, an_argument_of_size_0_arrives_as_null);
 	tcase_add_test(tc, a_null_function_or_argument_is_einval_and_starts_nothing);
 	tcase_add_test(tc, the_argument_is_freed_when_the_function_has_returned);

@@ -10,7 +10,8 @@
  *     ...
  *     waitgroup wg = WAITGROUP_INIT;
  *     for (int i = 0; i < 3; i++)
- *             waitgroup_go(&wg, work, &jobs[i], sizeof jobs[i]);
+ *             if (waitgroup_go(&wg, work, &jobs[i], sizeof jobs[i]) != 0)
+ *                     work(&jobs[i]);         // no thread could be started
  *     waitgroup_wait(&wg);
  *     waitgroup_destroy(&wg);
  *
@@ -55,6 +56,7 @@ extern "C" {
  * changed: thread-specific data, class, CPUs.  A pthread_cancel that comes after the task has ended
  * cancels the next one.
  */
+__attribute__((warn_unused_result))
 int spawn(void (*fn)(void *arg), const void *arg, size_t size);
 
 /* ---- Wait groups, like Go's sync.WaitGroup --------------------------------- */
@@ -75,6 +77,7 @@ void waitgroup_init(waitgroup *wg);
 void waitgroup_destroy(waitgroup *wg);
 
 /* spawn, and wg counts the task until it has ended.  0 or an error of spawn. */
+__attribute__((warn_unused_result))
 int waitgroup_go(waitgroup *wg, void (*fn)(void *arg), const void *arg, size_t size);
 
 /* Counts n more, and one less.  Below zero or above SIZE_MAX: message and abort. */

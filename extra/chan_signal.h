@@ -6,7 +6,8 @@
  *
  *     chan *signals = chan_new(sizeof(int), 1);
  *     ...                                     // a set of SIGINT and SIGTERM
- *     chan_notify(signals, &set);             // before main starts threads
+ *     if (chan_notify(signals, &set) != 0)    // before main starts threads
+ *             return 1;
  *     ...
  *     chan_recv(signals, &signo);             // one of them has come: shut down
  */
@@ -48,6 +49,7 @@ extern "C" {
  * size than int; c is a timer or a context), EAGAIN or ENOMEM: then nothing has changed.
  */
 #ifdef SIG_BLOCK        /* strict C hides sigset_t: define _POSIX_C_SOURCE before the first include */
+__attribute__((warn_unused_result))
 int chan_notify(chan *c, const sigset_t *signals);
 #endif
 

@@ -507,9 +507,9 @@ START_TEST(errno_stays_as_it_is_also_with_signals)
 
 	errno = SENTINEL;
 	for (int i = 0; i < 5; i++) {
-		chan_notify(c, &set);
+		(void)!chan_notify(c, &set);
 		chan_notify_dropped(c);
-		chan_notify(NULL, &set);
+		(void)!chan_notify(NULL, &set);
 	}
 	int error = errno;
 	ck_assert_int_eq(error, SENTINEL);
@@ -538,13 +538,13 @@ END_TEST
 
 static void *give_back(void *set)
 {
-	chan_notify(NULL, set);
+	(void)!chan_notify(NULL, set);
 	return NULL;
 }
 
 static void give_back_in_task(void *set)
 {
-	chan_notify(NULL, *(sigset_t **)set);
+	(void)!chan_notify(NULL, *(sigset_t **)set);
 }
 
 static void give_back_elsewhere(sigset_t set, bool in_task)
@@ -734,7 +734,7 @@ static void *change_tables(void *arg)
 		for (int i = 0; i < 3; i++)
 			if (pick(&s->random, 2))
 				sigaddset(&set, SIGRTMIN + i);
-		chan_notify(s->gives_back && pick(&s->random, 3) == 0 ? NULL : s->c[pick(&s->random, 2)], &set);
+		(void)!chan_notify(s->gives_back && pick(&s->random, 3) == 0 ? NULL : s->c[pick(&s->random, 2)], &set);
 	}
 	return NULL;
 }
@@ -813,8 +813,8 @@ static void *notify_often(void *c)
 	sigset_t set = set_of(SIGUSR1, END);
 
 	for (int i = 0; i < 100; i++) {
-		chan_notify(c, &set);
-		chan_notify(NULL, &set);
+		(void)!chan_notify(c, &set);
+		(void)!chan_notify(NULL, &set);
 	}
 	return NULL;
 }
@@ -945,8 +945,8 @@ static void *change_all_the_time(void *c)
 	sigset_t set = set_of(SIGUSR2, END);
 
 	while (!atomic_load(&stop)) {
-		chan_notify(c, &set);
-		chan_notify(NULL, &set);
+		(void)!chan_notify(c, &set);
+		(void)!chan_notify(NULL, &set);
 	}
 	return NULL;
 }

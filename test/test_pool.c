@@ -248,7 +248,7 @@ static void overflow_stack(int ignored)
 	void *result = &done;
 
 	(void)ignored;
-	spawn(use_stack, &result, sizeof result);
+	(void)!spawn(use_stack, &result, sizeof result);
 	pause_for(10 * CHAN_SECOND);
 }
 
@@ -761,7 +761,7 @@ static void spawn_next(void *arg)
 
 	atomic_fetch_add(&run, 1);
 	if (left > 0)
-		spawn(spawn_next, &left, sizeof left);
+		(void)!spawn(spawn_next, &left, sizeof left);
 }
 
 static void spawn_chain_late(void *arg)
@@ -1100,7 +1100,7 @@ static void *first_use(void *arg)
 	while (!atomic_load(&now_go))
 		continue;
 	if (look == 0)
-		spawn(nothing, NULL, 0);
+		(void)!spawn(nothing, NULL, 0);
 	while (look == 1 && !atomic_load(&forked))
 		stats();
 	while (look == 2 && !atomic_load(&forked))
@@ -1206,10 +1206,10 @@ static void end_with_tasks(int how)
 
 	alarm(60);
 	for (int i = 0; i < 3; i++) {
-		spawn(wait_at, &never, sizeof never);
-		spawn(nothing, NULL, 0);
+		(void)!spawn(wait_at, &never, sizeof never);
+		(void)!spawn(nothing, NULL, 0);
 	}
-	spawn(spin_for_ever, &zero, sizeof zero);
+	(void)!spawn(spin_for_ever, &zero, sizeof zero);
 	await_waiting(never, 3);
 	if (how == 0)
 		exit(7);

@@ -2,12 +2,11 @@
  * chan.h - Go's channels and select for C, on pthreads
  * SPDX-License-Identifier: MIT
  *
- * A channel carries elements of one size from the threads that send to the
- * threads that receive, in order, each to exactly one receiver.  A channel of
- * capacity 0 is a rendezvous: a send waits until a receiver has taken that very
- * value.  With capacity n up to n elements wait in the channel; a send waits
- * only while it is full, a receive only while it is empty.  Closing says that
- * no more will come: receivers drain what is left, then get EPIPE.
+ * A channel carries elements of one size from the threads that send to the threads that receive, in
+ * order, each to exactly one receiver.  A channel of capacity 0 is a rendezvous: a send waits until a
+ * receiver has taken that very value.  With capacity n up to n elements wait in the channel; a send
+ * waits only while it is full, a receive only while it is empty.  Closing says that no more will come:
+ * receivers drain what is left, then get EPIPE.
  *
  *     CHAN_TYPE(ints, int);
  *
@@ -25,13 +24,12 @@
  *     pthread_create(&thread, NULL, squares, &c.tx);
  *     for (int v; CHAN_RECV(c.rx, &v) == 0; ) printf("%d\n", v);
  *
- * Compile chan.c beside your program, with -pthread.  Every function may be called
- * from any thread, none from a signal handler.  Results are 0 or an errno number, as
- * with pthreads.  Only functions that create a channel set errno, and only on failure.
- * EINTR does not occur, and no call is a cancellation point (do not cancel a thread
- * asynchronously while it is in a call).  EINVAL (a NULL channel, a NULL value) comes
- * before every other error.  A channel belongs to the copy of this library that made
- * it: do not pass it to a plug-in that has a copy of its own.
+ * Compile chan.c beside your program, with -pthread.  Every function may be called from any thread,
+ * none from a signal handler.  Results are 0 or an errno number, as with pthreads.  Only functions that
+ * create a channel set errno, and only on failure.  EINTR does not occur, and no call is a cancellation
+ * point (do not cancel a thread asynchronously while it is in a call).  EINVAL (a NULL channel, a NULL
+ * value) comes before every other error.  A channel belongs to the copy of this library that made it:
+ * do not pass it to a plug-in that has a copy of its own.
  */
 #ifndef CHAN_H
 #define CHAN_H
@@ -42,7 +40,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* In the build of the shared library all else is hidden. */
 #ifdef CHAN_EXPORT
 #pragma GCC visibility push(default)
 #endif
@@ -64,10 +61,9 @@ chan *chan_new(size_t elem_size, size_t capacity);
 chan *chan_ref(chan *c);
 
 /*
- * Gives up one ownership; the last one frees the channel, open or closed.  Does not
- * wait for anybody.  Freeing a channel while a thread waits in it is a bug: the library
- * prints a message and aborts.  Once a receive has returned, the sender of that element
- * no longer touches the channel, so the receiver of the last one may free it.  NULL is ignored.
+ * Gives up one ownership; the last one frees the channel, open or closed.  NULL is ignored.  Freeing a
+ * channel while a thread waits in it is a bug: the library prints a message and aborts.  The receiver of
+ * the last element may free it: once its receive has returned, the sender no longer touches the channel.
  */
 void chan_free(chan *c);
 
@@ -79,8 +75,8 @@ void chan_free(chan *c);
 void chan_set_drop(chan *c, void (*drop)(void *value));
 
 /*
- * Names the channel in dumps, deadlock reports and traces; the name is copied.  NULL takes
- * it away.  If memory is refused, the channel keeps its old name.
+ * Names the channel in dumps, deadlock reports and traces; the name is copied.  NULL takes it away.  If
+ * memory is refused, the channel keeps its old name.
  */
 void chan_set_name(chan *c, const char *name);
 
@@ -97,8 +93,7 @@ void chan_set_name(chan *c, const char *name);
  *   EINVAL     c is NULL; a send of a size above 0 has a NULL value, or so has a receive
  *              where a drop callback is set; or a send to a timer or a context
  *
- * A deadline is a time of chan_now().  What can be done at once is done, even if
- * the deadline has passed.
+ * A deadline is a time of chan_now().  What can be done at once is done, even if it has passed.
  */
 
 /* Waits while the channel is full; at capacity 0, until a receiver has the value. */
@@ -122,10 +117,9 @@ int chan_recv_until(chan *c, void *value, int64_t deadline);
 int chan_send_n(chan *c, const void *values, size_t n, size_t *sent, int64_t deadline);
 
 /*
- * Waits for one element, then takes all that are there, at most max; at capacity
- * 0 these are the values of the senders that wait.  *got says how many; got may
- * be NULL.  After EPIPE and ETIMEDOUT that is 0 and the array is untouched.  n or
- * max of 0 does nothing and gives 0.
+ * Waits for one element, then takes all that are there, at most max; at capacity 0 these are the values
+ * of the senders that wait.  *got says how many; got may be NULL.  After EPIPE and ETIMEDOUT that is 0
+ * and the array is untouched.  n or max of 0 does nothing and gives 0.
  */
 int chan_recv_n(chan *c, void *values, size_t max, size_t *got, int64_t deadline);
 
@@ -160,17 +154,15 @@ chan_case chan_on_recv(chan *c, void *value);
  * uniform choice.  Closed channels are ready: .err is EPIPE.  The same channel may
  * stand in several cases; a select meets other selects, never itself.
  *
- * A case that is EINVAL as a call (see above), or has an unknown op, is returned at once
- * with that .err, and nothing else happens.  Without any channel it waits for the deadline.
- * A select over more than 16 channels allocates.  If that fails nothing is done, and the
- * first case with a channel is returned with .err set to ENOMEM.
+ * A case that is EINVAL as a call, or has an unknown op, is returned at once with that .err, and nothing
+ * else happens.  Without any channel it waits for the deadline.  A select over more than 16 channels
+ * allocates.  If that fails, the first case with a channel is returned with ENOMEM, and nothing is done.
  */
 int chan_select(chan_case cases[], size_t n, int64_t deadline);
 
 /* ---- Time: nanoseconds of a clock that only goes forward ------------------ */
 
 int64_t chan_now(void);
-
 #define CHAN_NOWAIT  ((int64_t)0)       /* a deadline that has always passed */
 #define CHAN_FOREVER INT64_MAX          /* one that never comes */
 #define CHAN_US      ((int64_t)1000)
@@ -179,10 +171,9 @@ int64_t chan_now(void);
 
 /* ---- Typed channels --------------------------------------------------------
  *
- * CHAN_TYPE(ints, int); declares ints, a channel of int with its two ends c.tx and
- * c.rx, of the types ints_tx and ints_rx: what a function takes as a parameter says
- * what it may do.  A wrong element type or a wrong end is a compile error.  The
- * untyped channel is in .ch of either end, for instance for chan_ref and chan_free.
+ * CHAN_TYPE(ints, int); declares ints, a channel of int with its two ends c.tx and c.rx, of the types
+ * ints_tx and ints_rx: what a function takes as a parameter says what it may do.  A wrong element type
+ * or a wrong end is a compile error.  The untyped channel is in .ch of either end.
  */
 #define CHAN_TYPE(name, type) \
 	typedef union name##_tx { chan *ch; type *can_send; } name##_tx; \
@@ -190,27 +181,37 @@ int64_t chan_now(void);
 	typedef struct name { name##_tx tx; name##_rx rx; } name
 
 /* 0 or ENOMEM.  c is evaluated twice; in traces, and in dumps with -DCHAN_DEBUG, its text is the name. */
-#define CHAN_MAKE(c, capacity) \
-	(((c)->tx.ch = (c)->rx.ch = chan_new(sizeof *(c)->tx.can_send, capacity)) ? CHAN_NAMED(c) 0 : ENOMEM)
+#define CHAN_MAKE(c, capacity) chan_made(((c)->tx.ch = (c)->rx.ch = \
+	chan_new(CHAN_SIZE((c)->tx.can_send), capacity)) ? CHAN_NAMED(c) 0 : ENOMEM)
+static inline __attribute__((warn_unused_result)) int chan_made(int err) { return err; }
+#ifdef __cplusplus
+extern "C++" template <typename type> struct chan_bytes {
+	static_assert(__is_trivially_copyable(type), "a channel copies its elements as bytes");
+	char room[sizeof(type)];
+};
+#define CHAN_SIZE(ptr)                sizeof(chan_bytes<__typeof__(*(ptr))>)
+#else
+#define CHAN_SIZE(ptr)                sizeof *(ptr)
+#endif
 #define CHAN_FREE(c)                  chan_free((c)->tx.ch)
 #define CHAN_CLOSE(to)                chan_close(((void)sizeof (to).can_send, (to).ch))
 #define CHAN_LEN(end)                 chan_len((end).ch)
 #define CHAN_CAP(end)                 chan_cap((end).ch)
 
-#define CHAN_SEND(to, ptr)            chan_send((to).ch, CHAN_CHECKED(ptr, (to).can_send))
-#define CHAN_TRY_SEND(to, ptr)        chan_try_send((to).ch, CHAN_CHECKED(ptr, (to).can_send))
-#define CHAN_SEND_UNTIL(to, ptr, t)   chan_send_until((to).ch, CHAN_CHECKED(ptr, (to).can_send), t)
-#define CHAN_SEND_N(to, ptr, n, k, t) chan_send_n((to).ch, CHAN_CHECKED(ptr, (to).can_send), n, k, t)
-#define CHAN_ON_SEND(to, ptr)         chan_on_send((to).ch, CHAN_CHECKED(ptr, (to).can_send))
+/* ptr may be &(struct point){ 1, 2 }, for the preprocessor two arguments; elsewhere in parentheses. */
+#define CHAN_SEND(to, ...)            chan_send((to).ch, CHAN_CHECKED((to).can_send, __VA_ARGS__))
+#define CHAN_TRY_SEND(to, ...)        chan_try_send((to).ch, CHAN_CHECKED((to).can_send, __VA_ARGS__))
+#define CHAN_ON_SEND(to, ...)         chan_on_send((to).ch, CHAN_CHECKED((to).can_send, __VA_ARGS__))
+#define CHAN_SEND_UNTIL(to, ptr, t)   chan_send_until((to).ch, CHAN_CHECKED((to).can_send, ptr), t)
+#define CHAN_SEND_N(to, ptr, n, k, t) chan_send_n((to).ch, CHAN_CHECKED((to).can_send, ptr), n, k, t)
 
-#define CHAN_RECV(by, ptr)            chan_recv((by).ch, CHAN_CHECKED(ptr, (by).can_recv))
-#define CHAN_TRY_RECV(by, ptr)        chan_try_recv((by).ch, CHAN_CHECKED(ptr, (by).can_recv))
-#define CHAN_RECV_UNTIL(by, ptr, t)   chan_recv_until((by).ch, CHAN_CHECKED(ptr, (by).can_recv), t)
-#define CHAN_RECV_N(by, ptr, n, k, t) chan_recv_n((by).ch, CHAN_CHECKED(ptr, (by).can_recv), n, k, t)
-#define CHAN_ON_RECV(by, ptr)         chan_on_recv((by).ch, CHAN_CHECKED(ptr, (by).can_recv))
-
-/* ptr, if it has elem's type: to subtract others is an error.  Evaluates ptr once, elem never. */
-#define CHAN_CHECKED(ptr, elem)       ((void)sizeof((ptr) - (elem)), (ptr))
+#define CHAN_RECV(by, ptr)            chan_recv((by).ch, CHAN_CHECKED((by).can_recv, ptr))
+#define CHAN_TRY_RECV(by, ptr)        chan_try_recv((by).ch, CHAN_CHECKED((by).can_recv, ptr))
+#define CHAN_RECV_UNTIL(by, ptr, t)   chan_recv_until((by).ch, CHAN_CHECKED((by).can_recv, ptr), t)
+#define CHAN_RECV_N(by, ptr, n, k, t) chan_recv_n((by).ch, CHAN_CHECKED((by).can_recv, ptr), n, k, t)
+#define CHAN_ON_RECV(by, ptr)         chan_on_recv((by).ch, CHAN_CHECKED((by).can_recv, ptr))
+/* The pointer, if it has elem's type: to subtract others is an error.  Evaluates it once, elem never. */
+#define CHAN_CHECKED(elem, ...)       ((void)sizeof((__VA_ARGS__) - (elem)), (__VA_ARGS__))
 
 #ifdef __cplusplus
 }

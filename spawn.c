@@ -12,13 +12,16 @@
  * tasks queue, never more than there are idle threads.  That thread wakes the next two before it
  * begins its own task, and a thread whose task ends takes the oldest task of the queue.
  *
- * Read it from top to bottom: wait groups; the pool; the life of a thread; fork; spawn;
- * configuration and statistics; shutdown.
- *
  * Lock order: the pool, a wait group, channels.
  */
+#if defined __linux__ && !defined CHAN_PORTABLE
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE             /* sched_setaffinity */
+#endif
+#else
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
+#endif
 
 #define CHAN_INSIDE
 #include "spawn.h"
@@ -39,9 +42,8 @@
 
 /* ---- Wait groups --------------------------------------------------------------
  *
- * Each waiting thread receives from a channel of its own, which waitgroup_done closes.  So a
- * wait group needs no condition variable: it can be initialised statically, and destroyed as
- * soon as a wait has returned, because the last thing waitgroup_done does to it is to unlock.
+ * Each waiting thread receives from a channel of its own, which waitgroup_done closes.  So a wait group
+ * can be initialised statically, and destroyed once a wait has returned: waitgroup_done unlocks last.
  */
 
 struct waitgroup_waiter {               /* on the stack of its thread; protected by wg->lock */
@@ -185,7 +187,8 @@ enum {
 	LONG_YIELD = 1000000,           /* nanoseconds: other threads keep the CPU, so start */
 	STARTS = 64,                    /* so many threads without a yield */
 	FEW = 16,                       /* the first threads of a pool: no yield for them either */
-	WAKES = 2                       /* threads that a woken one wakes before it begins its task */
+	WAKES = 2,                      /* threads that a woken one wakes before it begins its task */
+	MOST_ALIGNED = 4096             /* bytes, of the copy of an argument */
 };
 #define DEFAULT_IDLE_TIMEOUT (10 * CHAN_SECOND)
 
@@ -193,8 +196,8 @@ struct task {
 	struct task *next;              /* in the queue, NULL at first; protected by pool.lock */
 	void (*fn)(void *arg);
 	waitgroup *wg;                  /* the group that counts it; may be NULL */
-	void *arg;                      /* NULL or the copy: */
-	_Alignas(max_align_t) unsigned char copy[];
+	void *arg;                      /* NULL or the copy, in: */
+	unsigned char copy[];
 };
 
 struct worker {                         /* a living thread of the pool */
@@ -324,10 +327,7 @@ static void join(struct worker *w)
 
 /* ---- The life of a thread ------------------------------------------------------------ */
 
-/*
- * The calling worker leaves the pool.  Returns the worker that left before it: join that
- * without the lock.  So at most one thread is ever left to join.
- */
+/* Returns the worker that left before: join it without the lock.  So at most one is left to join. */
 static struct worker *leave_pool(struct worker *self)
 {
 	struct worker *before = pool.ended;
@@ -337,11 +337,29 @@ static struct worker *leave_pool(struct worker *self)
 	return before;
 }
 
-static void block_signals(sigset_t *old)
+/* What a thread does to itself must reach the program's handlers, and a profiler must see the tasks. */
+static const int own_signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGPIPE, SIGPROF };
+enum { OWN_SIGNALS = sizeof own_signals / sizeof *own_signals };
+
+static sigset_t pool_mask;      /* of each thread of the pool: all but own_signals */
+static sigset_t program_mask;   /* of the program's start: what a child gets that a task forks */
+
+/* Gives the thread its mask back.  A signal that the task had blocked and sent itself ends with the task. */
+static void end_signals(void)
 {
-	sigset_t all;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, old);
+	sigset_t old, one;
+
+	pthread_sigmask(SIG_BLOCK, &pool_mask, &old);
+	for (int i = 0; i < OWN_SIGNALS; i++) {
+		if (sigismember(&old, own_signals[i]) != 1)
+			continue;
+		sigemptyset(&one);
+		sigaddset(&one, own_signals[i]);
+#if defined _POSIX_REALTIME_SIGNALS && _POSIX_REALTIME_SIGNALS > 0
+		sigtimedwait(&one, NULL, &(struct timespec){ 0, 0 });
+		pthread_sigmask(SIG_UNBLOCK, &one, NULL);
+#endif
+	}
 }
 
 /*
@@ -353,7 +371,8 @@ static void end_task(struct worker *self, bool goes_on)
 	waitgroup *wg = self->task->wg;
 	struct worker *before = NULL;
 
-	block_signals(NULL);    /* before anybody may learn of the end and send one */
+	if (pooled)
+		end_signals();  /* before anybody may learn of the end and send one */
 	free(self->task);
 	self->task = NULL;
 	if (!pooled)            /* a task has forked, and this is the child */
@@ -378,10 +397,7 @@ static void end_task(struct worker *self, bool goes_on)
 	join(before);
 }
 
-/*
- * Cleanup handler: the task ends by pthread_exit or pthread_cancel, and its thread with it.  When
- * a thread is cancelled asynchronously, musl calls the handler on a stack that may be unaligned.
- */
+/* The task ends by pthread_exit or pthread_cancel (musl: on a stack that may be unaligned). */
 #if defined __GNUC__ && (defined __x86_64__ || defined __i386__)
 __attribute__((force_align_arg_pointer))
 #endif
@@ -448,10 +464,31 @@ static bool next_task(struct worker *self)
 	return true;
 }
 
+#if defined __linux__ && !defined CHAN_PORTABLE
+static cpu_set_t program_cpus;  /* at the program's start; empty: not known */
+#endif
+
+/* The thread serves everybody, so it keeps neither a real-time class nor a CPU of the one that started it. */
+static void become_ordinary(void)
+{
+#if defined __linux__ && !defined CHAN_PORTABLE
+	int policy = sched_getscheduler(0);     /* with musl -1 */
+	cpu_set_t cpus;
+
+	if (policy == SCHED_FIFO || policy == SCHED_RR || policy < 0)
+		pthread_setschedparam(pthread_self(), SCHED_OTHER, &(struct sched_param){ 0 });
+	if (CPU_COUNT(&program_cpus) > 0 && sched_getaffinity(0, sizeof cpus, &cpus) == 0 &&
+			!CPU_EQUAL(&cpus, &program_cpus))
+		sched_setaffinity(0, sizeof program_cpus, &program_cpus);
+#endif
+}
+
 static void *work(void *worker)
 {
 	struct worker *self = worker;
 
+	become_ordinary();
+	pthread_sigmask(SIG_SETMASK, &pool_mask, NULL);
 	pooled = true;
 	self->thread = pthread_self();
 	if (chan_watcher != NULL)
@@ -473,6 +510,8 @@ static void begin_anew(void)
 	pool = (struct pool){ .lock = PTHREAD_MUTEX_INITIALIZER, .handles_fork = true };
 	waitgroup_init(&drained);
 	waitgroup_init(&shutdowns);
+	if (pooled)
+		pthread_sigmask(SIG_SETMASK, &program_mask, NULL);
 	pooled = false;
 }
 
@@ -480,10 +519,18 @@ static void begin_anew(void)
 #ifdef __GNUC__
 __attribute__((constructor(104)))
 #endif
-static void handle_fork(void)
+static void begin(void)
 {
-	if (!pool.handles_fork)
-		pool.handles_fork = pthread_atfork(NULL, NULL, begin_anew) == 0;
+	if (pool.handles_fork)
+		return;
+#if defined __linux__ && !defined CHAN_PORTABLE
+	sched_getaffinity(getpid(), sizeof program_cpus, &program_cpus);
+#endif
+	pthread_sigmask(SIG_BLOCK, NULL, &program_mask);
+	sigfillset(&pool_mask);
+	for (int i = 0; i < OWN_SIGNALS; i++)
+		sigdelset(&pool_mask, own_signals[i]);
+	pool.handles_fork = pthread_atfork(NULL, NULL, begin_anew) == 0;
 }
 
 /* ---- Spawn: caller of these holds pool.lock ------------------------------------------------ */
@@ -515,7 +562,7 @@ static int start_thread(struct worker *w)
 
 	if (err != 0)
 		return err;
-	block_signals(&old);
+	pthread_sigmask(SIG_BLOCK, &pool_mask, &old);
 	err = create_thread(&attr, w);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
@@ -537,9 +584,8 @@ static struct worker *make_worker(struct task *task)
 }
 
 /*
- * Linux keeps the sleeping threads of a process in a hash table, whose size follows from the
- * number of CPUs (since 6.16).  On 2 CPUs waking one of 10,000 threads takes 60 microseconds.
- * With a larger table it takes half as long.
+ * Since 6.16 Linux keeps a process's sleeping threads in a hash table sized by the number of CPUs.  On
+ * 2 CPUs waking one of 10,000 threads takes 60 microseconds, with a larger table half as long.
  */
 static void enlarge_futex_hash(size_t threads)
 {
@@ -557,7 +603,7 @@ static void enlarge_futex_hash(size_t threads)
 
 static int start_worker(struct task *task)
 {
-	handle_fork();
+	begin();
 	if (!pool.handles_fork)
 		return ENOMEM;
 	if (pool.threads >= options.max_threads)
@@ -578,11 +624,10 @@ static int start_worker(struct task *task)
 }
 
 /*
- * Whether there is a thread for another task.  Starting one costs as much as many short tasks,
- * and the busy threads may only need the CPU to finish: yields to them first.  Without that,
- * 100,000 spawns of an empty task in a row start more threads than one CPU allows.  There is no
- * yield while the pool is small, because queueing, which saves most, needs a few threads.  Nor is
- * there one while other programs keep the CPU: then a yield costs as much as many threads.
+ * Whether there is a thread for another task.  Starting one costs as much as many short tasks, and the
+ * busy threads may only need the CPU to finish: yields to them first.  Not while the pool is small:
+ * queueing, which saves most, needs a few threads.  Nor while other programs keep the CPU: then a
+ * yield costs as much as many threads.
  */
 static bool find_free(void)
 {
@@ -607,12 +652,15 @@ static bool find_free(void)
 
 static struct task *make_task(waitgroup *wg, void (*fn)(void *arg), const void *arg, size_t size)
 {
-	struct task *task = size <= SIZE_MAX - sizeof *task ? malloc(sizeof *task + size) : NULL;
+	size_t align = size & (~size + 1);      /* a type's alignment divides its size */
+	if (align > MOST_ALIGNED)
+		align = MOST_ALIGNED;
+	struct task *task = size < SIZE_MAX / 2 ? malloc(sizeof *task + size + align) : NULL;
 	if (task == NULL)
 		return NULL;
 	*task = (struct task){ .fn = fn, .wg = wg };
 	if (size > 0)
-		task->arg = memcpy(task->copy, arg, size);
+		task->arg = memcpy(task->copy + (-(uintptr_t)task->copy & (align - 1)), arg, size);
 	return task;
 }
 

@@ -10,7 +10,8 @@
  *     ...
  *     waitgroup wg = WAITGROUP_INIT;
  *     for (int i = 0; i < 3; i++)
- *             waitgroup_go(&wg, work, &jobs[i], sizeof jobs[i]);
+ *             if (waitgroup_go(&wg, work, &jobs[i], sizeof jobs[i]) != 0)
+ *                     work(&jobs[i]);         // no thread could be started
  *     waitgroup_wait(&wg);
  *     waitgroup_destroy(&wg);
  *
@@ -39,16 +40,23 @@ extern "C" {
 
 /*
  * Runs fn on a copy of the size bytes at arg (NULL if size is 0), which is freed
- * after fn has returned, or has ended by pthread_exit or pthread_cancel.
+ * after fn has returned, or has ended by pthread_exit or pthread_cancel.  The copy is
+ * aligned to the largest power of two that divides size, up to 4096.
  *
  *   EAGAIN   no thread can be started, or there are max_threads and none is idle
  *   ENOMEM   no memory for the copy or the thread
  *   EINVAL   fn is NULL, or arg is NULL with a size above 0
  *
- * After an error nothing was started.  The thread has all signals blocked.  The next
- * task on a thread finds the thread-specific data of the one before it.  A pthread_cancel
- * that comes after the task has ended cancels the next one.
+ * After an error nothing was started.  Signals from outside are blocked in the thread.  Those that
+ * a thread causes itself are not: SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS and SIGPIPE, nor
+ * is a profiler's SIGPROF.  A child that a task forks has the signal mask of the program's start.
+ *
+ * On Linux a thread starts in the class SCHED_OTHER if the one that spawns is real-time, and on the
+ * CPUs that the process had at its start.  The next task on a thread finds what the one before it has
+ * changed: thread-specific data, class, CPUs.  A pthread_cancel that comes after the task has ended
+ * cancels the next one.
  */
+__attribute__((warn_unused_result))
 int spawn(void (*fn)(void *arg), const void *arg, size_t size);
 
 /* ---- Wait groups, like Go's sync.WaitGroup --------------------------------- */
@@ -69,6 +77,7 @@ void waitgroup_init(waitgroup *wg);
 void waitgroup_destroy(waitgroup *wg);
 
 /* spawn, and wg counts the task until it has ended.  0 or an error of spawn. */
+__attribute__((warn_unused_result))
 int waitgroup_go(waitgroup *wg, void (*fn)(void *arg), const void *arg, size_t size);
 
 /* Counts n more, and one less.  Below zero or above SIZE_MAX: message and abort. */

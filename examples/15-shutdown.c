@@ -75,7 +75,8 @@ int main(void)
 
 	CHAN_RECV(signals.rx, &signo);
 	printf("%s: nothing new, and what was begun is done\n", signo == SIGTERM ? "SIGTERM" : "SIGINT");
-	chan_notify(NULL, &set);
+	if (chan_notify(NULL, &set) != 0)
+		return 1;
 	chan_close(quit);
 	waitgroup_wait(&tasks);
 	waitgroup_destroy(&tasks);

@@ -9,6 +9,10 @@
  * whoever changes it sends the thread one of the signals that it is waiting for: the nudge.
  * Once the thread has taken it (or another one of the same number, which is as good), it reads
  * the table again.  DOC: notify
+ *
+ * A signal that is handed back acts in the thread that hands it back.  If that is not the one that
+ * blocked it, it may end, or be a thread of the pool, which blocks it again after the task.  So the
+ * receiver keeps such a signal unblocked, and lives on for it.
  */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
@@ -47,8 +51,13 @@ static struct table {
 	int nudge;                      /* the signal that was sent to it and is not taken yet; 0: none */
 	unsigned long changes, seen;    /* of the table: made, and seen by the thread */
 	struct target *to[SIGNALS];     /* NULL: the process, as without this library */
-	struct target *parents[SIGNALS];        /* in a forked child: what the parent's table owned */
+	bool kept[SIGNALS];             /* was handed back: the thread has it unblocked */
+	bool keeps;                     /* the thread does only that, and waits for an element from: */
+	chan *wake;                     /* exists with the thread */
+	sigset_t blocked;               /* by chan_notify, wherever: a forked child unblocks them */
 } table = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static _Thread_local sigset_t blocked_here;     /* by chan_notify in this thread, and not handed back */
 
 /* ---- Targets -------------------------------------------------------------------------------------- */
 
@@ -95,17 +104,25 @@ size_t chan_notify_dropped(const chan *c)
 
 /* ---- The thread: caller of these holds table.lock ---------------------------------------------------- */
 
-/* Sets *set to the signals that have a channel; false if none has. */
+/* Sets *set to the signals that have a channel, and unblocks those that are kept.  False: there are none. */
 static bool read_table(sigset_t *set)
 {
-	table.seen = table.changes;
+	sigset_t mask;
+
 	table.waited = 0;
+	table.keeps = false;
 	sigemptyset(set);
+	sigfillset(&mask);
 	/* Downwards, so that waited is the lowest: the real-time signals above queue up. */
-	for (int signo = SIGNALS - 1; signo > 0; signo--)
+	for (int signo = SIGNALS - 1; signo > 0; signo--) {
 		if (table.to[signo] != NULL && sigaddset(set, signo) == 0)
 			table.waited = signo;
-	return table.waited != 0;
+		table.keeps |= table.kept[signo] && sigdelset(&mask, signo) == 0;
+	}
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	table.seen = table.changes;
+	table.keeps &= table.waited == 0;
+	return table.waited != 0 || table.keeps;
 }
 
 /* A signal that was handed back meanwhile goes to the process again. */
@@ -147,46 +164,67 @@ static void end_nudge(int signo)
 		deliver(signo);
 }
 
+static void deliver_until_nudged(const sigset_t *set)
+{
+	int signo;
+
+	do {
+		pthread_mutex_unlock(&table.lock);
+		while (sigwait(set, &signo) != 0)
+			;
+		pthread_mutex_lock(&table.lock);
+		if (signo != table.nudge)
+			deliver(signo);
+	} while (signo != table.nudge);
+	end_nudge(signo);
+}
+
+/* No signal goes to a channel.  The process has its deadlocks reported again. */
+static void keep_until_woken(void)
+{
+	pthread_mutex_unlock(&table.lock);
+	chan_purpose = (struct chan_purpose){ .what = "signals handed back", .idle = true };
+	chan_recv(table.wake, NULL);
+	chan_purpose = (struct chan_purpose){ .what = NULL };
+	pthread_mutex_lock(&table.lock);
+}
+
 static void *receive_signals(void *unused)
 {
 	sigset_t set;
-	int signo;
 
 	(void)unused;
 	if (chan_watcher != NULL)
 		chan_watcher->knows();  /* it counts as awake: a signal may end any wait */
 	pthread_mutex_lock(&table.lock);
 	while (read_table(&set)) {
-		do {
-			pthread_mutex_unlock(&table.lock);
-			while (sigwait(&set, &signo) != 0)
-				;
-			pthread_mutex_lock(&table.lock);
-			if (signo != table.nudge)
-				deliver(signo);
-		} while (signo != table.nudge);
-		end_nudge(signo);
+		if (table.keeps)
+			keep_until_woken();
+		else
+			deliver_until_nudged(&set);
 	}
+	chan *wake = table.wake;
+	table.wake = NULL;
 	table.runs = false;
 	pthread_mutex_unlock(&table.lock);
+	chan_free(wake);
 	return NULL;
 }
 
 /* ---- Fork -------------------------------------------------------------------------------------------- */
 
+static struct table parents;    /* of a forked child: there leak checkers find what it did not free */
+
 /*
- * A forked child does not have the thread, and must not use the parent's channels: it begins
- * with an empty table.  Nothing is locked over a fork, so the lock is made anew.
+ * A forked child does not have the thread, and must not use the parent's channels: it begins with
+ * an empty table, and signals act on it.  Nothing is locked over a fork, so the lock is made anew.
  */
 static void begin_anew(void)
 {
-	static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
-
-	table.lock = fresh;
-	table.runs = false;
-	table.waited = table.nudge = 0;
-	memcpy(table.parents, table.to, sizeof table.parents);
-	memset(table.to, 0, sizeof table.to);
+	parents = table;
+	table = (struct table){ .lock = PTHREAD_MUTEX_INITIALIZER, .handles_fork = true };
+	sigemptyset(&blocked_here);
+	pthread_sigmask(SIG_UNBLOCK, &parents.blocked, NULL);
 }
 
 /* Before main, if the compiler can arrange that; else by the first call. */
@@ -211,13 +249,20 @@ static int start_thread(void)
 		return ENOMEM;
 	if (table.runs)
 		return 0;
+	table.wake = chan_new(0, 1);
+	if (table.wake == NULL)
+		return ENOMEM;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	int err = pthread_create(&table.thread, NULL, receive_signals, NULL);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (err == 0)
-		pthread_detach(table.thread);
 	table.runs = err == 0;
+	if (err == 0) {
+		pthread_detach(table.thread);
+	} else {
+		chan_free(table.wake);
+		table.wake = NULL;
+	}
 	return err;
 }
 
@@ -232,6 +277,10 @@ static void change_table(struct target *target, const sigset_t *signals, chan *o
 			old[signo] = table.to[signo]->c;
 		if (target != NULL)
 			chan_ref(target->c);
+		if (target != NULL || sigismember(&blocked_here, signo) == 1)
+			table.kept[signo] = false;
+		else if (table.to[signo] != NULL)
+			table.kept[signo] = true;
 		table.to[signo] = target;
 	}
 }
@@ -259,7 +308,10 @@ static void await_reading(void)
 	unsigned long now = table.changes;
 
 	for (unsigned i = 0; table.runs && table.seen < now; i++) {
-		if (table.nudge == 0 && table.waited != 0 && pthread_kill(table.thread, table.waited) == 0)
+		if (table.keeps)
+			chan_try_send(table.wake, NULL);
+		else if (table.nudge == 0 && table.waited != 0 &&
+				pthread_kill(table.thread, table.waited) == 0)
 			table.nudge = table.waited;
 		pthread_mutex_unlock(&table.lock);
 		give_way(i);
@@ -267,7 +319,24 @@ static void await_reading(void)
 	}
 }
 
-static int notify(chan *c, const sigset_t *signals)
+/* Which signals this thread has blocked for chan_notify, and which of them nobody had blocked before. */
+static void note_blocked(const chan *c, const sigset_t *signals, const sigset_t *before)
+{
+	for (int signo = 1; signo < SIGNALS; signo++) {
+		if (sigismember(signals, signo) != 1)
+			continue;
+		if (c != NULL && sigismember(before, signo) != 1)
+			sigaddset(&table.blocked, signo);
+		else if (c == NULL && sigismember(&blocked_here, signo) == 1)
+			sigdelset(&table.blocked, signo);
+		if (c != NULL)
+			sigaddset(&blocked_here, signo);
+		else
+			sigdelset(&blocked_here, signo);
+	}
+}
+
+static int notify(chan *c, const sigset_t *signals, const sigset_t *before)
 {
 	chan *old[SIGNALS] = { NULL };
 	struct target *target = c != NULL ? target_of(c) : NULL;
@@ -279,6 +348,7 @@ static int notify(chan *c, const sigset_t *signals)
 	int err = target != NULL ? start_thread() : 0;
 	if (err == 0) {
 		change_table(target, signals, old);
+		note_blocked(c, signals, before);
 		await_reading();
 	}
 	pthread_mutex_unlock(&table.lock);
@@ -296,7 +366,7 @@ int chan_notify(chan *c, const sigset_t *signals)
 			(c != NULL && chan_state(c).elem_size != sizeof(int))) /* so no timer, no context */
 		return EINVAL;
 	pthread_sigmask(SIG_BLOCK, c != NULL ? signals : NULL, &before);
-	int err = notify(c, signals);
+	int err = notify(c, signals, &before);
 	if (err != 0)
 		pthread_sigmask(SIG_SETMASK, &before, NULL);
 	else if (c == NULL)

@@ -6,7 +6,8 @@
  *
  *     chan *signals = chan_new(sizeof(int), 1);
  *     ...                                     // a set of SIGINT and SIGTERM
- *     chan_notify(signals, &set);             // before main starts threads
+ *     if (chan_notify(signals, &set) != 0)    // before main starts threads
+ *             return 1;
  *     ...
  *     chan_recv(signals, &signo);             // one of them has come: shut down
  */
@@ -34,17 +35,21 @@ extern "C" {
  *
  * The signals are blocked in this thread and in the threads that it starts later, and a thread
  * of the library waits for them.  So call it in main, before other threads exist.  Only signals
- * to the process count: those of kill, not those of raise or pthread_kill.  A program that you
- * start inherits the blocked signals: unblock them between fork and exec, or with
- * posix_spawnattr_setsigmask.  A forked child receives no signals this way.
+ * to the process count: those of kill, not those of raise or pthread_kill.  A forked child
+ * receives no signals this way: there the signals that this function has blocked are unblocked.
+ * A program that you start with system, popen or posix_spawn has them blocked, unless you use
+ * posix_spawnattr_setsigmask.
  *
  * If c is NULL you hand these signals back: when the call returns the library sends no more of
- * them, they are unblocked in this thread, and those that are pending have been delivered here.
+ * them, they are unblocked in this thread, and those that are pending have been delivered.  If
+ * another thread had blocked them, a thread of the library has them unblocked too, so that they
+ * act when this thread is over.
  *
  * 0, or EINVAL (signals is NULL or contains SIGKILL or SIGSTOP; the elements of c have another
  * size than int; c is a timer or a context), EAGAIN or ENOMEM: then nothing has changed.
  */
 #ifdef SIG_BLOCK        /* strict C hides sigset_t: define _POSIX_C_SOURCE before the first include */
+__attribute__((warn_unused_result))
 int chan_notify(chan *c, const sigset_t *signals);
 #endif
 

@@ -140,6 +140,7 @@ void chan_trace_write(void);            /* the file, now */
 #define CHAN_TRACE_TASKS
 
 /* spawn, or waitgroup_go; a task is named after its function. */
+__attribute__((warn_unused_result))
 static inline int chan_trace_go(waitgroup *wg, const char *name, void (*fn)(void *), const void *arg,
 	size_t size)
 {

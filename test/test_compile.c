@@ -55,13 +55,14 @@ static int compile(const struct compiler *c, const char *standard, const char *f
 	size_t used = 0, got;
 	FILE *said;
 
-	used += (size_t)snprintf(command, sizeof command, "LC_ALL=C %s -x %s -std=%s %s -fsyntax-only -I'%s' -I'%s/extra' - 2>&1 <<'END'\n"
+	used += (size_t)snprintf(command, sizeof command, "LC_ALL=C %s -x %s -std=%s -fsyntax-only %s -I'%s' -I'%s/extra' - 2>&1 <<'END'\n"
 		"#include \"chan.h\"\n"
 		"#include \"chan_context.h\"\n"
 		"#include \"chan_fd.h\"\n"
 		"#include \"chan_signal.h\"\n"
 		"#include \"chan_timer.h\"\n"
 		"#include \"chan_watch.h\"\n"
+		"#include \"spawn.h\"\n"
 		"CHAN_TYPE(ints, int);\n"
 		"CHAN_TYPE(longs, long);\n"
 		"int sends(ints_tx tx);\n"
@@ -246,6 +247,90 @@ START_TEST(a_function_takes_only_the_end_that_its_parameter_names)
 }
 END_TEST
 
+/* A value with commas is one argument, in every build. */
+static const char *const literals[] = {
+	"\terr += CHAN_SEND(tx, (int[]){ 1, 2 }) + CHAN_TRY_SEND(tx, (int[]){ 1, 2 }) + chan_send(tx.ch, (int[]){ 1, 2 });\n"
+	"\tk = CHAN_ON_SEND(tx, (int[]){ 1, 2 }); k = chan_on_send(tx.ch, (int[]){ 1, 2 });\n"
+	"\terr += chan_try_send(tx.ch, (int[]){ 1, 2 }) + chan_send_until(tx.ch, (int[]){ 1, 2 }, CHAN_FOREVER);",
+};
+
+START_TEST(a_compound_literal_can_be_sent)
+{
+	static const char *const flags[] = { "", "-DCHAN_DEBUG", "-DCHAN_TRACE", "-DCHAN_DEBUG -DCHAN_TRACE" };
+	const struct compiler *c = &compilers[_i];
+	char text[8192];
+
+	if (!is_there(c))
+		return;
+	for (int i = 0; i < 4; i++) {
+		char all[200];
+
+		snprintf(all, sizeof all, "-pedantic -Wall -Wextra -Werror %s", flags[i]);
+		ck_assert_msg(compile(c, c->standard, all, literals, 1, text, sizeof text) == 0, "%s", text);
+	}
+}
+END_TEST
+
+static const char *const ignored[] = {
+	"\tints c; CHAN_MAKE(&c, 1);",
+	"\tspawn(NULL, NULL, 0);",
+	"\twaitgroup_go((waitgroup *)any, NULL, NULL, 0);",
+	"\tchan_notify(tx.ch, (const sigset_t *)any);",
+};
+#define IGNORED ((int)(sizeof ignored / sizeof ignored[0]))
+
+START_TEST(an_error_that_is_ignored_and_a_hang_later_is_a_warning)
+{
+	const struct compiler *c = &compilers[_i];
+	static char text[65536];
+	char flags[200];
+
+	if (!is_there(c))
+		return;
+	/* gcc finds out only when it makes code. */
+	snprintf(flags, sizeof flags, "-D_POSIX_C_SOURCE=200809L -Wall -Werror %s %s", one_line_each(c),
+		c->name[0] == 'g' ? "-fno-syntax-only -S -o /dev/null" : "");
+	ck_assert_int_ne(compile(c, c->standard, flags, ignored, IGNORED, text, sizeof text), 0);
+	for (int i = 0; i < IGNORED; i++)
+		ck_assert_msg(finds(text, i, "ignoring return value of"), "%s: %.3000s", ignored[i], text);
+	ck_assert_ptr_null(strstr(text, "unused value"));
+}
+END_TEST
+
+static const char *const owner[] = {
+	"\tstruct owner { owner() : v(0) { } owner(const owner &other) : v(other.v) { } int v; };\n"
+	"\tCHAN_TYPE(owners, owner); owners c; err += CHAN_MAKE(&c, 1);",
+};
+
+/* Elements are copied as bytes, so two would own the same memory. */
+START_TEST(a_class_that_copies_itself_is_no_element)
+{
+	const struct compiler *c = &compilers[_i];
+	char text[8192];
+
+	if (strcmp(c->language, "c++") != 0 || !is_there(c))
+		return;
+	ck_assert_int_ne(compile(c, "c++11", "", owner, 1, text, sizeof text), 0);
+	ck_assert_msg(strstr(text, "a channel copies its elements as bytes") != NULL, "%s", text);
+}
+END_TEST
+
+/* As a request that names the channel for its answer. */
+static const char *const of_itself[] = {
+	"\tstruct request; CHAN_TYPE(requests, struct request); struct request { requests_tx answer; int v; };\n"
+	"\trequests c; struct request r; err += CHAN_MAKE(&c, 1); r.answer = c.tx; r.v = 1; err += CHAN_SEND(c.tx, &r);",
+};
+
+START_TEST(an_element_may_hold_a_channel_of_its_own_type)
+{
+	const struct compiler *c = &compilers[_i];
+	char text[8192];
+
+	if (is_there(c))
+		ck_assert_msg(compile(c, c->standard, "-pedantic -Wall -Wextra -Werror", of_itself, 1, text, sizeof text) == 0, "%s", text);
+}
+END_TEST
+
 Suite *compile_suite(void)
 {
 	Suite *s = suite_create("compile");
@@ -258,6 +343,10 @@ Suite *compile_suite(void)
 	tcase_add_loop_test(tc, a_wrong_element_type_does_not_compile, 0, COMPILERS);
 	tcase_add_loop_test(tc, a_wrong_end_does_not_compile, 0, COMPILERS);
 	tcase_add_loop_test(tc, a_function_takes_only_the_end_that_its_parameter_names, 0, COMPILERS);
+	tcase_add_loop_test(tc, a_compound_literal_can_be_sent, 0, 2);
+	tcase_add_loop_test(tc, an_error_that_is_ignored_and_a_hang_later_is_a_warning, 0, COMPILERS);
+	tcase_add_loop_test(tc, a_class_that_copies_itself_is_no_element, 2, COMPILERS);
+	tcase_add_loop_test(tc, an_element_may_hold_a_channel_of_its_own_type, 0, COMPILERS);
 	suite_add_tcase(s, tc);
 	return s;
 }

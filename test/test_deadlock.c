@@ -189,7 +189,7 @@ static void in_group_beside_task(void)
 {
 	waitgroup wg = WAITGROUP_INIT;
 	sit_in_pool();
-	waitgroup_go(&wg, wait_for_ever, NULL, 0);
+	(void)!waitgroup_go(&wg, wait_for_ever, NULL, 0);
 	waitgroup_wait(&wg);
 }
 
@@ -845,7 +845,7 @@ static void beside_sleepers(int which)
 	chan *other = chan_new(sizeof(int), 0);
 
 	chan_set_name(other, "other");
-	spawn(nothing, NULL, 0);
+	(void)!spawn(nothing, NULL, 0);
 	start(wait_in_buffer, other);
 	start(wait_in_buffer, other);
 	not_asleep[which]();
@@ -962,7 +962,7 @@ static void report_on_small_stack(int arg)
 {
 	(void)arg;
 	spawn_configure(&(spawn_options){ .stack_size = 1 });
-	spawn(select_on_small_stack, NULL, 0);
+	(void)!spawn(select_on_small_stack, NULL, 0);
 	chan_recv(never, NULL);
 }
 

@@ -27,7 +27,7 @@ static void remove_it(void)
 /* Prototypes and macros with their parameters, but for what is for the other macros. */
 #define DECLARATIONS \
 	"{ " HEADERS " | grep -E '^[a-z][a-z0-9_ ]*[ *][a-z_]+\\(.*\\);' | sed 's/);.*/);/' | grep -vE 'chan_(call(ed_at|_over)|named_after|trace_[a-z_]+)\\(|_as\\(|^typedef';" \
-	"  " HEADERS " | sed -nE 's/^#define ([A-Z_]+(\\([a-z, ]*\\)| )).*/\\1/p' | grep -vE 'CHAN_(CHECKED|HERE|TRACED|NAMED|TRACE_)'; }"
+	"  " HEADERS " | sed -nE 's/^#define ([A-Z_]+(\\([a-z, .]*\\)| )).*/\\1/p' | sed 's/\\.\\.\\./ptr/' | grep -vE 'CHAN_(CHECKED|HERE|TRACED|NAMED|SIZE|TRACE_)'; }"
 
 #define SYNOPSES \
 	"awk '/^\\.Sh/ { synopsis = $2 == \"SYNOPSIS\" } !synopsis { next }" \

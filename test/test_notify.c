@@ -507,9 +507,9 @@ START_TEST(errno_stays_as_it_is_also_with_signals)
 
 	errno = SENTINEL;
 	for (int i = 0; i < 5; i++) {
-		chan_notify(c, &set);
+		(void)!chan_notify(c, &set);
 		chan_notify_dropped(c);
-		chan_notify(NULL, &set);
+		(void)!chan_notify(NULL, &set);
 	}
 	int error = errno;
 	ck_assert_int_eq(error, SENTINEL);
@@ -536,29 +536,103 @@ START_TEST(the_thread_that_waits_for_signals_takes_no_others)
 }
 END_TEST
 
-#ifdef SIGRTMIN
 static void *give_back(void *set)
 {
-	chan_notify(NULL, set);
+	(void)!chan_notify(NULL, set);
 	return NULL;
 }
 
-/* Rule 44.  Here it stays blocked and pending, with all that belongs to it; what is sent again would have lost that. */
+static void give_back_in_task(void *set)
+{
+	(void)!chan_notify(NULL, *(sigset_t **)set);
+}
+
+static void give_back_elsewhere(sigset_t set, bool in_task)
+{
+	sigset_t *at = &set;
+	waitgroup wg = WAITGROUP_INIT;
+
+	if (!in_task) {
+		join(start(give_back, at));
+		return;
+	}
+	ck_assert_int_eq(waitgroup_go(&wg, give_back_in_task, &at, sizeof at), 0);
+	waitgroup_wait(&wg);
+	waitgroup_destroy(&wg);
+}
+
+static void await_handled(int n)
+{
+	int64_t since = 0;
+
+	while (atomic_load(&handled) < n)
+		look_again(&since);
+	ck_assert_int_eq(atomic_load(&handled), n);
+}
+
+/* Rule 44.  The thread that gave it back is over or has it blocked again, and so has this one. */
+START_TEST(what_another_thread_gave_back_acts_when_that_is_over)
+{
+	sigset_t first = set_of(SIGUSR1, END), both = set_of(SIGUSR1, SIGUSR2, END);
+	long held = held_by_library();
+	int64_t since = 0;
+
+	install(SIGUSR1);
+	chan *c = new_notified(5, both);
+	give_back_elsewhere(first, _i);
+	ck_assert(is_blocked(SIGUSR1));
+	send(SIGUSR1);
+	await_handled(1);
+	send(SIGUSR2);
+	ck_assert_int_eq(received(c), SIGUSR2);
+
+	/* Only one way to act is left: the channel, then the handler, then the channel. */
+	for (int n = 2; n < 5; n++) {
+		ck_assert_int_eq(chan_notify(c, &both), 0);
+		for (int i = 0; i < 10; i++) {
+			send(SIGUSR1);
+			ck_assert_int_eq(received(c), SIGUSR1);
+		}
+		give_back_elsewhere(both, _i);
+		send(SIGUSR1);
+		await_handled(n);
+	}
+	/* Once this thread gives them back too, nobody has to keep them. */
+	ck_assert_int_eq(chan_notify(NULL, &both), 0);
+	ck_assert(!is_blocked(SIGUSR1));
+	ck_assert_int_eq(spawn_shutdown(CHAN_FOREVER), 0);
+	chan_free(c);
+	while (held_by_library() != held)
+		look_again(&since);
+}
+END_TEST
+
+#ifdef SIGRTMIN
+static siginfo_t handled_info;
+
+static void note_info(int signo, siginfo_t *info, void *context)
+{
+	(void)context;
+	handled_info = *info;
+	handle(signo);
+}
+
+/* Rule 44.  It acts with all that belongs to it; what is sent again would have lost that. */
 START_TEST(the_thread_that_waits_for_signals_leaves_those_that_were_given_back)
 {
-	sigset_t set = set_of(SIGRTMIN, END);
+	struct sigaction action = { .sa_sigaction = note_info, .sa_flags = SA_RESTART | SA_SIGINFO };
 	chan *c = new_notified(1, set_of(SIGRTMIN, SIGUSR1, END));
-	siginfo_t info;
 
-	join(start(give_back, &set));
+	sigemptyset(&action.sa_mask);
+	ck_assert_int_eq(sigaction(SIGRTMIN, &action, NULL), 0);
+	give_back_elsewhere(set_of(SIGRTMIN, END), false);
 	ck_assert(is_blocked(SIGRTMIN));
 	ck_assert_int_eq(sigqueue(getpid(), SIGRTMIN, (union sigval){ .sival_int = SENTINEL }), 0);
+	await_handled(1);
+	ck_assert_int_eq(handled_info.si_code, SI_QUEUE);
+	ck_assert_int_eq(handled_info.si_value.sival_int, SENTINEL);
 	send(SIGUSR1);
 	ck_assert_int_eq(received(c), SIGUSR1);
-	pause_for(CHAN_MS);
-	ck_assert_int_eq(sigwaitinfo(&set, &info), SIGRTMIN);
-	ck_assert_int_eq(info.si_code, SI_QUEUE);
-	ck_assert_int_eq(info.si_value.sival_int, SENTINEL);
 	chan_free(c);
 }
 END_TEST
@@ -660,7 +734,7 @@ static void *change_tables(void *arg)
 		for (int i = 0; i < 3; i++)
 			if (pick(&s->random, 2))
 				sigaddset(&set, SIGRTMIN + i);
-		chan_notify(s->gives_back && pick(&s->random, 3) == 0 ? NULL : s->c[pick(&s->random, 2)], &set);
+		(void)!chan_notify(s->gives_back && pick(&s->random, 3) == 0 ? NULL : s->c[pick(&s->random, 2)], &set);
 	}
 	return NULL;
 }
@@ -739,8 +813,8 @@ static void *notify_often(void *c)
 	sigset_t set = set_of(SIGUSR1, END);
 
 	for (int i = 0; i < 100; i++) {
-		chan_notify(c, &set);
-		chan_notify(NULL, &set);
+		(void)!chan_notify(c, &set);
+		(void)!chan_notify(NULL, &set);
 	}
 	return NULL;
 }
@@ -772,15 +846,16 @@ END_TEST
 /* A child must not use it: chan_len only looks at a number. */
 static chan *of_parent;
 
-static void be_notified_anew(int arg)
+/* What chan_notify has blocked is unblocked; what the parent had blocked itself is not.  2: one or the other. */
+static void be_notified_anew(int usr2_blocked)
 {
-	sigset_t set = set_of(SIGUSR1, END), pending;
+	sigset_t set = set_of(SIGUSR1, END), both = set_of(SIGUSR1, SIGUSR2, END), pending;
 	chan *c = chan_new(sizeof(int), 1);
 	int signo = -1;
 
-	(void)arg;
-	if (!is_blocked(SIGUSR1) || chan_len(of_parent) != 0)
+	if (is_blocked(SIGUSR1) || (usr2_blocked < 2 && is_blocked(SIGUSR2) != usr2_blocked) || chan_len(of_parent) != 0)
 		_exit(1);
+	pthread_sigmask(SIG_BLOCK, &both, NULL);
 	kill(getpid(), SIGUSR1);
 	if (sigpending(&pending) != 0 || !sigismember(&pending, SIGUSR1) || chan_len(of_parent) != 0)
 		_exit(2);
@@ -798,14 +873,63 @@ static void be_notified_anew(int arg)
 	_exit(6);
 }
 
+static void die_of_usr1(int in_task)
+{
+	sigset_t set = set_of(SIGUSR1, END);
+	chan *c = chan_new(sizeof(int), 1);
+
+	if (chan_notify(c, &set) != 0)
+		_exit(1);
+	give_back_elsewhere(set, in_task);
+	kill(getpid(), SIGUSR1);
+	pause_for(20 * CHAN_SECOND);
+	_exit(2);
+}
+
+/* Rule 44. */
+START_TEST(a_signal_given_back_by_another_thread_kills_again)
+{
+	char text[TEXT];
+	int status = run_in_child(die_of_usr1, _i, text, sizeof text);
+
+	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1, "status %x", (unsigned)status);
+}
+END_TEST
+
+static void be_killed(int arg)
+{
+	(void)arg;
+	kill(getpid(), SIGUSR1);
+	_exit(1);
+}
+
+/* Rule 45: also if another thread has given it back, as it stays blocked here. */
+START_TEST(a_signal_kills_a_child_of_fork_that_did_not_ask_for_it)
+{
+	char text[TEXT];
+
+	of_parent = new_notified(1, set_of(SIGUSR1, END));
+	for (int given_back = 0; given_back < 2; given_back++) {
+		int status = run_in_child(be_killed, 0, text, sizeof text);
+		ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1, "status %x", (unsigned)status);
+		if (!given_back)
+			give_back_elsewhere(set_of(SIGUSR1, END), false);
+	}
+	chan_free(of_parent);
+}
+END_TEST
+
 /* Rule 45. */
 START_TEST(a_child_of_fork_is_notified_of_nothing_and_can_ask_anew)
 {
 	char text[TEXT];
+	sigset_t usr2 = set_of(SIGUSR2, END);
 
+	if (_i)
+		pthread_sigmask(SIG_BLOCK, &usr2, NULL);
 	of_parent = new_notified(1, set_of(SIGUSR1, SIGUSR2, END));
 	for (int i = 0; i < 10; i++) {
-		int status = run_in_child(be_notified_anew, 0, text, sizeof text);
+		int status = run_in_child(be_notified_anew, _i, text, sizeof text);
 		ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1, "status %x", (unsigned)status);
 		send(SIGUSR1);
 		ck_assert_int_eq(received(of_parent), SIGUSR1);
@@ -821,8 +945,8 @@ static void *change_all_the_time(void *c)
 	sigset_t set = set_of(SIGUSR2, END);
 
 	while (!atomic_load(&stop)) {
-		chan_notify(c, &set);
-		chan_notify(NULL, &set);
+		(void)!chan_notify(c, &set);
+		(void)!chan_notify(NULL, &set);
 	}
 	return NULL;
 }
@@ -837,7 +961,7 @@ START_TEST(a_fork_in_the_middle_of_a_change_leaves_it_whole)
 	of_parent = new_notified(1, set_of(SIGUSR1, END));
 	pthread_t thread = start(change_all_the_time, of_parent);
 	for (size_t i = 0; i < rounds(50); i++) {
-		int status = run_in_child(be_notified_anew, 0, text, sizeof text);
+		int status = run_in_child(be_notified_anew, 2, text, sizeof text);
 		ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1, "status %x", (unsigned)status);
 	}
 	atomic_store(&stop, true);
@@ -921,7 +1045,7 @@ static void *interrupt_later(void *arg)
 	return arg;
 }
 
-/* 0: a signal may still come.  1: it has been given back, and who waits is alone. */
+/* 0: a signal may still come.  1: it has been given back, and who waits is alone.  2: by another thread. */
 static void wait_beside_signals(int given_back)
 {
 	sigset_t set = set_of(SIGUSR1, END);
@@ -931,8 +1055,10 @@ static void wait_beside_signals(int given_back)
 		if (i != SIGKILL && i != SIGSTOP)
 			signal(i, SIG_DFL);
 	never = chan_new(sizeof(int), 0);
-	if (chan_notify(never, &set) != 0 || (given_back && chan_notify(NULL, &set) != 0))
+	if (chan_notify(never, &set) != 0 || (given_back == 1 && chan_notify(NULL, &set) != 0))
 		_exit(1);
+	if (given_back == 2)
+		give_back_elsewhere(set, false);
 	if (!given_back) {
 		pid_t parent = getpid();
 		if (fork() == 0) {
@@ -955,9 +1081,11 @@ START_TEST(a_signal_that_can_come_keeps_away_the_report_of_a_deadlock)
 	ck_assert_int_eq(run_in_child(wait_beside_signals, 0, text, sizeof text), 0);
 	ck_assert_str_eq(text, "awake");
 #if defined __linux__ && !defined CHAN_PORTABLE
-	int status = run_in_child(wait_beside_signals, 1, text, sizeof text);
-	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
-	ck_assert_ptr_nonnull(strstr(text, "All threads are asleep: deadlock\n"));
+	for (int given_back = 1; given_back <= 2; given_back++) {
+		int status = run_in_child(wait_beside_signals, given_back, text, sizeof text);
+		ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
+		ck_assert_ptr_nonnull(strstr(text, "All threads are asleep: deadlock\n"));
+	}
 #endif
 }
 END_TEST
@@ -977,6 +1105,7 @@ Suite *notify_suite(void)
 	tcase_add_test(tc, signals_of_the_system_are_passed_over);
 #endif
 	tcase_add_test(tc, they_are_blocked_here_and_in_threads_started_later_and_others_are_not);
+	tcase_add_loop_test(tc, what_another_thread_gave_back_acts_when_that_is_over, 0, 2);
 #ifdef SIGRTMIN
 	tcase_add_test(tc, the_thread_that_waits_for_signals_leaves_those_that_were_given_back);
 	tcase_add_loop_test(tc, what_finds_no_room_is_dropped_and_counted, 0, 4);
@@ -1025,10 +1154,12 @@ Suite *notify_suite(void)
 	tc = tcase_create("processes");
 	tcase_set_tags(tc, "process");
 	tcase_set_timeout(tc, 30);
-	tcase_add_test(tc, a_child_of_fork_is_notified_of_nothing_and_can_ask_anew);
+	tcase_add_loop_test(tc, a_child_of_fork_is_notified_of_nothing_and_can_ask_anew, 0, 2);
 	tcase_add_test(tc, a_fork_in_the_middle_of_a_change_leaves_it_whole);
 	tcase_add_test(tc, without_a_fork_handler_nothing_has_changed);
 	tcase_add_test(tc, a_signal_given_back_kills_again);
+	tcase_add_loop_test(tc, a_signal_given_back_by_another_thread_kills_again, 0, 2);
+	tcase_add_test(tc, a_signal_kills_a_child_of_fork_that_did_not_ask_for_it);
 	tcase_add_test(tc, a_signal_that_can_come_keeps_away_the_report_of_a_deadlock);
 	suite_add_tcase(s, tc);
 	return s;

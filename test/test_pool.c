@@ -248,7 +248,7 @@ static void overflow_stack(int ignored)
 	void *result = &done;
 
 	(void)ignored;
-	spawn(use_stack, &result, sizeof result);
+	(void)!spawn(use_stack, &result, sizeof result);
 	pause_for(10 * CHAN_SECOND);
 }
 
@@ -761,7 +761,7 @@ static void spawn_next(void *arg)
 
 	atomic_fetch_add(&run, 1);
 	if (left > 0)
-		spawn(spawn_next, &left, sizeof left);
+		(void)!spawn(spawn_next, &left, sizeof left);
 }
 
 static void spawn_chain_late(void *arg)
@@ -852,6 +852,46 @@ START_TEST(idle_threads_use_no_cpu)
 	ck_assert_int_lt((clock() - used) * 1000 / CLOCKS_PER_SEC, 40);
 }
 END_TEST
+
+#ifdef __linux__
+struct seen {
+	int policy;
+	cpu_set_t cpus;
+};
+
+static void look_at_thread(void *arg)
+{
+	struct seen *seen = *(struct seen **)arg;
+
+	seen->policy = sched_getscheduler(0);
+	sched_getaffinity(0, sizeof seen->cpus, &seen->cpus);
+}
+
+/* Rule 29.  What this thread is for a moment, the pool would be for as long as it has work. */
+START_TEST(a_thread_starts_as_an_ordinary_one_on_all_cpus_whatever_the_one_that_spawns_is)
+{
+	struct sched_param high = { .sched_priority = 1 };
+	struct seen seen, *at = &seen;
+	cpu_set_t all, one;
+	size_t cpu = 0;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof all, &all), 0);
+	while (!CPU_ISSET(cpu, &all))
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	ck_assert_int_eq(sched_setaffinity(0, sizeof one, &one), 0);
+	if (_i > 0 && sched_setscheduler(0, _i == 1 ? SCHED_FIFO : SCHED_RR, &high) != 0)
+		return;         /* not allowed here */
+	go_and_wait(look_at_thread, &at, sizeof at);
+	ck_assert_int_eq(seen.policy, SCHED_OTHER);
+	ck_assert(CPU_EQUAL(&seen.cpus, &all));
+	look_at_thread(&at);
+	ck_assert_int_eq(seen.policy, _i == 0 ? SCHED_OTHER : _i == 1 ? SCHED_FIFO : SCHED_RR);
+	ck_assert(CPU_EQUAL(&seen.cpus, &one));
+}
+END_TEST
+#endif
 
 /* ---- Fork ----------------------------------------------------------------------------------- */
 
@@ -995,6 +1035,47 @@ START_TEST(a_child_of_a_task_has_an_empty_working_pool)
 }
 END_TEST
 
+static sigset_t mask_at_start;
+
+__attribute__((constructor)) static void note_mask(void)
+{
+	pthread_sigmask(SIG_BLOCK, NULL, &mask_at_start);
+}
+
+/* How many signals differ from what the child of fork should have blocked. */
+static void look_at_childs_mask(void *arg)
+{
+	int *wrong = *(int **)arg;
+	sigset_t mask;
+	pid_t child = fork();
+
+	if (child != 0) {
+		*wrong = ending(child);
+		return;
+	}
+	pthread_sigmask(SIG_BLOCK, NULL, &mask);
+	int n = 0;
+	for (int s = 1; s < SIGRTMAX; s++)
+		n += sigismember(&mask, s) != sigismember(&mask_at_start, s);
+	_exit(n);
+}
+
+/* Rule 30: a program that a task starts can be ended, whatever main has blocked since. */
+START_TEST(a_child_of_a_task_has_the_signal_mask_that_the_program_began_with)
+{
+	int wrong = -1, *result = &wrong;
+	sigset_t usr1;
+
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &usr1, NULL);
+	go_and_wait(look_at_childs_mask, &result, sizeof result);
+	ck_assert_int_eq(wrong, 0);
+	look_at_childs_mask(&result);
+	ck_assert_int_eq(wrong, sigismember(&mask_at_start, SIGUSR1) != 1);
+}
+END_TEST
+
 /* Rule 30. */
 START_TEST(a_fork_while_other_threads_spawn_finds_the_pool_whole)
 {
@@ -1019,7 +1100,7 @@ static void *first_use(void *arg)
 	while (!atomic_load(&now_go))
 		continue;
 	if (look == 0)
-		spawn(nothing, NULL, 0);
+		(void)!spawn(nothing, NULL, 0);
 	while (look == 1 && !atomic_load(&forked))
 		stats();
 	while (look == 2 && !atomic_load(&forked))
@@ -1125,10 +1206,10 @@ static void end_with_tasks(int how)
 
 	alarm(60);
 	for (int i = 0; i < 3; i++) {
-		spawn(wait_at, &never, sizeof never);
-		spawn(nothing, NULL, 0);
+		(void)!spawn(wait_at, &never, sizeof never);
+		(void)!spawn(nothing, NULL, 0);
 	}
-	spawn(spin_for_ever, &zero, sizeof zero);
+	(void)!spawn(spin_for_ever, &zero, sizeof zero);
 	await_waiting(never, 3);
 	if (how == 0)
 		exit(7);
@@ -1222,6 +1303,12 @@ Suite *pool_suite(void)
 	tcase_add_test(tc, a_stack_larger_than_the_memory_is_eagain);
 	tcase_add_test(tc, idle_threads_use_no_cpu);
 
+#ifdef __linux__
+	tc = tcase(s, "ordinary");
+	tcase_add_checked_fixture(tc, set_up, tear_down);
+	tcase_add_loop_test(tc, a_thread_starts_as_an_ordinary_one_on_all_cpus_whatever_the_one_that_spawns_is, 0, 3);
+#endif
+
 	tc = tcase(s, "statistics");
 	tcase_add_test(tc, tasks_one_after_the_other_use_one_thread);
 	tcase_add_test(tc, statistics_are_consistent_at_every_moment);
@@ -1247,6 +1334,7 @@ Suite *pool_suite(void)
 	tcase_add_loop_test(tc, a_child_has_an_empty_working_pool_and_the_parent_keeps_its_own, 0, 2);
 	tcase_add_test(tc, a_child_keeps_the_options_and_so_does_a_grandchild);
 	tcase_add_loop_test(tc, a_child_of_a_task_has_an_empty_working_pool, 0, 4);
+	tcase_add_test(tc, a_child_of_a_task_has_the_signal_mask_that_the_program_began_with);
 	tcase_add_loop_test(tc, a_fork_while_other_threads_spawn_finds_the_pool_whole, 0, 2);
 	tcase_add_loop_test(tc, a_fork_beside_the_first_use_of_the_pool_finds_it_whole, 0, 3);
 	tcase_add_test(tc, a_fork_during_a_shutdown_leaves_both_well);

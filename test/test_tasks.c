@@ -117,6 +117,33 @@ START_TEST(a_task_gets_its_own_copy_of_the_argument)
 }
 END_TEST
 
+static size_t wanted_alignment;
+
+static void look_at_alignment(void *arg)
+{
+	report((uintptr_t)arg % wanted_alignment == 0 && *(unsigned char *)arg == 7);
+}
+
+/* What a type is aligned to divides its size: a vector, a cache line, a page. */
+START_TEST(the_copy_is_aligned_as_far_as_its_size_tells_up_to_a_page)
+{
+	unsigned char *page = calloc(3, 4096);
+
+	for (size_t align = 1; align <= 4096; align *= 2) {
+		for (size_t times = 1; times <= 3; times++) {
+			wanted_alignment = align;
+			page[0] = 7;
+			for (int i = 0; i < 20; i++)
+				go(look_at_alignment, page, times * align);
+			waitgroup_wait(&tasks);
+			for (int i = 0; i < 20; i++)
+				ck_assert_int_eq(next_report(), 1);
+		}
+	}
+	free(page);
+}
+END_TEST
+
 static void is_null(void *arg)
 {
 	report(arg == NULL);
@@ -531,13 +558,26 @@ END_TEST
 
 /* ---- What a thread is given back between tasks ------------------------------------ */
 
-static bool all_blocked(void)
+static const int own[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGPIPE, SIGPROF };
+enum { OWN = sizeof own / sizeof *own };
+
+static bool is_own(int signo)
+{
+	bool found = false;
+
+	for (int i = 0; i < OWN; i++)
+		found |= own[i] == signo;
+	return found;
+}
+
+/* Signals from outside are, and those that a thread sends itself are not. */
+static bool outside_blocked(void)
 {
 	sigset_t mask;
 
 	pthread_sigmask(SIG_BLOCK, NULL, &mask);
 	for (int s = 1; s <= SIGRTMAX; s++)
-		if (s != SIGKILL && s != SIGSTOP && (s <= 31 || s >= SIGRTMIN) && sigismember(&mask, s) != 1)
+		if (s != SIGKILL && s != SIGSTOP && (s <= 31 || s >= SIGRTMIN) && sigismember(&mask, s) != !is_own(s))
 			return false;
 	return true;
 }
@@ -550,25 +590,39 @@ static void unblock_all(void)
 	pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
+static void block_all(void)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
+}
+
 static void look_at_thread_and_spoil_it(void *arg)
 {
 	int state, type;
 
-	(void)arg;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
-	report(all_blocked() + 2 * (state == PTHREAD_CANCEL_ENABLE) + 4 * (type == PTHREAD_CANCEL_DEFERRED));
-	unblock_all();
+	report(outside_blocked() + 2 * (state == PTHREAD_CANCEL_ENABLE) + 4 * (type == PTHREAD_CANCEL_DEFERRED));
+	if (*(int *)arg)
+		block_all();
+	else
+		unblock_all();
 }
 
-/* Rule 29. */
+/* Rule 29: whatever the thread that spawns has blocked, too. */
 START_TEST(a_task_finds_signals_blocked_and_cancellation_enabled_whatever_the_last_one_did)
 {
+	block_all();
 	for (int i = 0; i < 50; i++) {
-		go_and_wait(look_at_thread_and_spoil_it, NULL, 0);
+		int blocks = i / 2 % 2;
+
+		go_and_wait(look_at_thread_and_spoil_it, &blocks, sizeof blocks);
 		ck_assert_int_eq(next_report(), 7);
 	}
 	ck_assert_uint_eq(stats().started, 1);
+	unblock_all();
 }
 END_TEST
 
@@ -644,6 +698,42 @@ START_TEST(signals_sent_to_the_process_reach_the_programs_own_thread)
 }
 END_TEST
 
+static void send_itself(void *signo)
+{
+	raise(*(int *)signo);
+}
+
+/* Rule 29: a crash, a broken pipe, a profiler's tick. */
+START_TEST(what_a_task_does_to_itself_reaches_the_programs_handler_there)
+{
+	for (int i = 0; i < OWN; i++) {
+		handle(own[i]);
+		go_and_wait(send_itself, &own[i], sizeof own[i]);
+		ck_assert_int_eq(atomic_load(&here), 0);
+		ck_assert_int_eq(atomic_load(&elsewhere), 1);
+	}
+}
+END_TEST
+
+static void send_itself_blocked(void *signo)
+{
+	block_all();
+	raise(*(int *)signo);
+}
+
+/* Rule 29, as a thread that ends takes with it what is pending. */
+START_TEST(a_signal_that_a_task_blocked_and_sent_itself_does_not_hit_the_next_one)
+{
+	for (int i = 0; i < OWN; i++) {
+		handle(own[i]);
+		go_and_wait(send_itself_blocked, &own[i], sizeof own[i]);
+		go_and_wait(nothing, NULL, 0);
+		ck_assert_int_eq(atomic_load(&here) + atomic_load(&elsewhere), 0);
+	}
+	ck_assert_uint_eq(stats().started, 1);
+}
+END_TEST
+
 static void unblock(void *arg)
 {
 	unblock_all();
@@ -672,7 +762,7 @@ static pthread_key_t key;
 static void look_at_mask_last(void *value)
 {
 	(void)value;
-	report(all_blocked());
+	report(outside_blocked());
 }
 
 static void unblock_and_leave(void *arg)
@@ -887,6 +977,7 @@ Suite *tasks_suite(void)
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_loop_test(tc, a_task_gets_its_own_copy_of_the_argument, 0, 4);
+	tcase_add_test(tc, the_copy_is_aligned_as_far_as_its_size_tells_up_to_a_page);
 	tcase_add_test(tc, an_argument_of_size_0_arrives_as_null);
 	tcase_add_test(tc, a_null_function_or_argument_is_einval_and_starts_nothing);
 	tcase_add_test(tc, the_argument_is_freed_when_the_function_has_returned);
@@ -921,6 +1012,8 @@ Suite *tasks_suite(void)
 	tcase_add_test(tc, a_task_finds_signals_blocked_and_cancellation_enabled_whatever_the_last_one_did);
 	tcase_add_test(tc, spawn_leaves_the_callers_signal_mask_alone);
 	tcase_add_test(tc, signals_sent_to_the_process_reach_the_programs_own_thread);
+	tcase_add_test(tc, what_a_task_does_to_itself_reaches_the_programs_handler_there);
+	tcase_add_test(tc, a_signal_that_a_task_blocked_and_sent_itself_does_not_hit_the_next_one);
 	tcase_add_test(tc, a_thread_whose_task_unblocked_signals_takes_none_once_the_task_has_ended);
 	tcase_add_loop_test(tc, a_thread_that_ends_has_its_signals_blocked_again, 0, 2);
 	tcase_add_test(tc, idle_threads_are_reused_before_one_is_started);

@@ -117,7 +117,7 @@ END_TEST
 START_TEST(a_program_in_cxx_can_be_traced)
 {
 	write_file(scratch, "program.cc", "#include \"spawn.h\"\nCHAN_TYPE(ints, int);\nstatic void work(void *) {}\n"
-	           "int main() { ints c; int v = 0; spawn(work, &v, sizeof v); return CHAN_MAKE(&c, 1) || CHAN_SEND(c.tx, &v); }\n");
+	           "int main() { ints c; int v = 0; return spawn(work, &v, sizeof v) || CHAN_MAKE(&c, 1) || CHAN_SEND(c.tx, &v); }\n");
 	must_with("g++", "for flag in -UCHAN_DEBUG -DCHAN_DEBUG; do g++ -std=c++11 -Wall -Wextra -Werror -DCHAN_TRACE $flag"
 	          " -I. -Iextra -c -o '%s/program.o' '%s/program.cc' || exit; done", scratch, scratch);
 }

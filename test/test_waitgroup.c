@@ -286,7 +286,7 @@ static void misuse(int which)
 		break;
 	case 4:
 		waitgroup_add(&wg, SIZE_MAX);
-		waitgroup_go(&wg, nothing, NULL, 0);
+		(void)!waitgroup_go(&wg, nothing, NULL, 0);
 		break;
 	case 5:
 		waitgroup_add(&wg, 1);
@@ -499,7 +499,7 @@ static void *use_all(void *arg)
 	waitgroup_wait_until(c->wg, c->deadline);
 	if (c->destroys)
 		end_group(c->wg);
-	waitgroup_go(&own, nothing, "x", 1);
+	(void)!waitgroup_go(&own, nothing, "x", 1);
 	waitgroup_add(&own, 1);
 	waitgroup_done(&own);
 	waitgroup_wait(&own);

@@ -674,7 +674,7 @@ static int start(struct task *task)
 		append(task);
 	else
 		err = start_worker(task);
-	wake_and_unlock(pool.coming == 0 ? 1 : 0);
+	wake_and_unlock(pool.coming < 2 ? 1 : 0);   /* one that is not let run holds up nobody */
 	return err;
 }
 

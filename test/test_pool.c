@@ -319,6 +319,56 @@ START_TEST(zero_in_every_option_and_null_are_the_defaults)
 }
 END_TEST
 
+static atomic_bool held, let_go;
+
+static void hold(int signo)
+{
+	(void)signo;
+	atomic_store(&held, true);
+	while (!atomic_load(&let_go))
+		nanosleep(&(struct timespec){ 0, CHAN_MS }, NULL);
+}
+
+static void say_who(void *arg)
+{
+	**(pthread_t **)arg = pthread_self();
+	chan_recv(gate, NULL);
+}
+
+static void set_flag(void *arg)
+{
+	atomic_store(*(atomic_bool **)arg, true);
+}
+
+/* Rule 28.  A signal handler holds an idle thread, as a busy CPU might: the second task does not wait for it. */
+START_TEST(a_thread_that_is_not_let_run_holds_up_one_task_at_most)
+{
+	struct sigaction action = { .sa_handler = hold }, before;
+	pthread_t threads[2], *who[2] = { &threads[0], &threads[1] };
+	atomic_bool done[2] = { false, false }, *flags[2] = { &done[0], &done[1] };
+
+	for (int i = 0; i < 2; i++)
+		go(say_who, &who[i], sizeof *who);
+	for (size_t i = 0; i < 2; i++) {
+		ck_assert_int_eq(chan_send(gate, NULL), 0);
+		await_idle(i + 1);
+	}
+	ck_assert_int_eq(sigaction(SIGTRAP, &action, &before), 0);
+	atomic_store(&let_go, false);
+	atomic_store(&held, false);
+	ck_assert_int_eq(pthread_kill(threads[_i], SIGTRAP), 0);
+	while (!atomic_load(&held))
+		pause_for(50 * CHAN_US);
+	for (int i = 0; i < 2; i++)
+		go(set_flag, &flags[i], sizeof *flags);
+	while (!atomic_load(&done[0]) && !atomic_load(&done[1]))
+		pause_for(50 * CHAN_US);
+	atomic_store(&let_go, true);
+	waitgroup_wait(&tasks);
+	sigaction(SIGTRAP, &before, NULL);
+}
+END_TEST
+
 START_TEST(a_negative_idle_timeout_is_einval_and_changes_nothing)
 {
 	const spawn_options wrong = { .stack_size = 1, .max_threads = 1, .idle_timeout = -1 };
@@ -1285,6 +1335,7 @@ Suite *pool_suite(void)
 	tcase_add_test(tc, a_task_uses_the_8_MiB_of_stack_that_the_option_gave_it);
 	tcase_add_test(tc, a_stack_below_the_minimum_is_raised_to_it);
 	tcase_add_loop_test(tc, zero_in_every_option_and_null_are_the_defaults, 0, 2);
+	tcase_add_loop_test(tc, a_thread_that_is_not_let_run_holds_up_one_task_at_most, 0, 2);
 	tcase_add_test(tc, a_negative_idle_timeout_is_einval_and_changes_nothing);
 	tcase_add_test(tc, idle_threads_end_after_the_idle_timeout);
 	tcase_add_test(tc, the_largest_idle_timeout_is_no_overflow);

@@ -1425,7 +1425,7 @@ enum {
 static int cpus = 1;                    /* that the process may use; constant once the library has begun */
 static atomic_int spinning;             /* threads that spin for long */
 static atomic_int no_yields;            /* up to the end of this half second since the clock began */
-static atomic_flag sampling = ATOMIC_FLAG_INIT;
+static pthread_mutex_t sampling = PTHREAD_MUTEX_INITIALIZER;
 static int64_t sample_start, cpu_time;  /* belong to sampling */
 
 /* The threads that spun in the parent are not there. */
@@ -1433,7 +1433,7 @@ static void begin_child(void)
 {
 	atomic_store_explicit(&spinning, 0, memory_order_relaxed);
 	sample_start = 0;
-	atomic_flag_clear_explicit(&sampling, memory_order_relaxed);
+	sampling = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 }
 
 static void begin_once(void)
@@ -1501,7 +1501,7 @@ static bool spin(const chan *c, enum chan_op op, struct sleeper *s, int looks)
  */
 static void judge_yields(int64_t now)
 {
-	if (atomic_flag_test_and_set_explicit(&sampling, memory_order_acquire))
+	if (pthread_mutex_trylock(&sampling) != 0)
 		return;
 	int64_t all = now - sample_start, before = cpu_time;
 	if (all >= SAMPLE) {
@@ -1510,7 +1510,7 @@ static void judge_yields(int64_t now)
 		if (all < 2 * CHAN_SECOND && cpu_time - before < all / 5 * 3 * cpus)
 			atomic_store_explicit(&no_yields, (int)(now / HALF_SECOND) + 1, memory_order_relaxed);
 	}
-	atomic_flag_clear_explicit(&sampling, memory_order_release);
+	pthread_mutex_unlock(&sampling);
 }
 
 static bool yield(void)

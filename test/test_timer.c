@@ -582,7 +582,7 @@ static bool keeper_goes(enum way way, bool at_deadline, int64_t wait)
 	bool in_time = !returned(&keeper, 1);
 	if (!at_deadline)
 		chan_send(other, NULL);
-	finish(&keeper);
+	in_time = finish(&keeper) != 0 && in_time;      /* else it has taken the time itself */
 	while (in_time && returned(rest, SOME) == 0)
 		pause_for(CHAN_MS);
 	chan_close(c);

@@ -228,7 +228,7 @@ static struct pool {
 	size_t started, tasks;          /* ever; of the tasks those that have ended */
 	unsigned unyielding;            /* start so many threads more without a yield */
 	bool drain_wanted;
-	bool handles_fork;              /* begin_anew is registered */
+	bool handles_fork, has_begun;   /* begin_anew is registered; what threads begin with is known */
 } pool = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static spawn_options options = { DEFAULT_STACK, SIZE_MAX, DEFAULT_IDLE_TIMEOUT };
@@ -473,12 +473,10 @@ static void become_ordinary(void)
 {
 #if defined __linux__ && !defined CHAN_PORTABLE
 	int policy = sched_getscheduler(0);     /* with musl -1 */
-	cpu_set_t cpus;
 
 	if (policy == SCHED_FIFO || policy == SCHED_RR || policy < 0)
 		pthread_setschedparam(pthread_self(), SCHED_OTHER, &(struct sched_param){ 0 });
-	if (CPU_COUNT(&program_cpus) > 0 && sched_getaffinity(0, sizeof cpus, &cpus) == 0 &&
-			!CPU_EQUAL(&cpus, &program_cpus))
+	if (CPU_COUNT(&program_cpus) > 0)
 		sched_setaffinity(0, sizeof program_cpus, &program_cpus);
 #endif
 }
@@ -507,7 +505,7 @@ static struct pool parents;     /* of a forked child: there leak checkers find w
 static void begin_anew(void)
 {
 	parents = pool;
-	pool = (struct pool){ .lock = PTHREAD_MUTEX_INITIALIZER, .handles_fork = true };
+	pool = (struct pool){ .lock = PTHREAD_MUTEX_INITIALIZER, .handles_fork = true, .has_begun = true };
 	waitgroup_init(&drained);
 	waitgroup_init(&shutdowns);
 	if (pooled)
@@ -521,8 +519,11 @@ __attribute__((constructor(104)))
 #endif
 static void begin(void)
 {
-	if (pool.handles_fork)
+	if (!pool.handles_fork)
+		pool.handles_fork = pthread_atfork(NULL, NULL, begin_anew) == 0;
+	if (pool.has_begun)
 		return;
+	pool.has_begun = true;          /* from now on threads read these */
 #if defined __linux__ && !defined CHAN_PORTABLE
 	sched_getaffinity(getpid(), sizeof program_cpus, &program_cpus);
 #endif
@@ -530,7 +531,6 @@ static void begin(void)
 	sigfillset(&pool_mask);
 	for (int i = 0; i < OWN_SIGNALS; i++)
 		sigdelset(&pool_mask, own_signals[i]);
-	pool.handles_fork = pthread_atfork(NULL, NULL, begin_anew) == 0;
 }
 
 /* ---- Spawn: caller of these holds pool.lock ------------------------------------------------ */

@@ -1356,7 +1356,6 @@ Suite *pool_suite(void)
 
 #ifdef __linux__
 	tc = tcase(s, "ordinary");
-	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_loop_test(tc, a_thread_starts_as_an_ordinary_one_on_all_cpus_whatever_the_one_that_spawns_is, 0, 3);
 #endif
 

@@ -1000,7 +1000,6 @@ Suite *tasks_suite(void)
 	tcase_add_test(tc, the_argument_is_still_there_in_the_tasks_own_cleanup_handlers);
 	tcase_add_loop_test(tc, the_thread_of_a_task_that_returns_with_a_cancellation_pending_ends, 0, 3);
 	tcase_add_test(tc, tasks_that_end_in_different_ways_at_once_are_all_counted);
-	tcase_add_test(tc, a_task_cancelled_in_an_operation_completes_it_first);
 
 	/*
 	 * A thread that was cancelled in pause() is still in there for ThreadSanitizer, and its locks count for nothing;
@@ -1008,6 +1007,7 @@ Suite *tasks_suite(void)
 	 */
 	tc = tcase(s, "cancelled");
 	tcase_set_tags(tc, "cancelled");
+	tcase_add_test(tc, a_task_cancelled_in_an_operation_completes_it_first);
 	tcase_add_checked_fixture(tc, set_up_threads, tear_down_threads);
 	tcase_add_loop_test(tc, a_cancelled_task_counts_as_done_and_frees_its_argument, 0, 2);
 

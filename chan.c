@@ -89,7 +89,7 @@ struct side {
  *     to receive: every element has a receiver on its way, or nobody wants it.
  *   capacity - count > senders.woken implies the same for those that wait to send.
  *   closed implies that both queues are empty and every waiting thread was signalled.
- * (If timed is set, but for what time has brought: threads that wait for that wake by themselves.)
+ * (If timed is set, but for what time has brought: one that waits wakes for that by itself, see kept.)
  *
  * Lock order, for the whole library: the table of signals, the pool, a wait group, the tree of contexts,
  * channels by increasing address, one sleeper, the watcher.  No callback, no stdio and no file under any of
@@ -218,7 +218,7 @@ static size_t after(const chan *c, size_t p, size_t i)
 }
 
 /*
- * Puts values into the ring, or takes the oldest out: n at most, and none beyond the ring's end. Returns how
+ * Puts values into the ring, or takes the oldest out: n at most, and none beyond the ring's end.  Returns how
  * many: 0 if there is no room, or nothing to take.  NULL discards.  DOC: move
  */
 static inline size_t move(chan *c, enum chan_op op, void *values, size_t n)
@@ -692,7 +692,7 @@ static int set_state(struct sleeper *s, int bit)
 /* ---- Claim, park, release ----------------------------------------------------------- */
 
 /*
- * Whether this thread decides how the wait ends.  The watcher hears of it before the sleeper can wake. The
+ * Whether this thread decides how the wait ends.  The watcher hears of it before the sleeper can wake.  The
  * caller holds the lock of no other sleeper.  DOC: claim
  */
 static bool claim(struct sleeper *s)
@@ -707,7 +707,7 @@ static bool claim(struct sleeper *s)
 }
 
 /*
- * Lets the sleepers go that the caller has claimed.  The caller holds no lock.  The signal is given under
+ * Lets the sleepers go that the caller has claimed.  The caller holds no sleeper.  The signal is given under
  * the sleeper's lock: once the sleeper has that, it may return, and its memory is gone.  DOC: release
  */
 static void release_all(struct sleeper *s)
@@ -735,7 +735,7 @@ static void look_around(struct sleeper *s)
 
 /*
  * Sleeps until a case was done (true), or until the deadline (false).  Then a claim decides: either nobody
- * else has claimed the sleeper and nobody will, or the thread that has is about to release it. DOC: park
+ * else has claimed the sleeper and nobody will, or the thread that has is about to release it.  DOC: park
  */
 static bool park(struct sleeper *s, int64_t deadline, bool watched)
 {

@@ -141,7 +141,7 @@ static void run(const struct scenario *s)
 		start_thread(change, (void *)&s->param[3]);
 	join_threads();
 	no_more_faults();
-	/* Who gives them back must have asked for them: else the library's thread lives on and keeps them unblocked. */
+	/* A thread that gives them back must have asked for them: else the library's thread lives on and keeps them unblocked. */
 	notify(world.c, SIGUSR1, SIGUSR2);
 	notify(NULL, SIGUSR1, SIGUSR2);
 	/* What had been sent is there now, and no more comes. */

@@ -203,11 +203,10 @@ static void *receive_signals(void *unused)
 		else
 			deliver_until_nudged(&set);
 	}
-	chan *wake = table.wake;
+	chan_free(table.wake);
 	table.wake = NULL;
 	table.runs = false;
 	pthread_mutex_unlock(&table.lock);
-	chan_free(wake);
 	return NULL;
 }
 

@@ -646,6 +646,21 @@ START_TEST(a_hundred_thousand_requests_over_a_hundred_connections)
 }
 END_TEST
 
+/* And nothing that the load says goes to the server. */
+START_TEST(a_load_whose_figures_are_lost_says_so)
+{
+	static const char *const lost[] = { ">/dev/full", ">&-" };
+	char text[2000];
+
+	if (_i == 0 && access("/dev/full", W_OK) != 0)
+		return;
+	START(NULL);
+	int status = command(text, sizeof text, "exec '%s' -p %d -c 2 -n 100 2>&1 %s", load_program, server.port, lost[_i]);
+	ck_assert_msg(status == 1 && strstr(text, "counterd-load: standard output: ") == text, "%d: %s", status, text);
+	ck_assert_int_eq(stop(SIGTERM), 0);
+}
+END_TEST
+
 static const int ending[] = { SIGTERM, SIGINT };
 
 START_TEST(a_signal_in_the_middle_loses_no_increment_and_no_answer)
@@ -858,6 +873,7 @@ static TCase *counterd_ends(void)
 	TCase *ends = tcase_create("ends");
 
 	tcase_add_loop_test(ends, a_hundred_thousand_requests_over_a_hundred_connections, 0, 4);
+	tcase_add_loop_test(ends, a_load_whose_figures_are_lost_says_so, 0, 2);
 	tcase_add_loop_test(ends, a_signal_in_the_middle_loses_no_increment_and_no_answer, 0, 4);
 	tcase_add_test(ends, what_was_read_before_the_signal_is_answered_to_a_slow_client_too);
 	tcase_add_loop_test(ends, clients_that_are_silent_do_not_hold_up_the_end, 0, 2);

@@ -67,6 +67,21 @@ START_TEST(every_example_says_what_to_expect)
 }
 END_TEST
 
+/* Whether it comes to its end or not, with so little memory and so few descriptors; but where it does not even start. */
+START_TEST(example_that_fails_says_why)
+{
+	static const char *const limits[] = { "n 4", "v 3500", "v 4000", "v 5000", "v 6000", "v 8000" };
+	static char printed[65536];
+	char program[4096];
+
+	program_of(ladder.gl_pathv[_i], program, sizeof program);
+	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+		int status = command(printed, sizeof printed, "exec 2>&1 >/dev/null; ulimit -%s; exec timeout 20 %s", limits[i], program);
+		ck_assert_msg(status == 0 || printed[0] != '\0', "%s, ulimit -%s: status %d", program, limits[i], status);
+	}
+}
+END_TEST
+
 /* ---- The cookbook -------------------------------------------------------------------------------------------- */
 
 START_TEST(recipe_prints_what_it_promises)
@@ -177,6 +192,7 @@ Suite *examples_suite(void)
 	tcase_set_tags(tc, "program");
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, example_prints_what_it_promises, 0, (int)ladder.gl_pathc);
+	tcase_add_loop_test(tc, example_that_fails_says_why, 0, (int)ladder.gl_pathc);
 	tcase_add_test(tc, every_example_says_what_to_expect);
 	suite_add_tcase(s, tc);
 

@@ -84,9 +84,9 @@ static int run(struct settings *s, chan *signals)
 static void hear(int fd)
 {
 	char state[200];
-	ssize_t n = recv(fd, state, sizeof state - 1, 0);
+	ssize_t n;
 
-	must(n >= 0 ? 0 : errno);
+	must_be((n = recv(fd, state, sizeof state - 1, 0)) >= 0);
 	state[n] = '\0';
 	printf("told: %.*s\n", (int)strcspn(state, "\n"), state);
 }
@@ -109,13 +109,13 @@ static int open_socket(void)
 	char name[40];
 	struct sockaddr_un a;
 	socklen_t size;
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int fd;
 
-	must(fd >= 0 ? 0 : errno);
+	must_be((fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) >= 0);
 	snprintf(name, sizeof name, "@chan-cookbook-%ld", (long)getpid());
 	must(address(name, &a, &size));
-	must(bind(fd, (struct sockaddr *)&a, size) == 0 ? 0 : errno);
-	must(setenv("NOTIFY_SOCKET", name, 1) == 0 ? 0 : errno);
+	must_be(bind(fd, (struct sockaddr *)&a, size) == 0);
+	must_be(setenv("NOTIFY_SOCKET", name, 1) == 0);
 	return fd;
 }
 

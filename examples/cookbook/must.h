@@ -25,6 +25,9 @@ static inline void must_be_0(int err, const char *call)
 	exit(1);
 }
 
+/* What is false if a call has failed, with errno. */
+#define must_be(condition) must_be_0((condition) ? 0 : errno, #condition)
+
 /* A channel, or NULL with errno. */
 #define made(call) must_be_made(call, #call)
 
@@ -38,8 +41,8 @@ static inline chan *must_be_made(chan *c, const char *call)
 static inline int finish(void)
 {
 	must(spawn_shutdown(CHAN_FOREVER));
-	must(fflush(stdout) == 0 ? 0 : errno);
-	must(ferror(stdout) ? EIO : 0);
+	must_be(fflush(stdout) == 0);
+	must_be_0(ferror(stdout) ? EIO : 0, "stdout");
 	return 0;
 }
 

@@ -35,6 +35,7 @@
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #endif
 
 /* ---- Wait groups --------------------------------------------------------------
@@ -117,7 +118,7 @@ static int wait_and_unlock(waitgroup *wg, int64_t deadline)
 	wg->waiters = &self;    /* first: from now on waitgroup_destroy waits for this thread */
 	pthread_mutex_unlock(&wg->lock);        /* chan_new allocates, which nobody does under a lock */
 	chan *wake = chan_new(0, 0);
-	chan_purpose = (struct chan_purpose){ .what = "wait group", .which = wg };
+	chan_purpose = (struct chan_purpose){ .name = chan_purpose.name, .what = "wait group", .which = wg };
 	pthread_mutex_lock(&wg->lock);
 	self.wake = wake;
 	while (!self.released && chan_now() < deadline) {
@@ -132,7 +133,7 @@ static int wait_and_unlock(waitgroup *wg, int64_t deadline)
 		link = &(*link)->next;
 	*link = self.next;
 	pthread_mutex_unlock(&wg->lock);
-	chan_purpose = (struct chan_purpose){ .what = NULL };
+	chan_purpose.what = NULL;
 	chan_free(wake);
 	return self.released ? 0 : ETIMEDOUT;
 }
@@ -155,6 +156,51 @@ int waitgroup_wait_until(waitgroup *wg, int64_t deadline)
 void waitgroup_wait(waitgroup *wg)
 {
 	waitgroup_wait_until(wg, CHAN_FOREVER);
+}
+
+/* ---- Names ------------------------------------------------------------------------ */
+
+enum { NAME = 32, SYSTEM_NAME = 16 };   /* bytes with the 0; the second is Linux's */
+
+/* What fits of the name, without a part of a character of UTF-8 at its end. */
+static void copy_name(char *to, size_t size, const char *name)
+{
+	size_t n = strnlen(name, size);
+
+	if (n == size)
+		while (--n > size - 4 && ((unsigned char)name[n] & 0xc0) == 0x80)
+			continue;
+	memcpy(to, name, n);
+	to[n] = '\0';
+}
+
+/* The main thread's name stays: it is that of the process. */
+static void tell_system(const char *name)
+{
+#if defined __linux__ && !defined CHAN_PORTABLE
+	static _Thread_local char before[SYSTEM_NAME];  /* while the thread has a name of ours */
+	char shown[SYSTEM_NAME];
+
+	if (syscall(SYS_gettid) == getpid())
+		return;
+	if (before[0] == '\0')
+		prctl(PR_GET_NAME, before);
+	copy_name(shown, sizeof shown, name[0] != '\0' ? name : before);
+	prctl(PR_SET_NAME, shown);
+	if (name[0] == '\0')
+		before[0] = '\0';
+#else
+	(void)name;
+#endif
+}
+
+void spawn_set_name(const char *name)
+{
+	static _Thread_local char own[NAME];
+
+	copy_name(own, sizeof own, name != NULL ? name : "");
+	chan_purpose.name = own[0] != '\0' ? own : NULL;
+	tell_system(own);
 }
 
 /* ---- The pool --------------------------------------------------------------------- */
@@ -345,6 +391,8 @@ static void end_task(struct worker *self, bool goes_on)
 	waitgroup *wg = self->task->wg;
 	struct worker *before = NULL;
 
+	if (chan_purpose.name != NULL)
+		spawn_set_name(NULL);
 	if (pooled)
 		end_signals();  /* before anybody may learn of the end and send one */
 	free(self->task);
@@ -420,7 +468,7 @@ static bool next_task(struct worker *self)
 
 	if (self->task != NULL)
 		return true;
-	chan_purpose = (struct chan_purpose){ .what = "idle in the pool", .idle = true };
+	chan_purpose = (struct chan_purpose){ .what = "idle in the pool", .which = &pool, .idle = true };
 	while (!retires && chan_select(&inbox, 1, chan_now() + self->idle_timeout) < 0)
 		retires = retire(self);
 	chan_purpose = (struct chan_purpose){ .what = NULL };
@@ -518,6 +566,8 @@ static int start_thread(struct worker *w)
 		return err;
 	if (size <= SIZE_MAX - page)
 		size = (size + page - 1) / page * page;
+	if (chan_purpose.name != NULL)
+		tell_system("");        /* the new thread would have the name of this one */
 	pthread_sigmask(SIG_BLOCK, &pool_mask, &old);
 	do {
 		err = pthread_attr_setstacksize(&attr, size);
@@ -526,6 +576,8 @@ static int start_thread(struct worker *w)
 		size *= 2;
 	} while (err == EINVAL && size > 0 && size <= enough);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (chan_purpose.name != NULL)
+		tell_system(chan_purpose.name);
 	pthread_attr_destroy(&attr);
 	return err;
 }

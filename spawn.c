@@ -32,6 +32,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/prctl.h>
@@ -60,7 +61,13 @@ static void require(bool holds, const char *function, const waitgroup *wg, const
 
 static void pause_shortly(void)
 {
-	chan_select(NULL, 0, chan_now() + 50 * CHAN_US);
+	volatile int saved = errno;
+	int cancel;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	nanosleep(&(struct timespec){ 0, 50000 }, NULL);
+	pthread_setcancelstate(cancel, &cancel);
+	errno = saved;
 }
 
 void waitgroup_init(waitgroup *wg)
@@ -121,7 +128,7 @@ static int wait_and_unlock(waitgroup *wg, int64_t deadline)
 	chan_purpose = (struct chan_purpose){ .name = chan_purpose.name, .what = "wait group", .which = wg };
 	pthread_mutex_lock(&wg->lock);
 	self.wake = wake;
-	while (!self.released && chan_now() < deadline) {
+	while (!self.released && (deadline == CHAN_FOREVER || chan_now() < deadline)) {
 		pthread_mutex_unlock(&wg->lock);
 		if (wake != NULL)
 			chan_recv_until(wake, NULL, deadline);
@@ -215,7 +222,7 @@ enum {
 	MOST_ALIGNED = 4096             /* bytes, of the copy of an argument */
 };
 #define DEFAULT_IDLE_TIMEOUT (10 * CHAN_SECOND)
-#define LONGEST_IDLE (CHAN_FOREVER / 2)         /* a century: no time of the clock plus this overflows */
+#define LONGEST_IDLE (CHAN_FOREVER / 2)         /* a century; longer is for ever, so no sum overflows */
 
 struct task {
 	struct task *next;              /* in the queue, NULL at first; protected by pool.lock */
@@ -464,12 +471,13 @@ static bool retire(struct worker *self)
 static bool next_task(struct worker *self)
 {
 	chan_case inbox = chan_on_recv(self->inbox, &self->task);
+	const int64_t most = self->idle_timeout;
 	bool retires = false;
 
 	if (self->task != NULL)
 		return true;
 	chan_purpose = (struct chan_purpose){ .what = "idle in the pool", .which = &pool, .idle = true };
-	while (!retires && chan_select(&inbox, 1, chan_now() + self->idle_timeout) < 0)
+	while (!retires && chan_select(&inbox, 1, most < LONGEST_IDLE ? chan_now() + most : CHAN_FOREVER) < 0)
 		retires = retire(self);
 	chan_purpose = (struct chan_purpose){ .what = NULL };
 	if (retires || inbox.err != 0)
@@ -582,17 +590,6 @@ static int start_thread(struct worker *w)
 	return err;
 }
 
-static struct worker *make_worker(struct task *task)
-{
-	chan *inbox = chan_new(sizeof task, 1);
-	struct worker *w = inbox != NULL ? malloc(sizeof *w) : NULL;
-	if (w != NULL)
-		*w = (struct worker){ .task = task, .inbox = inbox, .idle_timeout = options.idle_timeout };
-	else
-		chan_free(inbox);
-	return w;
-}
-
 /*
  * Since 6.16 Linux keeps a process's sleeping threads in a hash table sized by the number of CPUs.  On
  * 2 CPUs waking one of 10,000 threads takes 60 microseconds, with a larger table half as long.
@@ -619,12 +616,15 @@ static int start_worker(struct task *task)
 	if (pool.threads >= options.max_threads)
 		return EAGAIN;
 
-	struct worker *w = make_worker(task);
-	if (w == NULL)
-		return ENOMEM;
-	int err = start_thread(w);
+	struct worker *w = malloc(sizeof *w);
+	chan *inbox = w != NULL ? chan_new(sizeof task, 1) : NULL;
+	int err = inbox != NULL ? 0 : ENOMEM;
+	if (err == 0) {
+		*w = (struct worker){ .task = task, .inbox = inbox, .idle_timeout = options.idle_timeout };
+		err = start_thread(w);
+	}
 	if (err != 0) {
-		chan_free(w->inbox);
+		chan_free(inbox);
 		free(w);
 		return err == ENOMEM ? ENOMEM : EAGAIN;
 	}
@@ -730,7 +730,7 @@ int spawn_configure(const spawn_options *o)
 	if (o != NULL && o->max_threads != 0)
 		wanted.max_threads = o->max_threads;
 	if (o != NULL && o->idle_timeout != 0)
-		wanted.idle_timeout = o->idle_timeout < LONGEST_IDLE ? o->idle_timeout : LONGEST_IDLE;
+		wanted.idle_timeout = o->idle_timeout;
 	pthread_mutex_lock(&pool.lock);
 	options = wanted;
 	pthread_mutex_unlock(&pool.lock);

@@ -25,7 +25,8 @@ PREFIX ?= /usr/local
 includedir ?= $(PREFIX)/include
 libdir ?= $(PREFIX)/lib
 pkgconfigdir ?= $(libdir)/pkgconfig
-mandir ?= $(PREFIX)/share/man
+datadir ?= $(PREFIX)/share
+mandir ?= $(datadir)/man
 BUILD ?= build
 SECONDS ?= 60
 PROGRAMS ?= 1000000
@@ -227,7 +228,7 @@ memcheck:
 helgrind:
 	@$(NEED) cc pkg-config check crypto valgrind
 	+$(MAKE) --no-print-directory build/helgrind/test/run BUILD=build/helgrind CC=gcc CFLAGS='-O1 -g' \
-		CPPFLAGS='-include test/helgrind.h'
+		CPPFLAGS='-include packaging/helgrind.h'
 	CK_EXCLUDE_TAGS='$(NOT_UNDER_VALGRIND) many-locks reused-lock' $(VALGRIND) \
 		--tool=helgrind --suppressions=test/helgrind.supp build/helgrind/test/run
 
@@ -236,6 +237,8 @@ helgrind:
 CONFIGURED = $(addprefix $(BUILD)/,chan.pc chan-config.cmake chan-config-version.cmake)
 cmakedir = $(libdir)/cmake/chan
 MANUAL = $(wildcard man/*.3)
+# For programs that are run under valgrind.
+VALGRINDS = packaging/chan.supp packaging/helgrind.h
 
 $(CONFIGURED): $(BUILD)/%: packaging/%.in FORCE | $(BUILD)/test
 	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@includedir@|$(includedir)|' -e 's|@libdir@|$(libdir)|' -e 's|@VERSION@|$(VERSION)|' \
@@ -247,7 +250,7 @@ LINKS = awk '$$1 == ".Nm" && $$2 ~ /^[a-z]/ { page = FILENAME; sub(".*/", "", pa
 
 install: $(LIBRARIES) $(CONFIGURED)
 	install -d '$(DESTDIR)$(includedir)/chan' '$(DESTDIR)$(libdir)' '$(DESTDIR)$(pkgconfigdir)' '$(DESTDIR)$(cmakedir)' \
-		'$(DESTDIR)$(mandir)/man3'
+		'$(DESTDIR)$(mandir)/man3' '$(DESTDIR)$(datadir)/chan'
 	install -m 644 $(HEADERS) '$(DESTDIR)$(includedir)/chan'
 	install -m 644 $(BUILD)/libchan.a '$(DESTDIR)$(libdir)'
 	install -m 755 $(BUILD)/$(SHARED) '$(DESTDIR)$(libdir)'
@@ -255,6 +258,7 @@ install: $(LIBRARIES) $(CONFIGURED)
 	ln -sf $(SONAME) '$(DESTDIR)$(libdir)/$(DEVELOP)'
 	install -m 644 $(BUILD)/chan.pc '$(DESTDIR)$(pkgconfigdir)'
 	install -m 644 $(BUILD)/chan-config.cmake $(BUILD)/chan-config-version.cmake '$(DESTDIR)$(cmakedir)'
+	install -m 644 $(VALGRINDS) '$(DESTDIR)$(datadir)/chan'
 	install -m 644 $(MANUAL) '$(DESTDIR)$(mandir)/man3'
 	@$(LINKS) | (umask 022; cd '$(DESTDIR)$(mandir)/man3' && while read page name; do echo ".so man3/$$page" >$$name; done)
 
@@ -265,6 +269,8 @@ uninstall:
 	rm -f '$(DESTDIR)$(pkgconfigdir)/chan.pc'
 	rm -f '$(DESTDIR)$(cmakedir)/chan-config.cmake' '$(DESTDIR)$(cmakedir)/chan-config-version.cmake'
 	-rmdir '$(DESTDIR)$(cmakedir)'
+	cd '$(DESTDIR)$(datadir)/chan' && rm -f $(notdir $(VALGRINDS))
+	-rmdir '$(DESTDIR)$(datadir)/chan'
 	cd '$(DESTDIR)$(mandir)/man3' && rm -f $(notdir $(MANUAL)) $$(cd '$(CURDIR)' && $(LINKS) | cut -d' ' -f2)
 
 # ---- Releasing -------------------------------------------------------------------------------------------------

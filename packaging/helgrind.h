@@ -1,9 +1,14 @@
 /*
- * Included before everything else where the tests are built for helgrind, which takes C11's atomics for plain memory:
- * tells it that they are none, and that a store happens before the loads that come after it.
+ * helgrind.h - for a build that is run under helgrind or DRD, which take C11's atomics for plain memory
+ * SPDX-License-Identifier: MIT
+ *
+ *     cc -g -include helgrind.h -pthread my.c chan.c spawn.c -o my
+ *     valgrind --tool=helgrind --suppressions=chan.supp ./my
+ *
+ * Tells both that atomics are none, and that a store happens before the loads that come after it.  Needs valgrind's headers.
  */
-#ifndef TEST_HELGRIND_H
-#define TEST_HELGRIND_H
+#ifndef CHAN_HELGRIND_H
+#define CHAN_HELGRIND_H
 
 #include <stdatomic.h>
 #include <valgrind/helgrind.h>

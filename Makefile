@@ -16,6 +16,7 @@
 #   make counterd-bench     the server of examples/counterd against the same in Go
 #   make task-cost          what a task and a hand-over cost here
 #   make trace [EXAMPLE=..] what an example does, as a picture: build/trace/07-workers.svg
+#   make vendor DIR=.. [WITH='spawn timer'] copies what your project needs into it, or renews the copy there
 #   make install uninstall  below PREFIX (/usr/local), inside DESTDIR
 #   make dist               build/chan-VERSION.tar.gz, of what is committed
 #   make clean
@@ -72,7 +73,7 @@ TEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_PROGRAMS),
 
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all run run-here test check size course tsan tsan-gcc tsan-clang asan valgrind memcheck helgrind soak awake mutate install uninstall dist clean FORCE
+.PHONY: all run run-here test check size course tsan tsan-gcc tsan-clang asan valgrind memcheck helgrind soak awake mutate install uninstall vendor dist clean FORCE
 
 all: $(LIBRARIES) $(LADDER) $(TREEHASH) $(COUNTERD)
 
@@ -272,6 +273,14 @@ uninstall:
 	cd '$(DESTDIR)$(datadir)/chan' && rm -f $(notdir $(VALGRINDS))
 	-rmdir '$(DESTDIR)$(datadir)/chan'
 	cd '$(DESTDIR)$(mandir)/man3' && rm -f $(notdir $(MANUAL)) $$(cd '$(CURDIR)' && $(LINKS) | cut -d' ' -f2)
+
+# ---- Copying ---------------------------------------------------------------------------------------------------
+
+quoted = '$(subst ','\'',$(1))'
+
+# The DIR of make run is nobody's project.
+vendor:
+	@sh packaging/vendor.sh $(if $(filter file,$(origin DIR)),'',$(call quoted,$(DIR))) $(WITH)
 
 # ---- Releasing -------------------------------------------------------------------------------------------------
 

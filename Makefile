@@ -1,4 +1,4 @@
-# What a person types:
+# For GNU make.  What a person types:
 #
 #   make                    the static and the shared library and the examples, below build/
 #   make run [DIR=...]      the main example, treehash, on a directory
@@ -20,6 +20,8 @@
 #   make install uninstall  below PREFIX (/usr/local), inside DESTDIR
 #   make dist               build/chan-VERSION.tar.gz, of what is committed
 #   make clean
+#
+# What a target needs and the machine lacks is installed, if that is allowed (test/need.sh); with NEED=: nothing is.
 
 CFLAGS ?= -O2 -g
 PREFIX ?= /usr/local

@@ -149,7 +149,7 @@ quietly()
 	$as_root ${as_root:+-n} env DEBIAN_FRONTEND=noninteractive "$@" </dev/null >&2
 }
 
-echo "Missing here:$missing.  Installing: ${as_root:+sudo }$install" >&2
+echo "Missing here:$missing.  Installing (not with NEED=:, as in make test NEED=:): ${as_root:+sudo }$install" >&2
 # The list of packages may be empty or old on a fresh machine: then once more with a new one.
 if ! quietly $install && ! { quietly $update && quietly $install; }; then
 	echo "That failed.  To install:" >&2

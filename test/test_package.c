@@ -1,4 +1,4 @@
-/* Other ways to build and install it than make: CMake, Meson, and the steps of package managers. */
+/* Other ways to build and install it than make: CMake, Meson, and the steps of package managers; and what a release has besides. */
 #define _POSIX_C_SOURCE 200809L
 #include "command.h"
 #include "test.h"
@@ -229,6 +229,82 @@ START_TEST(a_meson_project_has_it_as_a_subproject)
 }
 END_TEST
 
+/* ---- What a release has besides ------------------------------------------------------------------------------- */
+
+START_TEST(the_symbols_file_names_what_the_shared_library_exports)
+{
+	must("sed -n 's/^ \\([a-z_]*\\)@Base [0-9.]*$/\\1/p' packaging/libchan.symbols >'%s/named' && [ $(grep -c '^ ' packaging/libchan.symbols) -eq"
+	     " $(wc -l <'%s/named') ] && grep -q '^libchan.so.0 ' packaging/libchan.symbols &&"
+	     "nm -D --defined-only '%s/dest/make/usr/local/lib/libchan.so' | awk '{ print $3 }' | LC_ALL=C sort | diff '%s/named' -",
+	     scratch, scratch, scratch, scratch);
+}
+END_TEST
+
+/* Keep a Changelog: versions from the newest down, each with a date or `unreleased`, and the kinds of changes. */
+START_TEST(the_changelog_has_its_form_and_begins_with_this_version)
+{
+	must("awk 'function wrong(why) { print FNR \": \" why \": \" $0; bad = 1 }"
+	     "	FILENAME == \"chan.h\" { if ($2 == \"CHAN_VERSION\") version = $3; next }"
+	     "	/^## / { if (!/^## \\[[0-9]+\\.[0-9]+\\.[0-9]+\\] - (unreleased|[0-9]{4}-[0-9]{2}-[0-9]{2}( .*)?)$/) wrong(\"no version and date\");"
+	     "		split(substr($2, 2), part, \"[].]\"); number = part[1] * 10000 + part[2] * 100 + part[3];"
+	     "		if (n++ == 0 ? number != version : number >= last) wrong(\"not in order\"); last = number; inside = 1; next }"
+	     "	/^### / { if (!inside || !/^### (Added|Changed|Deprecated|Removed|Fixed|Security)$/) wrong(\"no kind of change\"); next }"
+	     "	/^#/ && FNR > 1 { wrong(\"no heading of a changelog\") }"
+	     "	END { exit bad || n < 2 }' chan.h CHANGELOG.md");
+}
+END_TEST
+
+START_TEST(a_release_has_what_people_look_for)
+{
+	if (!has_program("git rev-parse HEAD"))
+		return;
+	must("for file in LICENSE README.md RULES.md CHANGELOG.md CONTRIBUTING.md SECURITY.md Makefile CMakeLists.txt meson.build packaging/libchan.symbols"
+	     "	packaging/vendor.sh .github/workflows/ci.yml; do git archive HEAD $file >/dev/null || exit; done");
+}
+END_TEST
+
+START_TEST(links_in_the_top_directory_lead_somewhere)
+{
+	must("for page in *.md; do grep -oE '\\]\\([^)]*\\)' $page | sed 's/^..//; s/[)#].*//' | grep -v '^https:' | while read -r link;"
+	     "	do [ -z \"$link\" ] || [ -e \"$link\" ] || { echo \"$page: $link\"; exit 1; }; done || exit; done");
+}
+END_TEST
+
+#define PYTHON "$(for p in python3 /usr/bin/python3; do $p -c 'import yaml' 2>/dev/null && echo $p && break; done)"
+
+START_TEST(the_workflow_can_be_read)
+{
+	if (has_program("[ -n \"" PYTHON "\" ]"))
+		must(PYTHON " test/workflow.py .github/workflows/*.yml");
+}
+END_TEST
+
+/* What a change by sed leads to. */
+static const struct slip {
+	const char *change, *said;
+} slips[] = {
+	{ "s/^jobs:/jobs: [/", "while parsing" },
+	{ "s/^  compiler:/  ci:/", "twice: ci" },
+	{ "s/^    steps:/    step:/", "ci: unknown: step\n" },
+	{ "s/matrix\\.cc/matrix.compiler/", "compiler: matrix.compiler is not in the matrix\n" },
+	{ "s|bash .ci/run|bash .ci/runs|", "ci: step 3: .ci/runs does not exist\n" },
+	{ "s/sudo apt-get update$/if true/", "ci: step 2: sh: " },
+	{ "s/checkout@v4/checkout/", "ci: step 1: no action and version: actions/checkout\n" },
+	{ "/timeout-minutes/d", "windows: has no timeout-minutes\n" },
+};
+
+START_TEST(a_slip_in_the_workflow_is_seen)
+{
+	char said[8192];
+
+	if (!has_program("[ -n \"" PYTHON "\" ]"))
+		return;
+	must("sed '%s' .github/workflows/ci.yml >'%s/ci.yml'", slips[_i].change, scratch);
+	ck_assert_int_eq(command(said, sizeof said, PYTHON " test/workflow.py '%s/ci.yml'", scratch), 1);
+	ck_assert_msg(strstr(said, slips[_i].said) != NULL, "%s", said);
+}
+END_TEST
+
 Suite *package_suite(void)
 {
 	Suite *s = suite_create("package");
@@ -245,5 +321,16 @@ Suite *package_suite(void)
 	tcase_add_loop_test(tc, the_steps_of_conan_work, 0, COUNT(kinds));
 	tcase_add_loop_test(tc, a_meson_project_has_it_as_a_subproject, 0, COUNT(kinds));
 	suite_add_tcase(s, tc);
+	TCase *release = tcase_create("release");
+	tcase_set_tags(release, "process");
+	tcase_set_timeout(release, 30);
+	tcase_add_unchecked_fixture(release, install_by_make, remove_it);
+	tcase_add_test(release, the_symbols_file_names_what_the_shared_library_exports);
+	tcase_add_test(release, the_changelog_has_its_form_and_begins_with_this_version);
+	tcase_add_test(release, a_release_has_what_people_look_for);
+	tcase_add_test(release, links_in_the_top_directory_lead_somewhere);
+	tcase_add_test(release, the_workflow_can_be_read);
+	tcase_add_loop_test(release, a_slip_in_the_workflow_is_seen, 0, COUNT(slips));
+	suite_add_tcase(s, release);
 	return s;
 }

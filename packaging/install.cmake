@@ -38,13 +38,14 @@ install(CODE "
   get_filename_component(libdir \"${CMAKE_INSTALL_LIBDIR}\" ABSOLUTE BASE_DIR \"\${PREFIX}\")
   get_filename_component(includedir \"${CMAKE_INSTALL_INCLUDEDIR}\" ABSOLUTE BASE_DIR \"\${PREFIX}\")
   foreach(file chan.pc chan-config.cmake chan-config-version.cmake)
-    configure_file(\"${CMAKE_CURRENT_SOURCE_DIR}/packaging/\${file}.in\" \"${PROJECT_BINARY_DIR}/\${file}\" @ONLY)
+    configure_file(\"${CMAKE_CURRENT_SOURCE_DIR}/packaging/\${file}.in\"
+      \"${PROJECT_BINARY_DIR}/\${file}\" @ONLY)
   endforeach()")
 install(FILES "${PROJECT_BINARY_DIR}/chan.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
 install(FILES "${PROJECT_BINARY_DIR}/chan-config.cmake" "${PROJECT_BINARY_DIR}/chan-config-version.cmake"
   DESTINATION "${cmakedir}")
 
-# A library that links chan and exports itself says find_dependency(chan), so this file is not installed: the one above
-# gives chan::chan, however chan was installed.
+# A library that links chan and exports itself says find_dependency(chan), so this file is not installed: the one
+# above gives chan::chan, however chan was installed.
 install(EXPORT chan-targets NAMESPACE chan:: DESTINATION "${cmakedir}" EXCLUDE_FROM_ALL)
 export(EXPORT chan-targets NAMESPACE chan:: FILE "${PROJECT_BINARY_DIR}/chan-targets.cmake")

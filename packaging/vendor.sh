@@ -1,6 +1,6 @@
 #!/bin/sh
-# vendor.sh DIRECTORY [NAME...]: copies chan.[ch] into a project, with the pairs of these names (spawn timer watch ...),
-# what they need, and those that the directory has already.  `make vendor DIR=... WITH='...'` calls it.
+# vendor.sh DIRECTORY [NAME...]: copies chan.[ch] into a project, with the pairs of these names (spawn timer
+# watch ...), what they need, and those that the directory has already.  `make vendor DIR=... WITH='...'` calls it.
 #
 # What a file needs is said in its first lines: "Needs chan.h and chan.c."
 set -u
@@ -41,7 +41,8 @@ base()
 # The words of the sentence that begins with Needs.
 needs()
 {
-	sed -n '1,12s/^ \* *//p' "$(place "$1.c")" | tr '\n' ' ' | sed -n 's/.*Needs \(.*\)/\1/p' | sed 's/\. .*//; s/\.$//' | tr -c 'A-Za-z0-9_.\n' ' '
+	sed -n '1,12s/^ \* *//p' "$(place "$1.c")" | tr '\n' ' ' | sed -n 's/.*Needs \(.*\)/\1/p' |
+		sed 's/\. .*//; s/\.$//' | tr -c 'A-Za-z0-9_.\n' ' '
 }
 
 # Adds a pair, and then what it needs, to files.
@@ -56,6 +57,12 @@ add()
 		*) add "${word%.[ch]}" ;;
 		esac
 	done
+}
+
+# Whether the directory has this file, and from us: its first lines say its name.
+ours()
+{
+	head -n 3 "$dir/$1" 2>/dev/null | grep -qF -e "$1 - "
 }
 
 version_of()
@@ -89,11 +96,14 @@ case $dir in -*) dir=./$dir ;; esac
 shift
 
 for name in "$@"; do
-	names | grep -qxF -e "$name" || [ "$name" = chan ] || fail "nothing here is called $name; there are: $(echo $(names))"
+	names | grep -qxF -e "$name" || [ "$name" = chan ] ||
+		fail "nothing here is called $name; there are: $(echo $(names))"
 done
 
 mkdir -p "$dir" 2>/dev/null || fail "$dir cannot be made, or is no directory"
-! [ "$dir/chan.c" -ef chan.c ] && ! [ "$dir/chan_timer.c" -ef extra/chan_timer.c ] || fail "$dir is where the library itself stands"
+for at in . extra; do
+	! [ "$dir" -ef "$at" ] || fail "$dir is where the library itself stands"
+done
 
 files=
 add chan
@@ -101,19 +111,20 @@ for name in $(names); do
 	# Asked for, or there already.
 	case " $* " in
 	*" $name "*) add "$(base "$name")" ;;
-	*) ! head -3 "$dir/$(base "$name").c" 2>/dev/null | grep -qF "$(base "$name").c - " || add "$(base "$name")" ;;
+	*) ! ours "$(base "$name").c" || add "$(base "$name")" ;;
 	esac
 done
 
 for file in $files; do
-	there=$dir/${file##*/}
-	[ ! -e "$there" ] || head -3 "$there" | grep -qF -e "${file##*/} - " || fail "$there is not of this library; nothing was copied"
+	there=${file##*/}
+	[ ! -e "$dir/$there" ] || ours "$there" || fail "$dir/$there is not of this library; nothing was copied"
 done
 
 new=$(version_of chan.h)
 old=
 [ ! -f "$dir/chan.h" ] || old=$(version_of "$dir/chan.h")
-[ "${old:-0}" -le "$new" ] || fail "$dir has version $(written "$old"), which is newer than $(written "$new"); nothing was copied"
+[ "${old:-0}" -le "$new" ] ||
+	fail "$dir has version $(written "$old"), which is newer than $(written "$new"); nothing was copied"
 
 # First beside, so that a copy that fails has changed nothing.
 beside=$dir/.chan-$$

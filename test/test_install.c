@@ -262,6 +262,17 @@ START_TEST(what_the_manual_says_of_tools_that_look_for_races_holds)
 }
 END_TEST
 
+static const char *const annotating[] = { "gcc -std=c11", "clang -std=c11", "gcc", "clang" };
+
+START_TEST(the_files_compile_without_a_warning_with_what_valgrind_needs)
+{
+	if (has_program("command -v valgrind"))
+		must_with(annotating[_i], "for file in chan.c spawn.c extra/chan_*.c; do %s -pedantic -Wall -Wextra -Wshadow -Wconversion"
+		          " -Wcast-qual -Werror -pthread -I. -Iextra -include packaging/helgrind.h -c $file -o '%s/told.o' || exit; done",
+		          annotating[_i], scratch);
+}
+END_TEST
+
 /* ---- CMake ------------------------------------------------------------------------------------------ */
 
 #define FETCHED "include(FetchContent)\nFetchContent_Declare(chan GIT_REPOSITORY nowhere)\nFetchContent_MakeAvailable(chan)"
@@ -468,6 +479,7 @@ Suite *install_suite(void)
 	tcase_add_test(tc, a_program_links_with_the_static_library);
 	tcase_add_test(tc, the_systems_spawn_h_is_not_hidden);
 	tcase_add_loop_test(tc, what_the_manual_says_of_tools_that_look_for_races_holds, 0, sizeof checked / sizeof checked[0]);
+	tcase_add_loop_test(tc, the_files_compile_without_a_warning_with_what_valgrind_needs, 0, sizeof annotating / sizeof annotating[0]);
 	tcase_add_loop_test(tc, a_program_builds_with_cmake_and_runs, 0, CONSUMERS);
 	tcase_add_test(tc, cmake_leaves_the_makefile_alone);
 	tcase_add_test(tc, cmake_finds_a_version_of_the_same_major_number_that_is_late_enough);

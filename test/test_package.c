@@ -1,4 +1,7 @@
-/* Other ways to build and install it than make: CMake, Meson, and the steps of package managers; and what a release has besides. */
+/*
+ * Other ways to build and install it than make: CMake, Meson, and the steps of package managers; and what a release has
+ * besides.
+ */
 #define _POSIX_C_SOURCE 200809L
 #include "command.h"
 #include "test.h"
@@ -219,8 +222,9 @@ START_TEST(a_meson_project_has_it_as_a_subproject)
 {
 	if (!has_program("command -v meson"))
 		return;
-	must("rm -rf '%s/super' && mkdir -p '%s/super/subprojects/chan' && cp -R meson.build chan.[ch] spawn.[ch] extra man packaging '%s/super/subprojects/chan' &&"
-	     "cp '%s/prog.c' '%s/super'", scratch, scratch, scratch, scratch, scratch);
+	must("rm -rf '%s/super' && mkdir -p '%s/super/subprojects/chan' &&"
+	     "cp -R meson.build chan.[ch] spawn.[ch] extra man packaging '%s/super/subprojects/chan' && cp '%s/prog.c' '%s/super'",
+	     scratch, scratch, scratch, scratch, scratch);
 	write_file(scratch, "super/meson.build",
 		"project('super', 'c', default_options: ['c_std=c11', 'werror=true'])\n"
 		"executable('prog', 'prog.c', dependencies: dependency('chan', version: '>=0.2', fallback: 'chan'))\n");
@@ -258,8 +262,8 @@ START_TEST(a_release_has_what_people_look_for)
 {
 	if (!has_program("git rev-parse HEAD"))
 		return;
-	must("for file in LICENSE README.md RULES.md CHANGELOG.md CONTRIBUTING.md SECURITY.md Makefile CMakeLists.txt meson.build packaging/libchan.symbols"
-	     "	packaging/vendor.sh .github/workflows/ci.yml; do git archive HEAD $file >/dev/null || exit; done");
+	must("for file in LICENSE README.md RULES.md CHANGELOG.md CONTRIBUTING.md SECURITY.md Makefile CMakeLists.txt meson.build"
+	     "	packaging/libchan.symbols packaging/vendor.sh .github/workflows/ci.yml; do git archive HEAD $file >/dev/null || exit; done");
 }
 END_TEST
 

@@ -1,4 +1,7 @@
-/* What a project copies: chan.c and chan.h alone, with each companion, with all; each is compiled in a directory of its own, and run.  And what make vendor says. */
+/*
+ * What a project copies: chan.c and chan.h alone, with each companion, with all; each is compiled in a directory of its
+ * own, and run.  And what make vendor says.
+ */
 #define _POSIX_C_SOURCE 200809L
 #include "command.h"
 #include "test.h"

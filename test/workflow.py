@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """workflow.py FILE...: whether a workflow file can be read, and what is wrong with it as far as that shows here
 
-Each job has a machine, a limit of time and steps; each step does one thing; its shell lines can be parsed; the files that
-it names exist.  What only the host of the repository knows, labels of machines and versions of actions, is not looked at.
+Each job has a machine, a limit of time and steps; each step does one thing; its shell lines can be parsed; the
+files that it names exist.  What only the host of the repository knows, labels of machines and versions of
+actions, is not looked at.
 """
 import os
 import re
@@ -29,7 +30,8 @@ Loader.yaml_implicit_resolvers = {
 }
 
 STEP = {"name", "uses", "with", "run", "env", "shell", "continue-on-error", "if", "id", "timeout-minutes"}
-JOB = {"name", "runs-on", "steps", "strategy", "timeout-minutes", "defaults", "env", "needs", "if", "continue-on-error"}
+JOB = {"name", "runs-on", "steps", "strategy", "timeout-minutes", "defaults", "env", "needs", "if",
+       "continue-on-error"}
 TOP = {"name", "on", "permissions", "concurrency", "jobs", "env", "defaults"}
 FILE = re.compile(r"(?<![\w/.-])(?:\.ci/|test/|packaging/)[\w./-]+")
 

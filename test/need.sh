@@ -1,7 +1,7 @@
 #!/bin/sh
 # need.sh NEED...: installs what this machine lacks of cc pkg-config check crypto zmq c++ clang musl multilib
-# 32-bit (what runs multilib's programs) valgrind gcovr python3 cmake mandoc aarch64 (a cross compiler) qemu (for its
-# programs) faketime, and of the benchmark's peers glib apr go rust crossbeam (the source of its channels).
+# 32-bit (what runs multilib's programs) valgrind gcovr python3 cmake meson mandoc aarch64 (a cross compiler) qemu (for its
+# programs) faketime yaml (for Python), and of the benchmark's peers glib apr go rust crossbeam (the source of its channels).
 #
 # Says and does nothing when all is there.  Otherwise it installs, as root or through a sudo that asks nothing;
 # where it may not, it prints the command to type and exits with 1.
@@ -25,7 +25,8 @@ there()
 	musl) command -v musl-gcc ;;
 	multilib) compiles gcc -m32 -idirafter "/usr/include/$(gcc -print-multiarch)" ;;
 	32-bit) sh "${0%/*}/32-bit.sh" ;;
-	valgrind | gcovr | python3 | cmake | mandoc) command -v "$1" ;;
+	valgrind | gcovr | python3 | cmake | meson | mandoc) command -v "$1" ;;
+	yaml) python3 -c 'import yaml' 2>/dev/null || /usr/bin/python3 -c 'import yaml' 2>/dev/null ;;
 	aarch64) compiles aarch64-linux-gnu-gcc ;;
 	qemu) command -v qemu-aarch64 || command -v qemu-aarch64-static ;;
 	faketime) ls /usr/lib*/faketime/libfaketimeMT.so.1 /usr/lib/*/faketime/libfaketimeMT.so.1 2>/dev/null | grep -q . ;;
@@ -53,6 +54,7 @@ packages()
 	apt-get:aarch64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
 	apt-get:qemu | dnf:qemu | pacman:qemu | apt-get:32-bit | dnf:32-bit | pacman:32-bit) echo qemu-user ;;
 	apt-get:faketime) echo faketime libfaketime ;;
+	apt-get:yaml) echo python3-yaml ;;
 	apt-get:glib) echo libglib2.0-dev ;;
 	apt-get:apr) echo libapr1-dev libaprutil1-dev ;;
 	apt-get:go) echo golang-go ;;
@@ -91,8 +93,11 @@ packages()
 	brew:clang) echo llvm ;;
 	apk:pkg-config | pacman:pkg-config | brew:pkg-config) echo pkgconf ;;
 	pacman:zmq | brew:zmq) echo zeromq ;;
+	dnf:yaml) echo python3-pyyaml ;;
+	apk:yaml) echo py3-yaml ;;
+	pacman:yaml) echo python-yaml ;;
 	*:faketime) echo libfaketime ;;
-	apk:musl | brew:musl | apk:multilib | brew:multilib | *:aarch64 | *:crossbeam | brew:32-bit | brew:qemu | brew:valgrind) ;;
+	apk:musl | brew:musl | apk:multilib | brew:multilib | *:aarch64 | *:crossbeam | brew:yaml | brew:32-bit | brew:qemu | brew:valgrind) ;;
 	*) echo "$1" ;;
 	esac
 }
@@ -149,7 +154,7 @@ quietly()
 	$as_root ${as_root:+-n} env DEBIAN_FRONTEND=noninteractive "$@" </dev/null >&2
 }
 
-echo "Missing here:$missing.  Installing: ${as_root:+sudo }$install" >&2
+echo "Missing here:$missing.  Installing (not with NEED=:, as in make test NEED=:): ${as_root:+sudo }$install" >&2
 # The list of packages may be empty or old on a fresh machine: then once more with a new one.
 if ! quietly $install && ! { quietly $update && quietly $install; }; then
 	echo "That failed.  To install:" >&2

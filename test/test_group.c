@@ -505,13 +505,17 @@ END_TEST
 START_TEST(a_go_that_waits_is_woken_when_the_group_is_over)
 {
 	enum cause cause = (enum cause)_i;
-	int number = EIO;
+	int number = EIO, started = 0;
 	chan *parent;
 	chan_group *g = group_for(cause, 100 * CHAN_MS, &parent);
 	struct going k[SOME];
 
-	ck_assert_int_eq(chan_group_go(g, wait_then_fail, &number, sizeof number), 0);
-	ck_assert_int_eq(chan_group_go(g, wait_then_fail, &number, sizeof number), 0);
+	/* On a slow machine the deadline may come first. */
+	for (int i = 0; i < 2; i++) {
+		int err = chan_group_go(g, wait_then_fail, &number, sizeof number);
+		ck_assert(err == 0 || (err == ECANCELED && cause == DEADLINE));
+		started += err == 0;
+	}
 	if (cause == DEADLINE) {
 		/* They may find it over at once. */
 		for (int i = 0; i < SOME; i++) {
@@ -528,7 +532,7 @@ START_TEST(a_go_that_waits_is_woken_when_the_group_is_over)
 		ck_assert_int_eq(k[i].result, ECANCELED);
 	}
 	chan_close(gate);
-	ck_assert_int_eq(end(g), EIO);
+	ck_assert_int_eq(end(g), started > 0 ? EIO : 0);
 	ck_assert_uint_eq(chan_len(reports), 0);
 	chan_free(parent);
 }
@@ -792,7 +796,7 @@ static int count(void *arg, chan *done)
 
 	(void)arg;
 	atomic_fetch_add(&begun, 1);
-	while (now > before && !atomic_compare_exchange_weak(&most, &before, now))
+	while (now > before && !atomic_compare_exchange_strong(&most, &before, now))
 		;
 	if (atomic_load(&waited))
 		abort();        /* the wait has returned */

@@ -12,7 +12,8 @@
 #   make awake [PROGRAMS=..] random programs that do not deadlock, closely watched for one
 #   make bench              this library against Go, Rust, GLib, APR and plain pthreads, as far as they are found:
 #                           bench/results.md; make bench-setup installs them all
-#   make bench-scaling      the same library with 1, 2, 4, ... threads, on one channel and on many; make bench-steps counts
+#   make bench-scaling      the same library with 1, 2, 4, ... threads, on one channel and on many; make bench-steps counts,
+#                           make bench-group tells what a task of a group costs
 #   make counterd-bench     the server of examples/counterd against the same in Go
 #   make task-cost          what a task and a hand-over cost here
 #   make trace [EXAMPLE=..] what an example does, as a picture: build/trace/07-workers.svg

@@ -32,6 +32,7 @@
 #undef atomic_fetch_sub_explicit
 #undef atomic_fetch_or
 #undef atomic_fetch_or_explicit
+#undef atomic_compare_exchange_strong
 
 #define TOLD(object, before, operation) (__extension__ ({ \
 	__auto_type told_at = (object); \
@@ -66,5 +67,7 @@
 #define atomic_fetch_add(object, value) atomic_fetch_add_explicit(object, value, __ATOMIC_SEQ_CST)
 #define atomic_fetch_sub(object, value) atomic_fetch_sub_explicit(object, value, __ATOMIC_SEQ_CST)
 #define atomic_fetch_or(object, value)  atomic_fetch_or_explicit(object, value, __ATOMIC_SEQ_CST)
+#define atomic_compare_exchange_strong(object, expected, value) \
+	TOLD(object, 1, __atomic_compare_exchange_n(at, expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 
 #endif

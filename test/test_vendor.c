@@ -167,17 +167,39 @@ static const char use_trace[] =
 	"	return 0;\n"
 	"}\n";
 
-/* A name, and a function that uses what comes with it; with the argument `no-signals` no signal is sent. */
+static const char use_group[] =
+	"#include \"chan_group.h\"\n"
+	"static int give(void *arg, chan *done) { return chan_try_recv(done, NULL) == EAGAIN ? *(int *)arg : -1; }\n"
+	"static int wait_for_end(void *arg, chan *done) { return arg == NULL && chan_recv(done, NULL) == EPIPE ? 0 : -2; }\n"
+	"static int use_group(void)\n"
+	"{\n"
+	"	chan_group *g = chan_group_new(NULL, 2);\n"
+	"	int v = 0, first = 0;\n"
+	"	if (g == NULL || chan_group_go(g, wait_for_end, NULL, 0) != 0) return 81;\n"
+	"	for (; v < 9; v++)\n"
+	"		if (chan_group_go(g, give, &v, sizeof v) != 0) break;\n"
+	"	if (chan_group_wait(g, &first, chan_now() + 60 * CHAN_SECOND) != 0 || first != 1) return 82;\n"
+	"	if (chan_recv(chan_group_done(g), NULL) != EPIPE || chan_group_try_go(g, give, &v, sizeof v) != ECANCELED) return 83;\n"
+	"	chan_group_free(g);\n"
+	"	return spawn_shutdown(chan_now() + 60 * CHAN_SECOND) == 0 ? 0 : 84;\n"
+	"}\n";
+
+/*
+ * A name, a function that uses what comes with it, and the pairs that it needs (1 << number); with the argument
+ * `no-signals` no signal is sent.
+ */
 static const struct pair {
 	const char *name, *use;
+	unsigned needs;
 } pairs[] = {
-	{ "spawn", use_spawn },
-	{ "timer", use_timer },
-	{ "context", use_context },
-	{ "fd", use_fd },
-	{ "signal", use_signal },
-	{ "watch", use_watch },
-	{ "trace", use_trace },
+	{ "spawn", use_spawn, 0 },
+	{ "timer", use_timer, 0 },
+	{ "context", use_context, 0 },
+	{ "fd", use_fd, 0 },
+	{ "signal", use_signal, 0 },
+	{ "watch", use_watch, 0 },
+	{ "trace", use_trace, 0 },
+	{ "group", use_group, 1 << 0 | 1 << 2 },
 };
 enum { PAIRS = COUNT(pairs), ALONE = PAIRS, ALL };
 
@@ -186,7 +208,7 @@ static char scratch[64];
 
 static bool has_pair(int which, int pair)
 {
-	return which == pair || which == ALL;
+	return which == pair || which == ALL || (which < PAIRS && (pairs[which].needs >> pair & 1));
 }
 
 static void make_directory(int which)
@@ -244,6 +266,7 @@ static const struct combination {
 	{ 5, "", "timeout 30 ./prog && CHAN_DEADLOCK=abort timeout 30 ./prog deadlock 2>&1 | grep -q deadlock" },
 	{ 6, "", "timeout 30 ./prog" },
 	{ 6, "-DCHAN_TRACE", "CHAN_TRACE=trace.json timeout 30 ./prog && [ -s trace.json ]" },
+	{ 7, "", "timeout 30 ./prog" },
 	{ ALL, "", "timeout 30 ./prog && CHAN_DEADLOCK=abort timeout 30 ./prog deadlock 2>&1 | grep -q deadlock" },
 	{ ALL, "-DCHAN_TRACE", "CHAN_TRACE=trace.json timeout 30 ./prog && [ -s trace.json ]" },
 	{ ALL, "-DCHAN_DEBUG", "timeout 30 ./prog && CHAN_DEADLOCK=abort timeout 30 ./prog deadlock 2>&1 | grep -q 'prog.c:'" },

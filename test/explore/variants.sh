@@ -21,6 +21,7 @@ try() {
 		set -- '--short' '--only watched-pool-random' '--only watched-timer-changes' '--only watched-pairs' '--only watched-random'
 		;;
 	timer-* | context-*) set -- "$@" '--only timers-three' '--only timer-changes-three' '--only contexts-three' ;;
+	broadcast-*) set -- '--only broadcasts' '--only broadcasts-three' '--only faults-broadcasts' ;;
 	esac
 	sed -E -z "$script" "$file" >"$work/$changed.c" || exit 2
 	if cmp -s "$file" "$work/$changed.c"; then

@@ -109,7 +109,7 @@ static struct subscription *take_out(chan_broadcast *b, struct subscription *oth
 	return others;
 }
 
-/* Gives up the channels of subscriptions that are in no list any more: their values are dropped now, or later. */
+/* Gives up the channels of subscriptions that are in no list any more, which may drop their values. */
 static void give_up(struct subscription *s)
 {
 	for (struct subscription *next; s != NULL; s = next) {
@@ -296,7 +296,7 @@ static int send_one(struct subscription *s, const void *value, int64_t deadline)
 	return err;
 }
 
-/* False: it is to be waited for, or the deadline came.  The first failure of the copy callback is in *failed. */
+/* False: it is to be waited for, or the deadline came.  *failed is the first error of the copy callback. */
 static bool offer(chan_broadcast *b, struct subscription *s, const void *value, int64_t deadline, int *failed)
 {
 	int err = b->copy != NULL ? b->copy(b->room, value) : 0;

@@ -12,6 +12,7 @@
 #   make awake [PROGRAMS=..] random programs that do not deadlock, closely watched for one
 #   make bench              this library against Go, Rust, GLib, APR and plain pthreads, as far as they are found:
 #                           bench/results.md; make bench-setup installs them all
+#   make bench-broadcast    what a publish costs for each of 1, 10 and 100 subscribers, against as many sends
 #   make bench-scaling      the same library with 1, 2, 4, ... threads, on one channel and on many; make bench-steps counts
 #   make counterd-bench     the server of examples/counterd against the same in Go
 #   make task-cost          what a task and a hand-over cost here

@@ -664,6 +664,8 @@ START_TEST(one_for_which_no_copy_is_made_misses_the_value)
 	ck_assert_uint_eq(chan_missed(c) + chan_missed(d), 1);
 	ck_assert_uint_eq(chan_missed(c), chan_len(d));
 	receive_owned(chan_len(c) ? c : d, 1);
+	ck_assert_int_eq(publish_owned(b, 3, CHAN_FOREVER), ENOSPC);
+	ck_assert_uint_eq(chan_missed(c) + chan_missed(d), 3);
 	copies_left = 2;
 	ck_assert_int_eq(publish_owned(b, 2, CHAN_FOREVER), 0);
 	receive_owned(c, 2);
@@ -672,6 +674,28 @@ START_TEST(one_for_which_no_copy_is_made_misses_the_value)
 	chan_broadcast_free(b);
 	chan_free(c);
 	chan_free(d);
+}
+END_TEST
+
+static int copy_bytes(void *to, const void *from)
+{
+	memcpy(to, from, sizeof(int));
+	return 0;
+}
+
+/* Rule 58.  Values that own nothing, for which there is only the one callback. */
+START_TEST(copies_need_no_drop_callback)
+{
+	chan_broadcast *b = new_broadcast(sizeof(int));
+	chan_broadcast_set_copy(b, copy_bytes);
+	chan *c = subscribe(b, 1, (enum chan_slow)_i);
+
+	ck_assert_int_eq(publish(b, 1, CHAN_NOWAIT), 0);
+	ck_assert_int_eq(publish(b, 2, CHAN_NOWAIT), _i == CHAN_SLOW_WAIT ? ETIMEDOUT : 0);
+	ck_assert_uint_eq(chan_missed(c), 1);
+	ck_assert_int_eq(receive(c), _i == CHAN_SLOW_DROP_OLDEST ? 2 : 1);
+	chan_broadcast_free(b);
+	chan_free(c);
 }
 END_TEST
 
@@ -1100,6 +1124,7 @@ Suite *broadcast_suite(void)
 	tcase_add_test(tc, each_copy_is_received_or_dropped_once);
 	tcase_add_loop_test(tc, a_copy_for_one_that_leaves_meanwhile_is_dropped, 0, 2);
 	tcase_add_loop_test(tc, one_for_which_no_copy_is_made_misses_the_value, 0, POLICIES);
+	tcase_add_loop_test(tc, copies_need_no_drop_callback, 0, POLICIES);
 	tcase_add_test(tc, callbacks_may_use_the_broadcast);
 	tcase_add_test(tc, what_makes_no_sense_is_einval);
 	tcase_add_test(tc, sizes_that_overflow_are_enomem);

@@ -552,8 +552,10 @@ static struct owned new_owned(int value)
 
 static int copy_owned(void *to, const void *from)
 {
-	if (copies_left-- <= 0)
-		return ENOSPC;
+	int left = copies_left--;
+
+	if (left <= 0)
+		return left == 0 ? ENOSPC : EDOM;
 	*(struct owned *)to = new_owned(*((const struct owned *)from)->memory);
 	return 0;
 }
@@ -664,6 +666,7 @@ START_TEST(one_for_which_no_copy_is_made_misses_the_value)
 	ck_assert_uint_eq(chan_missed(c) + chan_missed(d), 1);
 	ck_assert_uint_eq(chan_missed(c), chan_len(d));
 	receive_owned(chan_len(c) ? c : d, 1);
+	copies_left = 0;
 	ck_assert_int_eq(publish_owned(b, 3, CHAN_FOREVER), ENOSPC);
 	ck_assert_uint_eq(chan_missed(c) + chan_missed(d), 3);
 	copies_left = 2;

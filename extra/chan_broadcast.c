@@ -266,24 +266,9 @@ size_t chan_missed(const chan *subscription)
 	return s != NULL ? s->missed : 0;
 }
 
-/* STANDIN */
-static void (*standin_drop)(void *);
-static int chan_send_latest(chan *c, const void *value, bool *displaced)
-{
-	unsigned char old[256];
-	int err;
-	while ((err = chan_try_send(c, value)) == EAGAIN)
-		if (chan_try_recv(c, old) == 0) {
-			*displaced = true;
-			if (standin_drop) standin_drop(old);
-		}
-	return err;
-}
-/* END */
-
 /* ---- Publishing ------------------------------------------------------------------------------ */
 
-/* 0, ETIMEDOUT, or EPIPE. */
+/* 0, EPIPE, ETIMEDOUT, or ENOMEM to drop the oldest. */
 static int send_one(struct subscription *s, const void *value, int64_t deadline)
 {
 	bool displaced = false;
@@ -296,23 +281,26 @@ static int send_one(struct subscription *s, const void *value, int64_t deadline)
 	return err;
 }
 
-/* False: it is to be waited for, or the deadline came.  *failed is the first error of the copy callback. */
+/* For a subscription that cannot get the value.  *failed is the first error of all. */
+static bool give_up_on(struct subscription *s, int err, int *failed)
+{
+	s->missed++;
+	*failed = *failed != 0 ? *failed : err;
+	return true;
+}
+
+/* False: it is to be waited for, or the deadline came. */
 static bool offer(chan_broadcast *b, struct subscription *s, const void *value, int64_t deadline, int *failed)
 {
 	int err = b->copy != NULL ? b->copy(b->room, value) : 0;
 
-	if (err != 0) {
-		*failed = *failed != 0 ? *failed : err;
-		s->missed++;
-		return true;
-	}
+	if (err != 0)
+		return give_up_on(s, err, failed);
 	err = send_one(s, b->copy != NULL ? b->room : value, deadline);
 	if (err != 0 && b->copy != NULL && b->drop != NULL)
 		b->drop(b->room);
-	if (err == ETIMEDOUT && s->policy == CHAN_SLOW_DROP_NEWEST) {
-		s->missed++;
-		return true;
-	}
+	if (err == ENOMEM || (err == ETIMEDOUT && s->policy == CHAN_SLOW_DROP_NEWEST))
+		return give_up_on(s, err == ENOMEM ? err : 0, failed);
 	return err != ETIMEDOUT;
 }
 
@@ -384,7 +372,7 @@ void chan_broadcast_set_copy(chan_broadcast *b, int (*copy)(void *to, const void
 void chan_broadcast_set_drop(chan_broadcast *b, void (*drop)(void *value))
 {
 	if (b != NULL)
-		standin_drop = b->drop = drop;
+		b->drop = drop;
 }
 
 void chan_broadcast_free(chan_broadcast *b)

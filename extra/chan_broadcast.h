@@ -75,7 +75,8 @@ int chan_unsubscribe(chan_broadcast *b, chan *c);
  *              and count it in chan_missed
  *   EPIPE      chan_broadcast_free was called meanwhile
  *   EINVAL     b is NULL, or value is NULL and elem_size is not 0
- *   another    of the copy callback, the first one; who did not get a copy counts it in chan_missed
+ *   another    of the copy callback, or ENOMEM where chan_send_latest needs memory to drop the oldest: the
+ *              first one; the subscriptions concerned have missed the value, the others have it
  */
 int chan_publish(chan_broadcast *b, const void *value, int64_t deadline);
 

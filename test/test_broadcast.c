@@ -854,6 +854,35 @@ START_TEST(without_memory_nothing_changes)
 }
 END_TEST
 
+static void ignore(void *value)
+{
+	(void)value;
+}
+
+/* Rules 24 and 56.  To hand the oldest of large values to the drop callback takes memory: without it one misses the value. */
+START_TEST(a_large_value_without_memory_is_missed)
+{
+	chan_broadcast *b = new_broadcast(1000);
+	char value[1000] = { 1 }, got[1000];
+
+	chan_broadcast_set_drop(b, ignore);
+	chan *c = subscribe(b, 1, CHAN_SLOW_DROP_OLDEST), *d = subscribe(b, 2, CHAN_SLOW_WAIT);
+	ck_assert_int_eq(chan_publish(b, value, CHAN_NOWAIT), 0);
+	value[0] = 2;
+	fail_calls_from(FAIL_MALLOC, 1);
+	int err = chan_publish(b, value, CHAN_NOWAIT);
+	fail_call(FAIL_MALLOC, 0);
+	ck_assert_int_eq(err, ENOMEM);
+	ck_assert_uint_eq(chan_missed(c), 1);
+	ck_assert(chan_recv(c, got) == 0 && got[0] == 1);
+	ck_assert(chan_recv(d, got) == 0 && got[0] == 1);
+	ck_assert(chan_recv(d, got) == 0 && got[0] == 2);
+	chan_broadcast_free(b);
+	chan_free(c);
+	chan_free(d);
+}
+END_TEST
+
 /* Rule 24.  Whatever is called once the subscriptions are there asks for no memory. */
 START_TEST(to_publish_and_to_leave_takes_no_memory)
 {
@@ -1132,6 +1161,7 @@ Suite *broadcast_suite(void)
 	tcase_add_test(tc, what_makes_no_sense_is_einval);
 	tcase_add_test(tc, sizes_that_overflow_are_enomem);
 	tcase_add_loop_test(tc, without_memory_nothing_changes, 0, 4);
+	tcase_add_test(tc, a_large_value_without_memory_is_missed);
 	tcase_add_test(tc, to_publish_and_to_leave_takes_no_memory);
 	suite_add_tcase(s, tc);
 

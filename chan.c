@@ -12,7 +12,7 @@
  * Read it in this order:
  *   I.   A channel: structure, ring, sleeping, whose turn it is, send and receive, make and free.
  *   II.  Claimed waiting: waiters and sleepers, queues, the rendezvous at capacity 0, select.
- *   III. Close; the invariants as code; what companions see.
+ *   III. Close; the latest value; the invariants as code; what companions see.
  *   IV.  Speed: waiting without sleeping.  With -DCHAN_SPIN=0 this part does nothing.
  */
 #if !defined __STDC_VERSION__ || __STDC_VERSION__ < 201112L
@@ -273,10 +273,7 @@ static bool make_cond(pthread_cond_t *cond)
 	return made;
 }
 
-/*
- * Sleeps until cond is signalled, the deadline has come, or for no reason.  A far deadline is reached in
- * steps of an hour, so that every time_t can hold it.  A cancellation stays pending.
- */
+/* Until a signal, the deadline, or for no reason.  At most an hour at once, which every time_t can hold. */
 static void sleep_on(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline)
 {
 	int cancel;
@@ -327,7 +324,6 @@ static void count_woken(struct side *side, size_t n)
 static bool serve_one(chan *c, enum chan_op op, struct wakeups *wakeups)
 {
 	struct side *side = side_of(c, op);
-	struct waiter *w;
 
 	if ((op == CHAN_OP_RECV ? c->count : c->capacity - c->count) <= side->woken)
 		return false;
@@ -336,7 +332,7 @@ static bool serve_one(chan *c, enum chan_op op, struct wakeups *wakeups)
 		++*(op == CHAN_OP_RECV ? &wakeups->receivers : &wakeups->senders);
 		return true;
 	}
-	w = claim_oldest(side, wakeups);
+	struct waiter *w = claim_oldest(side, wakeups);
 	if (w != NULL)
 		serve_waiter(w);
 	return w != NULL || side->waiting > side->woken;
@@ -443,7 +439,7 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 }
 
 /* Whether an operation need not wait.  At capacity 0, and without the lock, yes is only a guess. */
-static bool may(const chan *c, enum chan_op op)
+static inline bool may(const chan *c, enum chan_op op)
 {
 	if (c->closed || c->capacity == 0)
 		return c->closed || c->waiters > 0;
@@ -517,42 +513,6 @@ int chan_try_recv(chan *c, void *value)
 	return err == ETIMEDOUT ? EAGAIN : err;
 }
 
-/* The newest takes the place of the oldest, which leaves by a copy: none is missing then.  DOC: latest */
-int chan_send_latest(chan *c, const void *value, bool *displaced)
-{
-	alignas(max_align_t) unsigned char few[FEW_BYTES];
-	struct wakeups wakeups = { 0 };
-	volatile int saved = errno;
-
-	if (c == NULL || c->capacity == 0 || is_wrong(c, CHAN_OP_SEND, value))
-		return EINVAL;
-	void (*drop)(void *) = c->drop;
-	void *old = drop == NULL ? NULL : c->elem_size <= sizeof few ? few : malloc(c->elem_size);
-	errno = saved;
-	if (drop != NULL && old == NULL)
-		return ENOMEM;
-	chan_lock(c);
-	bool open = !c->closed, full = open && c->count == c->capacity;
-	if (full) {
-		unsigned char *place = element(c->ring, c->head, c->elem_size);
-		copy(old, place, c->elem_size);
-		copy(place, value, c->elem_size);
-		c->head = after(c, c->head, 1);
-		TRACE(displaced(c));
-	} else {
-		move_some(c, CHAN_OP_SEND, (void *)(uintptr_t)value, 1, &wakeups);
-	}
-	unlock_and_wake(c, &wakeups);
-	if (full && drop != NULL)
-		drop(old);
-	if (old != few)
-		free(old);
-	if (displaced != NULL)
-		*displaced = full;
-	errno = saved;
-	return open ? 0 : EPIPE;
-}
-
 static int transfer_many(chan *c, enum chan_op op, void *values, size_t least, size_t n, size_t *out,
 	int64_t deadline)
 {
@@ -597,6 +557,22 @@ size_t chan_cap(const chan *c)
 }
 
 /* ---- Make and free -------------------------------------------------------------------- */
+
+/* Only functions that create something set errno. */
+static void *quiet_malloc(size_t size)
+{
+	volatile int saved = errno;
+	void *memory = malloc(size);
+	errno = saved;
+	return memory;
+}
+
+static void quiet_free(void *memory)
+{
+	volatile int saved = errno;
+	free(memory);
+	errno = saved;
+}
 
 /* On cache lines of its own, with the ring behind it. */
 static chan *allocate(size_t ring_size)
@@ -753,10 +729,7 @@ enum { CLAIMED = 1, DONE = 2, PARKED = 4 };
 
 /* ---- Claim, park, release ----------------------------------------------------------- */
 
-/*
- * Whether this thread decides how the wait ends.  The watcher hears of it before the sleeper can wake.  The
- * caller holds the lock of no other sleeper.  DOC: claim
- */
+/* Whether this thread decides how the wait ends.  It holds the lock of no other sleeper.  DOC: claim */
 static bool claim(struct sleeper *s)
 {
 	int before = atomic_fetch_or(&s->state, CLAIMED);
@@ -1011,10 +984,7 @@ static bool hand_over(chan *c, enum chan_op op, void *value, struct wakeups *wak
 	return true;
 }
 
-/*
- * Waits until another thread takes the value, or supplies one: 0, EPIPE, ETIMEDOUT, or EAGAIN to look again.
- * The caller holds the lock, which is given up.  DOC: rendezvous
- */
+/* Until another thread takes the value or supplies one.  EAGAIN: look again.  Unlocks.  DOC: rendezvous */
 static int rendezvous(chan *c, enum chan_op op, void *value, int64_t deadline, struct wakeups *wakeups)
 {
 	alignas(CACHE_LINE) struct waiter w = { .ch = c, .op = op, .value = value, .in_order = true };
@@ -1096,9 +1066,8 @@ static bool attempt(struct waiter *w, struct wakeups *wakeups)
 }
 
 /*
- * Does one of the ready cases; NULL if none is ready.  The caller holds all locks, so no case becomes ready
- * meanwhile.  A partner at capacity 0 may still be claimed through another channel, or give up: then it looks
- * again.  DOC: lot
+ * Does one of the ready cases; NULL: none is ready.  All locks are held, so no case becomes ready meanwhile.
+ * A partner at capacity 0 may still be claimed through another channel, or give up: look again.  DOC: lot
  */
 static struct waiter *do_ready(struct waiter *w, size_t n, struct wakeups *wakeups)
 {
@@ -1168,13 +1137,11 @@ static bool do_alone(chan_case *k)
 static int select_live(chan_case cases[], size_t n, size_t live, int64_t deadline, bool in_order)
 {
 	struct waiter few[FEW_CASES], *w = few, *done, *next;
-	volatile int saved = errno;
 	int index = 0;
 
 	if (live > FEW_CASES)
-		w = live <= SIZE_MAX / sizeof *w ? malloc(live * sizeof *w) : NULL;
+		w = live <= SIZE_MAX / sizeof *w ? quiet_malloc(live * sizeof *w) : NULL;
 	if (w == NULL) {
-		errno = saved;
 		while (cases[index].ch == NULL)
 			index++;
 		cases[index].err = ENOMEM;
@@ -1189,8 +1156,7 @@ static int select_live(chan_case cases[], size_t n, size_t live, int64_t deadlin
 	if (done != NULL)
 		cases[index].err = done->err;
 	if (w != few)
-		free(w);
-	errno = saved;
+		quiet_free(w);
 	return index;
 }
 
@@ -1242,7 +1208,7 @@ chan_case chan_on_recv(chan *c, void *value)
 	return (chan_case){ CHAN_OP_RECV, c, value, 0 };
 }
 
-/* ==== III. Close, the invariants as code, what companions see ============================ */
+/* ==== III. Close, the latest value, the invariants as code, what companions see ============ */
 
 static void signal_all(struct side *side)
 {
@@ -1288,6 +1254,45 @@ int chan_close(chan *c)
 	while (x != NULL && x->kind->close == NULL)
 		x = x->next;
 	return x != NULL ? x->kind->close(c, x) : chan_close_alone(c);
+}
+
+/* The newest takes the place of the oldest, which leaves by a copy, if the channel is full.  DOC: latest */
+static bool displace(chan *c, const void *value, void *old)
+{
+	if (may(c, CHAN_OP_SEND))
+		return false;
+	lock_soon(c);
+	bool full = !may(c, CHAN_OP_SEND);
+	if (full) {
+		unsigned char *place = element(c->ring, c->head, c->elem_size);
+		copy(old, place, c->elem_size);
+		copy(place, value, c->elem_size);
+		c->head = after(c, c->head, 1);
+		TRACE(displaced(c));
+	}
+	pthread_mutex_unlock(&c->lock);         /* as it was: nobody is to be woken */
+	return full;
+}
+
+int chan_send_latest(chan *c, const void *value, bool *displaced)
+{
+	alignas(max_align_t) unsigned char few[FEW_BYTES];
+	bool full = false;
+
+	if (c == NULL || c->capacity == 0 || is_wrong(c, CHAN_OP_SEND, value))
+		return EINVAL;
+	void (*drop)(void *) = c->drop;
+	void *old = drop == NULL ? NULL : c->elem_size <= sizeof few ? few : quiet_malloc(c->elem_size);
+	int err = drop != NULL && old == NULL ? ENOMEM : ETIMEDOUT;
+	while (err == ETIMEDOUT && !(full = displace(c, value, old)))
+		err = chan_send_until(c, value, CHAN_NOWAIT);
+	if (full && drop != NULL)
+		drop(old);
+	if (old != NULL && old != few)
+		quiet_free(old);
+	if (displaced != NULL)
+		*displaced = full;
+	return full ? 0 : err;
 }
 
 /* ---- The invariants as code: -DCHAN_CHECK aborts where one is broken ---------------------- */
@@ -1415,8 +1420,7 @@ const char *chan_name(const chan *c)
 
 void chan_set_name(chan *c, const char *name)
 {
-	volatile int saved = errno;
-	char *other = name != NULL ? malloc(strlen(name) + 1) : NULL, *old = other;
+	char *other = name != NULL ? quiet_malloc(strlen(name) + 1) : NULL, *old = other;
 
 	if (other != NULL)
 		strcpy(other, name);
@@ -1428,8 +1432,7 @@ void chan_set_name(chan *c, const char *name)
 		if (chan_watcher != NULL)
 			chan_watcher->unlock();
 	}
-	free(old);
-	errno = saved;
+	quiet_free(old);
 }
 
 /* ==== IV. Speed: waiting without sleeping =================================================
@@ -1555,10 +1558,7 @@ static bool wait_awake(const chan *c, enum chan_op op, struct sleeper *s)
 	return yes;
 }
 
-/*
- * No thread holds a channel's lock for long: look some times before sleeping on it, but seldom, so that the
- * one that has it can go on with the next element.  In small channels no batch can form.  DOC: lock
- */
+/* No thread has the lock for long: look before sleeping on it, but seldom: a batch may grow.  DOC: lock */
 static void lock_soon(chan *c)
 {
 	size_t room = c->capacity, pause = room < LOCK_PAUSE ? room + SHORT_PAUSE : LOCK_PAUSE;

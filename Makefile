@@ -14,6 +14,7 @@
 #                           bench/results.md; make bench-setup installs them all
 #   make bench-scaling      the same library with 1, 2, 4, ... threads, on one channel and on many; make bench-steps counts,
 #                           make bench-group tells what a task of a group costs
+#   make bench-broadcast    what a publish costs for each of 1, 10 and 100 subscribers, against as many sends
 #   make counterd-bench     the server of examples/counterd against the same in Go
 #   make task-cost          what a task and a hand-over cost here
 #   make trace [EXAMPLE=..] what an example does, as a picture: build/trace/07-workers.svg

@@ -12,7 +12,7 @@
 
 #include "test.h"
 
-#define UNKNOWN "ERROR unknown command, there are INCR key, GET key, STATS and QUIT"
+#define UNKNOWN "ERROR unknown command, there are INCR key, GET key, STATS, WATCH and QUIT"
 #define NO_END  "ERROR the last line has no end"
 #define BAD_KEY "ERROR a key has 1 to 63 printable characters and no space"
 

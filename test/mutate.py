@@ -271,6 +271,10 @@ KILLERS = {
         *(explore(name, 30) for name in ("groups", "groups-three", "faults-groups")),
         *(suite(name) for name in ("group", "deadlock", "vendor")),
     ],
+    "extra/chan_broadcast.c": [
+        *(explore(name, 30) for name in ("broadcasts", "faults-broadcasts", "broadcasts-three")),
+        suite("broadcast"),
+    ],
     "extra/chan_fd.c": [
         *(explore(name, 30) for name in ("polled-pairs", "timers", "contexts", "polled-triples", "faults-polled", "faults-timers")),
         *(suite(name) for name in ("fd", "timer", "context", "faults", "border")),

@@ -57,6 +57,7 @@ static int compile(const struct compiler *c, const char *standard, const char *f
 
 	used += (size_t)snprintf(command, sizeof command, "LC_ALL=C %s -x %s -std=%s -fsyntax-only %s -I'%s' -I'%s/extra' - 2>&1 <<'END'\n"
 		"#include \"chan.h\"\n"
+		"#include \"chan_broadcast.h\"\n"
 		"#include \"chan_context.h\"\n"
 		"#include \"chan_fd.h\"\n"
 		"#include \"chan_group.h\"\n"
@@ -132,6 +133,9 @@ static const char *const right[] = {
 	"\tchan_case cases[] = { chan_on_recv(all[0], NULL), chan_on_recv(all[1], NULL), chan_on_recv(p, NULL) };\n"
 	"\terr += chan_select(cases, 3, CHAN_FOREVER) + chan_fd(all[0]) + (chan_notify_dropped(rx.ch) > 0);\n"
 	"\terr += chan_timer_reset(all[0], chan_now(), CHAN_FOREVER) + chan_context_err(p) + chan_dump_on(3);\n"
+	"\tchan_broadcast *b = chan_broadcast_new(sizeof err); chan *s = chan_subscribe(b, 1, CHAN_SLOW_DROP_OLDEST);\n"
+	"\tchan_broadcast_set_copy(b, NULL); chan_broadcast_set_drop(b, NULL);\n"
+	"\terr += chan_publish(b, &err, CHAN_NOWAIT) + (int)chan_missed(s) + chan_unsubscribe(b, s); chan_broadcast_free(b);\n"
 	"\tchan_dump(NULL);\n"
 	"#ifdef SIG_BLOCK\n"
 	"\tsigset_t set; sigemptyset(&set); err += chan_notify(rx.ch, &set);\n"

@@ -47,6 +47,66 @@ START_TEST(each_line_gets_one_answer_in_order)
 }
 END_TEST
 
+/* The line of STATS that says this comes by itself, at some time. */
+static void sees(int fd, const char *what)
+{
+	const char *line;
+
+	do {
+		line = hear(fd);
+		ck_assert_ptr_nonnull(line);
+		ck_assert_msg(strncmp(line, "OK clients=", 11) == 0, "%s", line);
+	} while (strstr(line, what) == NULL);
+}
+
+/* Two watch, one of which leaves; the other one ends with the server. */
+START_TEST(one_that_watches_gets_a_line_each_second)
+{
+	use_poller(_i);
+	START("-i", "1000000");
+	int fd = dial(), one = dial(), other = dial();
+
+	asks(one, "WATCH\nINCR b\n", "OK clients=3 keys=0 increments=0 saved=0 snapshots=0");
+	sees(one, "OK clients=3 keys=0 increments=0 ");
+	sees(one, "OK clients=3 keys=0 increments=0 ");
+	asks(fd, "INCR a\n", "OK 1");
+	sees(one, "OK clients=3 keys=1 increments=1 ");
+	asks(other, "GET a\nWATCH\n", "OK 1");
+	sees(other, "increments=1 ");
+	asks(fd, "INCR a\n", "OK 2");
+	sees(other, "increments=2 ");
+	sees(one, "increments=2 ");
+	close(other);
+	sees(one, "OK clients=2 ");
+	shutdown(fd, SHUT_WR);
+	hears_end(fd);
+	sees(one, "OK clients=1 ");
+	ck_assert_int_eq(kill(server.pid, SIGTERM), 0);
+	while (hear(one) != NULL)
+		continue;
+	ck_assert_int_eq(await_exit(server.pid), 0);
+	ck_assert_uint_eq(sum_of_snapshot(), 2);
+}
+END_TEST
+
+/* It closes its sending side before its first line, or while it waits. */
+START_TEST(one_that_watches_and_closes_its_side_is_let_go)
+{
+	START(NULL);
+	int fd = dial();
+
+	asks(fd, "WATCH\n", "OK clients=1 keys=0 increments=0 saved=0 snapshots=0");
+	if (_i)
+		sees(fd, "clients=1");
+	shutdown(fd, SHUT_WR);
+	while (hear(fd) != NULL)
+		continue;
+	close(fd);
+	await_stat("clients", 1, 1);
+	ck_assert_int_eq(stop(SIGTERM), 0);
+}
+END_TEST
+
 START_TEST(a_wrong_key_is_told_and_the_next_line_counts)
 {
 	static const struct { const char *line; const char *answer; } lines[] = {
@@ -839,6 +899,8 @@ static TCase *counterd_answers(void)
 	TCase *answers = tcase_create("answers");
 
 	tcase_add_test(answers, each_line_gets_one_answer_in_order);
+	tcase_add_loop_test(answers, one_that_watches_gets_a_line_each_second, 0, 2);
+	tcase_add_loop_test(answers, one_that_watches_and_closes_its_side_is_let_go, 0, 2);
 	tcase_add_test(answers, a_wrong_key_is_told_and_the_next_line_counts);
 	tcase_add_test(answers, after_an_unknown_command_nothing_counts);
 	tcase_add_test(answers, a_request_of_http_does_not_count);

@@ -27,12 +27,16 @@ static void remove_it(void)
 }
 
 static const char public_functions[] =
-	"chan_after\nchan_at\nchan_cap\nchan_close\nchan_context\nchan_context_err\nchan_dump\nchan_dump_on\nchan_fd\nchan_free\n"
+	"chan_after\nchan_at\n"
+	"chan_broadcast_free\nchan_broadcast_new\nchan_broadcast_set_copy\nchan_broadcast_set_drop\n"
+	"chan_cap\nchan_close\nchan_context\nchan_context_err\nchan_dump\nchan_dump_on\nchan_fd\nchan_free\n"
 	"chan_group_done\nchan_group_free\nchan_group_go\nchan_group_new\nchan_group_try_go\nchan_group_wait\n"
-	"chan_len\nchan_new\n"
-	"chan_notify\nchan_notify_dropped\nchan_now\nchan_on_recv\nchan_on_send\n"
-	"chan_recv\nchan_recv_n\nchan_recv_until\nchan_ref\nchan_select\nchan_send\nchan_send_n\n"
-	"chan_send_until\nchan_set_drop\nchan_set_name\nchan_tick\nchan_timer_reset\nchan_try_recv\nchan_try_send\n"
+	"chan_len\nchan_missed\nchan_new\n"
+	"chan_notify\nchan_notify_dropped\nchan_now\nchan_on_recv\nchan_on_send\nchan_publish\n"
+	"chan_recv\nchan_recv_n\nchan_recv_until\nchan_ref\nchan_select\nchan_select_first\n"
+	"chan_send\nchan_send_latest\nchan_send_n\n"
+	"chan_send_until\nchan_set_drop\nchan_set_name\nchan_subscribe\nchan_tick\nchan_timer_reset\nchan_try_recv\nchan_try_send\n"
+	"chan_unsubscribe\n"
 	"spawn\nspawn_configure\nspawn_get_stats\nspawn_shutdown\n"
 	"waitgroup_add\nwaitgroup_destroy\nwaitgroup_done\nwaitgroup_go\nwaitgroup_init\n"
 	"waitgroup_wait\nwaitgroup_wait_until\n";
@@ -45,6 +49,7 @@ START_TEST(files_go_where_prefix_and_destdir_say_and_nowhere_else)
 	command(files, sizeof files, "cd '%s/dest' && find . ! -type d ! -path '*/man3/*' | LC_ALL=C sort", scratch);
 	ck_assert_str_eq(files,
 		"./usr/local/include/chan/chan.h\n"
+		"./usr/local/include/chan/chan_broadcast.h\n"
 		"./usr/local/include/chan/chan_context.h\n"
 		"./usr/local/include/chan/chan_fd.h\n"
 		"./usr/local/include/chan/chan_group.h\n"
@@ -109,6 +114,7 @@ END_TEST
 static const char program[] =
 	"#define _POSIX_C_SOURCE 200809L\n"
 	"#include <chan/chan.h>\n"
+	"#include <chan/chan_broadcast.h>\n"
 	"#include <chan/chan_context.h>\n"
 	"#include <chan/chan_fd.h>\n"
 	"#include <chan/chan_group.h>\n"

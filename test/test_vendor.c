@@ -80,6 +80,25 @@ static const char use_timer[] =
 	"	return 0;\n"
 	"}\n";
 
+static const char use_broadcast[] =
+	"#include \"chan_broadcast.h\"\n"
+	"static int copy(void *to, const void *from) { *(int *)to = *(const int *)from + 1; return 0; }\n"
+	"static int use_broadcast(void)\n"
+	"{\n"
+	"	chan_broadcast *b = chan_broadcast_new(sizeof(int));\n"
+	"	chan_broadcast_set_copy(b, copy), chan_broadcast_set_drop(b, NULL);\n"
+	"	chan *one = chan_subscribe(b, 1, CHAN_SLOW_DROP_OLDEST), *two = chan_subscribe(b, 1, CHAN_SLOW_WAIT);\n"
+	"	int v = 1;\n"
+	"	if (chan_publish(b, &v, CHAN_NOWAIT) != 0 || chan_unsubscribe(b, two) != 0) return 81;\n"
+	"	v = 2;\n"
+	"	if (chan_publish(b, &v, CHAN_NOWAIT) != 0 || chan_missed(one) != 1) return 82;\n"
+	"	chan_broadcast_free(b);\n"
+	"	if (chan_recv(one, &v) != 0 || v != 3 || chan_recv(one, &v) != EPIPE) return 83;\n"
+	"	if (chan_recv(two, &v) != 0 || v != 2 || chan_recv(two, &v) != EPIPE) return 84;\n"
+	"	chan_free(one), chan_free(two);\n"
+	"	return 0;\n"
+	"}\n";
+
 static const char use_context[] =
 	"#include \"chan_context.h\"\n"
 	"static int use_context(void)\n"
@@ -200,6 +219,7 @@ static const struct pair {
 	{ "watch", use_watch, 0 },
 	{ "trace", use_trace, 0 },
 	{ "group", use_group, 1 << 0 | 1 << 2 },
+	{ "broadcast", use_broadcast, 0 },
 };
 enum { PAIRS = COUNT(pairs), ALONE = PAIRS, ALL };
 
@@ -267,6 +287,7 @@ static const struct combination {
 	{ 6, "", "timeout 30 ./prog" },
 	{ 6, "-DCHAN_TRACE", "CHAN_TRACE=trace.json timeout 30 ./prog && [ -s trace.json ]" },
 	{ 7, "", "timeout 30 ./prog" },
+	{ 8, "", "timeout 30 ./prog" },
 	{ ALL, "", "timeout 30 ./prog && CHAN_DEADLOCK=abort timeout 30 ./prog deadlock 2>&1 | grep -q deadlock" },
 	{ ALL, "-DCHAN_TRACE", "CHAN_TRACE=trace.json timeout 30 ./prog && [ -s trace.json ]" },
 	{ ALL, "-DCHAN_DEBUG", "timeout 30 ./prog && CHAN_DEADLOCK=abort timeout 30 ./prog deadlock 2>&1 | grep -q 'prog.c:'" },

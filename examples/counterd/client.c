@@ -1,16 +1,17 @@
 /*
  * client.c - one client: what it waits for, and what it does next
  *
- * A client is in one of four states, and at any time the loop waits for one thing of it:
+ * A client is in one of five states, and at any time the loop waits for one thing of it:
  *
  *     READING --a line is there--> WORKING --reply--> WRITING --all written--> READING
  *                                                        | last answer
- *                                                        `--> LEAVING --end of file--> closed
+ *                                                        |--> LEAVING --end of file--> closed
+ *                                                        `--> WATCHING --a second--> WRITING
  *
  * While its batch is away, or its answers are not yet taken, a client is not read, so
  * that what it sends waits with the kernel and then with the client: memory is bounded
- * and answers keep the order of their lines.  Every state but WORKING, which needs
- * nothing of the client, has a deadline.
+ * and answers keep the order of their lines.  Every state but WORKING and WATCHING,
+ * which need nothing of the client, has a deadline.
  *
  * LEAVING is there because to close a socket with unread bytes resets the connection,
  * and then the answers before may be lost.
@@ -35,6 +36,8 @@ bool nothing_now(void)
 {
 	return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 }
+
+static void begin_writing(struct server *s, struct client *c);
 
 /* ---- States ------------------------------------------------------------------------- */
 
@@ -65,6 +68,8 @@ void client_close(struct server *s, struct client *c)
 {
 	poller_forget(s->poller, &c->source);
 	close(c->source.fd);
+	chan_unsubscribe(s->io->news, c->news);
+	chan_free(c->news);
 	c->state = CLOSED;
 	uncount(s, c);
 	move(c, &s->closed);
@@ -108,11 +113,33 @@ static void hand_on(struct server *s, struct client *c)
 		abort();
 }
 
+/* The next line is there, if this client was slow, or it is yet to come. */
+static void watch(struct server *s, struct client *c)
+{
+	struct stats now;
+
+	if (c->news == NULL)
+		c->news = chan_subscribe(s->io->news, 1, CHAN_SLOW_DROP_OLDEST);
+	if (c->news == NULL) {
+		client_close(s, c);
+	} else if (chan_try_recv(c->news, &now) == 0) {
+		c->batch.clients = s->counted;
+		batch_format_stats(&c->batch, &now);
+		begin_writing(s, c);
+	} else {
+		c->state = WATCHING;
+		move(c, &s->watching);
+		await(s, c, IN);
+	}
+}
+
 /* What a client with nothing left to write does next. */
 static void go_on(struct server *s, struct client *c)
 {
-	if (c->batch.last)
+	if (c->batch.last || (c->batch.watch && (c->batch.eof || s->ending)))
 		leave(s, c);
+	else if (c->batch.watch)
+		watch(s, c);
 	else if (batch_ready(&c->batch))
 		hand_on(s, c);
 	else if (c->batch.eof || s->ending) {
@@ -184,6 +211,7 @@ static void read_lines(struct server *s, struct client *c)
 		await(s, c, IN);
 }
 
+/* While it watches nothing is read, and the end of file is the end. */
 static void discard(struct server *s, struct client *c)
 {
 	char bytes[4096];
@@ -200,7 +228,7 @@ void client_serve(struct server *s, struct client *c)
 	switch (c->state) {
 	case READING: read_lines(s, c); break;
 	case WRITING: write_answers(s, c); break;
-	case LEAVING: discard(s, c); break;
+	case WATCHING: case LEAVING: discard(s, c); break;
 	case WORKING: case CLOSED: break;
 	}
 }
@@ -221,6 +249,18 @@ void clients_end(struct server *s)
 		next = c->after;
 		if (c->state == READING)
 			go_on(s, c);
+	}
+	clients_tell(s);
+}
+
+/* Those that are told may come to the end of the queue: each once. */
+void clients_tell(struct server *s)
+{
+	struct queue all = s->watching;
+
+	for (struct client *c = all.first, *next; c; c = c == all.last ? NULL : next) {
+		next = c->after;
+		go_on(s, c);
 	}
 }
 
@@ -246,7 +286,8 @@ void client_add(struct server *s, int fd)
 	c->queue = NULL;
 	c->counted = s->counted < s->io->options->clients;
 	c->batch.client = c;
-	c->batch.eof = c->batch.last = false;
+	c->batch.eof = c->batch.last = c->batch.watch = false;
+	c->news = NULL;
 	c->batch.used = 0;
 	s->counted += c->counted;
 	s->count++;

@@ -20,6 +20,9 @@
  * in poll only, the writer for the disk, the owner in its select, and only workers wait
  * for others, for the owner.
  *
+ * Each second the owner publishes its figures.  A client that watches has a subscription, which
+ * keeps the latest, and the loop has one that wakes it.
+ *
  * SIGHUP goes to the owner over a channel of its own, SIGTERM to the loop.  Messages of all
  * tasks go to the log, for which nobody waits.
  *
@@ -165,6 +168,8 @@ static void name_channels(const struct tasks *t)
 	chan_set_name(t->written.tx.ch, "written");
 	chan_set_name(t->save, "save");
 	chan_set_name(t->tick, "tick");
+	chan_set_name(t->second, "second");
+	chan_set_name(t->wake, "wake");
 }
 
 static int make_channels(struct tasks *t)
@@ -174,7 +179,9 @@ static int make_channels(struct tasks *t)
 	if (CHAN_MAKE(&t->jobs, places) != 0 || CHAN_MAKE(&t->replies, places) != 0
 	    || CHAN_MAKE(&t->asks, t->options->workers * WORKER_BATCHES) != 0
 	    || CHAN_MAKE(&t->snapshots, 1) != 0 || CHAN_MAKE(&t->written, 1) != 0
-	    || !(t->save = chan_new(sizeof(int), 1)) || !(t->tick = chan_tick(t->options->interval)))
+	    || !(t->save = chan_new(sizeof(int), 1)) || !(t->tick = chan_tick(t->options->interval))
+	    || !(t->second = chan_tick(CHAN_SECOND)) || !(t->news = chan_broadcast_new(sizeof(struct stats)))
+	    || !(t->wake = chan_subscribe(t->news, 1, CHAN_SLOW_DROP_OLDEST)))
 		return ENOMEM;
 	name_channels(t);
 	return 0;
@@ -189,6 +196,9 @@ static void free_all(struct tasks *t)
 	CHAN_FREE(&t->written);
 	chan_free(t->save);
 	chan_free(t->tick);
+	chan_free(t->second);
+	chan_broadcast_free(t->news);
+	chan_free(t->wake);
 	table_free(&t->table);
 }
 
@@ -222,7 +232,7 @@ static int serve(struct tasks *t, chan *signals, int listener)
 {
 	const struct loop loop = {
 		.options = t->options, .listener = listener, .signals = signals,
-		.jobs = t->jobs.tx, .replies = t->replies.rx
+		.jobs = t->jobs.tx, .replies = t->replies.rx, .news = t->news, .wake = t->wake
 	};
 	struct groups g = { WAITGROUP_INIT, WAITGROUP_INIT };
 	int err = start_tasks(t, &g);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "chan.h"
+#include "chan_broadcast.h"
 #include "table.h"
 
 enum {
@@ -30,8 +31,8 @@ struct stats {
 	uint64_t snapshots;
 };
 
-/* After QUIT and STRANGER the connection is closed. */
-enum verb { INCR, GET, STATS, QUIT, WRONG, STRANGER };
+/* After QUIT and STRANGER the connection is closed, after WATCH no line is looked at. */
+enum verb { INCR, GET, STATS, WATCH, QUIT, WRONG, STRANGER };
 
 /* One line: what it asks for, and what came out. */
 struct op {
@@ -55,7 +56,8 @@ struct batch {
 	struct client *client;          /* the loop's */
 	size_t clients;                 /* connected, for STATS */
 	bool eof;                       /* nothing comes after in[used] */
-	bool last;                      /* after these answers the connection is closed */
+	bool last;                      /* after these answers the connection is closed, */
+	bool watch;                     /* or the client gets a line each second */
 	size_t used, taken;             /* of in: read; of these, answered now */
 	size_t count;                   /* of ops */
 	size_t size;                    /* of out */
@@ -76,6 +78,9 @@ void batch_parse(struct batch *b);
 /* Puts the answers to all ops into b->out. */
 void batch_format(struct batch *b);
 
+/* Puts the line of one that watches into b->out. */
+void batch_format_stats(struct batch *b, const struct stats *s);
+
 /* ---- signals.c -------------------------------------------------------------------- */
 
 /* From now on signals that end it go to end, those that ask for a snapshot to save.  0 or an errno number. */
@@ -89,6 +94,8 @@ struct loop {
 	chan *signals;                  /* of int */
 	batches_tx jobs;
 	batches_rx replies;
+	chan_broadcast *news;           /* of struct stats: each client that watches has the latest */
+	chan *wake;                     /* the loop's own subscription */
 };
 
 /* How many clients may be there at a time, with those that are told that they are too many. */
@@ -118,6 +125,8 @@ struct tasks {
 	copies snapshots;
 	results written;
 	chan *tick, *save;              /* each time, and at a signal, there is to be a snapshot */
+	chan_broadcast *news;           /* of struct stats, */
+	chan *second, *wake;            /* each of these there is one; wake tells the loop */
 	int result;                     /* of the last snapshot, once the owner has ended */
 };
 

@@ -23,7 +23,7 @@
 enum {
 	LEAVE_PLACES = 64,
 	ACCEPTED_AT_A_TIME = 64,        /* before others have their turn */
-	OTHER_SOURCES = 3
+	OTHER_SOURCES = 4
 };
 #define ACCEPT_PAUSE (100 * CHAN_MS)    /* after an accept for which there was no file descriptor */
 
@@ -154,6 +154,9 @@ static void serve(struct server *s, struct source *source)
 	if (source == &s->replies) {
 		while (CHAN_TRY_RECV(s->io->replies, &b) == 0)
 			client_reply(s, b);
+	} else if (source == &s->news) {
+		if (chan_try_recv(s->io->wake, &(struct stats){ 0 }) == 0)
+			clients_tell(s);
 	} else if (source == &s->signals) {
 		if (chan_try_recv(s->io->signals, &signo) == 0)
 			begin_end(s);
@@ -190,14 +193,16 @@ int loop_run(const struct loop *io)
 	struct server s = {
 		.io = io, .end = CHAN_FOREVER, .poller = poller_new(loop_places(io->options) + OTHER_SOURCES),
 		.listener.fd = io->listener, .signals.fd = chan_fd(io->signals),
-		.replies.fd = chan_fd(io->replies.ch)
+		.replies.fd = chan_fd(io->replies.ch), .news.fd = chan_fd(io->wake)
 	};
-	int err = !s.poller || s.signals.fd < 0 || s.replies.fd < 0 ? errno : 0;
+	int err = !s.poller || s.signals.fd < 0 || s.replies.fd < 0 || s.news.fd < 0 ? errno : 0;
 
 	if (err == 0)
 		err = poller_watch(s.poller, &s.signals);
 	if (err == 0)
 		err = poller_watch(s.poller, &s.replies);
+	if (err == 0)
+		err = poller_watch(s.poller, &s.news);
 	if (err == 0)
 		err = poller_await(s.poller, &s.listener, IN);
 	if (err == 0)

@@ -45,10 +45,12 @@ static struct op parse_line(char *line, size_t n)
 		return stranger("zero byte in a line");
 	if (is_word("STATS", line, n))
 		return (struct op){ .verb = STATS };
+	if (is_word("WATCH", line, n))
+		return (struct op){ .verb = WATCH };
 	if (is_word("QUIT", line, n))
 		return (struct op){ .verb = QUIT };
 	if (!incr && !is_word("GET", line, word))
-		return stranger("unknown command, there are INCR key, GET key, STATS and QUIT");
+		return stranger("unknown command, there are INCR key, GET key, STATS, WATCH and QUIT");
 	if (!key_valid(key))
 		return wrong("a key has 1 to 63 printable characters and no space");
 	return (struct op){ .verb = incr ? INCR : GET, .key = key };
@@ -71,7 +73,8 @@ static bool next_op(struct batch *b, struct op *op)
 	else
 		return false;
 	b->last = op->verb == STRANGER || op->verb == QUIT;
-	b->taken = b->last ? b->used : (size_t)(end + 1 - b->in);
+	b->watch = op->verb == WATCH;
+	b->taken = b->last || b->watch ? b->used : (size_t)(end + 1 - b->in);
 	return true;
 }
 
@@ -79,23 +82,26 @@ void batch_parse(struct batch *b)
 {
 	b->count = 0;
 	b->taken = 0;
-	while (b->count < BATCH_LINES && !b->last && next_op(b, &b->ops[b->count]))
+	while (b->count < BATCH_LINES && !b->last && !b->watch && next_op(b, &b->ops[b->count]))
 		b->count++;
+}
+
+static int format_stats(char *to, const struct batch *b, const struct stats *s)
+{
+	return snprintf(to, ANSWER_SIZE,
+		"OK clients=%zu keys=%zu increments=%" PRIu64 " saved=%" PRIu64 " snapshots=%" PRIu64 "\n",
+		b->clients, s->keys, s->increments, s->saved, s->snapshots);
 }
 
 static int format(char *to, const struct batch *b, const struct op *op)
 {
-	const struct stats *s = &op->is.stats;
-
 	if (op->error)
 		return snprintf(to, ANSWER_SIZE, "ERROR %s\n", op->error);
 	if (op->verb == QUIT)
 		return snprintf(to, ANSWER_SIZE, "OK bye\n");
-	if (op->verb != STATS)
-		return snprintf(to, ANSWER_SIZE, "OK %" PRIu64 "\n", op->is.value);
-	return snprintf(to, ANSWER_SIZE,
-		"OK clients=%zu keys=%zu increments=%" PRIu64 " saved=%" PRIu64 " snapshots=%" PRIu64 "\n",
-		b->clients, s->keys, s->increments, s->saved, s->snapshots);
+	if (op->verb == STATS || op->verb == WATCH)
+		return format_stats(to, b, &op->is.stats);
+	return snprintf(to, ANSWER_SIZE, "OK %" PRIu64 "\n", op->is.value);
 }
 
 void batch_format(struct batch *b)
@@ -103,4 +109,9 @@ void batch_format(struct batch *b)
 	b->size = 0;
 	for (size_t i = 0; i < b->count; i++)
 		b->size += (size_t)format(b->out + b->size, b, &b->ops[i]);
+}
+
+void batch_format_stats(struct batch *b, const struct stats *s)
+{
+	b->size = (size_t)format_stats(b->out, b, s);
 }

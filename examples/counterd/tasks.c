@@ -79,16 +79,29 @@ static void increment(struct owner *o, struct op *op)
 	}
 }
 
+static struct stats stats_now(const struct owner *o)
+{
+	struct stats now = o->stats;
+
+	now.keys = o->table->count;
+	return now;
+}
+
+/* Waits for no client: each has room for the latest. */
+static void tell_watchers(struct owner *o)
+{
+	const struct stats now = stats_now(o);
+
+	chan_publish(o->tasks->news, &now, CHAN_FOREVER);
+}
+
 static void serve(struct owner *o, struct batch *b)
 {
 	for (struct op *op = b->ops; op < b->ops + b->count; op++) {
 		switch (op->verb) {
 		case INCR: increment(o, op); break;
 		case GET: find(o, op); break;
-		case STATS:
-			op->is.stats = o->stats;
-			op->is.stats.keys = o->table->count;
-			break;
+		case STATS: case WATCH: op->is.stats = stats_now(o); break;
 		case QUIT: case WRONG: case STRANGER: break;
 		}
 	}
@@ -178,12 +191,12 @@ void own(void *arg)
 	int err;
 	chan_case cases[] = {
 		CHAN_ON_RECV(t->asks.rx, &b), CHAN_ON_RECV(t->written.rx, &err),
-		chan_on_recv(t->tick, NULL), chan_on_recv(t->save, NULL)
+		chan_on_recv(t->tick, NULL), chan_on_recv(t->save, NULL), chan_on_recv(t->second, NULL)
 	};
 
 	snprintf(o.full, sizeof o.full, "there are %zu keys, no more are allowed", t->options->keys);
 	for (;;) {
-		switch (chan_select(cases, 4, CHAN_FOREVER)) {
+		switch (chan_select(cases, 5, CHAN_FOREVER)) {
 		case 0:
 			if (cases[0].err == EPIPE) {
 				end(&o);
@@ -194,6 +207,7 @@ void own(void *arg)
 		case 1: finish_snapshot(&o, err); break;
 		case 2: begin_snapshot(&o); break;
 		case 3: save(&o); break;
+		case 4: tell_watchers(&o); break;
 		}
 	}
 }

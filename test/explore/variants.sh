@@ -22,6 +22,7 @@ try() {
 		;;
 	errgroup-*) set -- '--only groups' '--only groups-three' ;;
 	timer-* | context-*) set -- "$@" '--only timers-three' '--only timer-changes-three' '--only contexts-three' ;;
+	broadcast-*) set -- '--only broadcasts' '--only broadcasts-three' '--only faults-broadcasts' ;;
 	esac
 	sed -E -z "$script" "$file" >"$work/$changed.c" || exit 2
 	if cmp -s "$file" "$work/$changed.c"; then

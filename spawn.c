@@ -11,26 +11,21 @@
  * Waking a thread takes longer than many a task.  So while a woken thread is on its way, further
  * tasks queue, never more than there are idle threads.  That thread wakes the next two before it
  * begins its own task, and a thread whose task ends takes the oldest task of the queue.
- *
- * Lock order: the pool, a wait group, channels.
  */
+#undef _POSIX_C_SOURCE          /* if it is defined, FreeBSD hides some signals */
 #if defined __linux__ && !defined CHAN_PORTABLE
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE             /* sched_setaffinity */
 #endif
-#else
-#undef _POSIX_C_SOURCE
+#elif !defined __APPLE__ && !defined __FreeBSD__ && !defined __NetBSD__ && !defined __OpenBSD__
 #define _POSIX_C_SOURCE 200809L
 #endif
 
 #define CHAN_INSIDE
 #include "spawn.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +33,9 @@
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/prctl.h>
+#endif
+#ifdef _WIN32
+#define sysconf(name) -1L       /* not known */
 #endif
 
 /* ---- Wait groups --------------------------------------------------------------
@@ -337,12 +335,16 @@ static struct worker *leave_pool(struct worker *self)
 	return before;
 }
 
+#ifdef _WIN32                   /* has no masks, and threads get no signals from outside */
+#define end_signals() ((void)0)
+#else
 /* What a thread does to itself must reach the program's handlers, and a profiler must see the tasks. */
 static const int own_signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGPIPE, SIGPROF };
 enum { OWN_SIGNALS = sizeof own_signals / sizeof *own_signals };
 
 static sigset_t pool_mask;      /* of each thread of the pool: all but own_signals */
 static sigset_t program_mask;   /* of the program's start: what a child gets that a task forks */
+static sigset_t spawner_mask;   /* belongs to pool.lock: of the thread that starts another one */
 
 /* Gives the thread its mask back.  A signal that the task had blocked and sent itself ends with the task. */
 static void end_signals(void)
@@ -361,6 +363,7 @@ static void end_signals(void)
 #endif
 	}
 }
+#endif
 
 /*
  * The task is over.  If the thread goes on, it takes the next task or becomes idle, before
@@ -502,7 +505,7 @@ static void *work(void *worker)
 static struct pool parents;     /* of a forked child: there leak checkers find what it did not free */
 
 /* A forked child has none of the threads, so its pool is empty.  Nothing is locked over a fork. */
-static void begin_anew(void)
+__attribute__((unused)) static void begin_anew(void)
 {
 	parents = pool;
 	pool = (struct pool){ .lock = PTHREAD_MUTEX_INITIALIZER, .handles_fork = true, .has_begun = true };
@@ -514,10 +517,7 @@ static void begin_anew(void)
 }
 
 /* Before main, if the compiler can arrange that: another thread may fork during the first spawn. */
-#ifdef __GNUC__
-__attribute__((constructor(104)))
-#endif
-static void begin(void)
+__attribute__((constructor(104))) static void begin(void)
 {
 	if (!pool.handles_fork)
 		pool.handles_fork = pthread_atfork(NULL, NULL, begin_anew) == 0;
@@ -527,10 +527,12 @@ static void begin(void)
 #if defined __linux__ && !defined CHAN_PORTABLE
 	sched_getaffinity(getpid(), sizeof program_cpus, &program_cpus);
 #endif
+#ifndef _WIN32
 	pthread_sigmask(SIG_BLOCK, NULL, &program_mask);
 	sigfillset(&pool_mask);
 	for (int i = 0; i < OWN_SIGNALS; i++)
 		sigdelset(&pool_mask, own_signals[i]);
+#endif
 }
 
 /* ---- Spawn: caller of these holds pool.lock ------------------------------------------------ */
@@ -557,14 +559,13 @@ static int create_thread(pthread_attr_t *attr, struct worker *w)
 static int start_thread(struct worker *w)
 {
 	pthread_attr_t attr;
-	sigset_t old;
 	int err = pthread_attr_init(&attr);
 
 	if (err != 0)
 		return err;
-	pthread_sigmask(SIG_BLOCK, &pool_mask, &old);
+	pthread_sigmask(SIG_BLOCK, &pool_mask, &spawner_mask);
 	err = create_thread(&attr, w);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_sigmask(SIG_SETMASK, &spawner_mask, NULL);
 	pthread_attr_destroy(&attr);
 	return err;
 }
@@ -572,14 +573,13 @@ static int start_thread(struct worker *w)
 static struct worker *make_worker(struct task *task)
 {
 	struct worker *w = malloc(sizeof *w);
-	if (w == NULL)
-		return NULL;
-	*w = (struct worker){ .task = task, .idle_timeout = options.idle_timeout };
-	w->inbox = chan_new(sizeof w->task, 1);
-	if (w->inbox == NULL) {
+	chan *inbox = w != NULL ? chan_new(sizeof w->task, 1) : NULL;
+
+	if (inbox == NULL) {
 		free(w);
 		return NULL;
 	}
+	*w = (struct worker){ .task = task, .inbox = inbox, .idle_timeout = options.idle_timeout };
 	return w;
 }
 
@@ -714,7 +714,7 @@ static size_t least_stack(void)
 	long n = sysconf(_SC_THREAD_STACK_MIN);
 
 	errno = saved;
-	return n > 0 ? (size_t)n : (size_t)PTHREAD_STACK_MIN;
+	return n > 0 ? (size_t)n : 0;
 }
 
 int spawn_configure(const spawn_options *o)

@@ -99,6 +99,7 @@ int faulty_key_create(pthread_key_t *key, void (*destructor)(void *));
 #define pthread_attr_setstacksize faulty_attr_setstacksize
 #define pthread_attr_destroy faulty_attr_destroy
 #define pthread_create faulty_create
+#undef pthread_atfork           /* Windows has a macro that does nothing */
 #define pthread_atfork faulty_atfork
 #define clock_gettime faulty_clock_gettime
 #define eventfd faulty_eventfd

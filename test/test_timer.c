@@ -577,9 +577,9 @@ static bool keeper_goes(enum way way, bool at_deadline, int64_t wait)
 		pause_for(CHAN_MS / 10);
 	for (int i = 0; i < SOME; i++)
 		begin_recv(&rest[i], way, c, &value[i]);
-	while (waiting_in(c) < 1 + SOME && !returned(&keeper, 1))
+	while (waiting_in(c) < 1 + SOME && !returned(&keeper, 1) && chan_now() < due)
 		pause_for(CHAN_MS / 10);
-	bool in_time = !returned(&keeper, 1);
+	bool in_time = !returned(&keeper, 1) && chan_now() < due;
 	if (!at_deadline)
 		chan_send(other, NULL);
 	in_time = finish(&keeper) != 0 && in_time;      /* else it has taken the time itself */

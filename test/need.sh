@@ -1,7 +1,7 @@
 #!/bin/sh
 # need.sh NEED...: installs what this machine lacks of cc pkg-config check crypto zmq c++ clang musl multilib
 # 32-bit (what runs multilib's programs) valgrind gcovr python3 cmake mandoc aarch64 (a cross compiler) qemu (for its
-# programs) faketime, and of the benchmark's peers glib apr go rust crossbeam (the source of its channels).
+# programs) faketime mingw wine, and of the benchmark's peers glib apr go rust crossbeam (the source of its channels).
 #
 # Says and does nothing when all is there.  Otherwise it installs, as root or through a sudo that asks nothing;
 # where it may not, it prints the command to type and exits with 1.
@@ -28,6 +28,8 @@ there()
 	valgrind | gcovr | python3 | cmake | mandoc) command -v "$1" ;;
 	aarch64) compiles aarch64-linux-gnu-gcc ;;
 	qemu) command -v qemu-aarch64 || command -v qemu-aarch64-static ;;
+	mingw) compiles x86_64-w64-mingw32-gcc-posix -pthread ;;
+	wine) command -v wine64 wine || [ -x /usr/lib/wine/wine64 ] ;;
 	faketime) ls /usr/lib*/faketime/libfaketimeMT.so.1 /usr/lib/*/faketime/libfaketimeMT.so.1 2>/dev/null | grep -q . ;;
 	glib) there pkg-config && pkg-config --exists glib-2.0 ;;
 	apr) there pkg-config && pkg-config --exists apr-1 apr-util-1 ;;
@@ -53,6 +55,8 @@ packages()
 	apt-get:aarch64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
 	apt-get:qemu | dnf:qemu | pacman:qemu | apt-get:32-bit | dnf:32-bit | pacman:32-bit) echo qemu-user ;;
 	apt-get:faketime) echo faketime libfaketime ;;
+	apt-get:mingw) echo gcc-mingw-w64-x86-64-posix ;;
+	apt-get:wine) echo wine64 ;;
 	apt-get:glib) echo libglib2.0-dev ;;
 	apt-get:apr) echo libapr1-dev libaprutil1-dev ;;
 	apt-get:go) echo golang-go ;;
@@ -92,7 +96,7 @@ packages()
 	apk:pkg-config | pacman:pkg-config | brew:pkg-config) echo pkgconf ;;
 	pacman:zmq | brew:zmq) echo zeromq ;;
 	*:faketime) echo libfaketime ;;
-	apk:musl | brew:musl | apk:multilib | brew:multilib | *:aarch64 | *:crossbeam | brew:32-bit | brew:qemu | brew:valgrind) ;;
+	apk:musl | brew:musl | apk:multilib | brew:multilib | *:aarch64 | *:mingw | *:wine | *:crossbeam | brew:32-bit | brew:qemu | brew:valgrind) ;;
 	*) echo "$1" ;;
 	esac
 }

@@ -359,8 +359,12 @@ static void end_signals(void)
 		sigaddset(&one, own_signals[i]);
 #if defined _POSIX_REALTIME_SIGNALS && _POSIX_REALTIME_SIGNALS > 0
 		sigtimedwait(&one, NULL, &(struct timespec){ 0, 0 });
-		pthread_sigmask(SIG_UNBLOCK, &one, NULL);
+#else
+		sigset_t pending;       /* these systems have nothing better */
+		if (sigpending(&pending) == 0 && sigismember(&pending, own_signals[i]) == 1)
+			sigwait(&one, &(int){ 0 });
 #endif
+		pthread_sigmask(SIG_UNBLOCK, &one, NULL);
 	}
 }
 #endif
@@ -433,12 +437,9 @@ static int64_t idle_deadline(const struct worker *self)
 /* At the idle timeout: false if a task or a shutdown is on its way, or a queued task needs the thread. */
 static bool retire(struct worker *self)
 {
-	struct worker *before = NULL;
-
 	pthread_mutex_lock(&pool.lock);
 	bool retires = self->idle && any_free();
-	if (retires)
-		before = leave_pool(self);
+	struct worker *before = retires ? leave_pool(self) : NULL;
 	pthread_mutex_unlock(&pool.lock);
 	join(before);
 	return retires;
@@ -587,7 +588,7 @@ static struct worker *make_worker(struct task *task)
  * Since 6.16 Linux keeps a process's sleeping threads in a hash table sized by the number of CPUs.  On
  * 2 CPUs waking one of 10,000 threads takes 60 microseconds, with a larger table half as long.
  */
-static void enlarge_futex_hash(size_t threads)
+static void enlarge_futex_hash(__attribute__((unused)) size_t threads)
 {
 #ifdef __linux__
 	enum { FUTEX_HASH = 78, SET_SLOTS = 1, GET_SLOTS = 2, MANY = 256 };
@@ -596,8 +597,6 @@ static void enlarge_futex_hash(size_t threads)
 
 	if (slots > 0 && (size_t)slots < 4 * threads)
 		prctl(FUTEX_HASH, SET_SLOTS, 4 * threads, 0, 0);
-#else
-	(void)threads;
 #endif
 }
 

@@ -59,11 +59,12 @@ SOURCES = chan.c spawn.c $(COMPANIONS)
 HEADERS = chan.h spawn.h $(sort $(wildcard extra/chan_*.h))
 LIBRARIES = $(BUILD)/libchan.a $(BUILD)/$(SHARED)
 LADDER = $(patsubst examples/%.c,$(BUILD)/examples/%,$(sort $(wildcard examples/[0-9]*.c)))
+COOKBOOK = $(patsubst examples/%.c,$(BUILD)/examples/%,$(sort $(wildcard examples/cookbook/*.c)))
 COURSE = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard course/*/*.c course/*/solutions/*.c)))
 TREEHASH = $(shell pkg-config --exists libcrypto 2>/dev/null && echo $(BUILD)/examples/treehash)
 TREEHASH_OBJECTS = $(patsubst examples/%.c,$(BUILD)/%.o,$(wildcard examples/treehash/*.c))
 COUNTERD = $(addprefix $(BUILD)/examples/,counterd counterd-poll counterd-load)
-DIRECTORIES = $(addprefix $(BUILD)/,extra test test/extra examples treehash counterd bench)
+DIRECTORIES = $(addprefix $(BUILD)/,extra test test/extra examples examples/cookbook treehash counterd bench)
 SUITES = $(patsubst test/test_%.c,%,$(sort $(wildcard test/test_*.c)))
 TEST_PROGRAMS = test/soak.c test/awake.c
 TEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_PROGRAMS),$(wildcard test/*.c)))) \
@@ -73,7 +74,7 @@ TEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_PROGRAMS),
 .DELETE_ON_ERROR:
 .PHONY: all run run-here test check size course tsan tsan-gcc tsan-clang asan valgrind memcheck helgrind soak awake mutate install uninstall dist clean FORCE
 
-all: $(LIBRARIES) $(LADDER) $(TREEHASH) $(COUNTERD)
+all: $(LIBRARIES) $(LADDER) $(COOKBOOK) $(TREEHASH) $(COUNTERD)
 
 # ---- Running it ------------------------------------------------------------------------------------------------
 
@@ -195,7 +196,7 @@ $(BUILD)/test/run: $(TEST_OBJECTS)
 -include examples/counterd/counterd.mk examples/farm/farm.mk bench/bench.mk test/verify.mk test/explore/explore.mk
 -include $(wildcard trace/trace.mk extra/trace.mk)
 
--include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(BUILD)/test/extra/*.d)
+-include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(BUILD)/test/extra/*.d $(BUILD)/examples/cookbook/*.d)
 
 # ---- Sanitizers ------------------------------------------------------------------------------------------------
 

@@ -105,6 +105,56 @@ static void select_64(struct run run)
 	select_one(run, 64);
 }
 
+/* ---- One call, in one thread: 1,024 times into a channel with room, or that is full ---- */
+
+enum { PLACES = 1024 };
+
+static void fill(struct run run, int (*put)(chan *c, const void *value), bool full)
+{
+	chan *c = queue_new(PLACES);
+	uint64_t values[PLACES], value = 1, n = run.n / PLACES + 1;
+	size_t got;
+	double time = 0;
+
+	for (size_t i = 0; i < PLACES && full; i++)
+		queue_send(c, value);
+	for (uint64_t k = 0; k < n; k++) {
+		double start = now();
+		for (size_t i = 0; i < PLACES; i++)
+			put(c, &value);
+		time += now() - start;
+		if (!full)
+			chan_recv_n(c, values, PLACES, &got, CHAN_FOREVER);
+	}
+	report(run.name, time / (double)(n * PLACES));
+	chan_free(c);
+}
+
+static int send_one(chan *c, const void *value)
+{
+	return chan_send(c, value);
+}
+
+static int latest(chan *c, const void *value)
+{
+	return chan_send_latest(c, value, NULL);
+}
+
+static void fill_by_send(struct run run)
+{
+	fill(run, send_one, false);
+}
+
+static void fill_by_latest(struct run run)
+{
+	fill(run, latest, false);
+}
+
+static void displace(struct run run)
+{
+	fill(run, latest, true);
+}
+
 /* ---- While others wait ------------------------------------------------------------ */
 
 struct bystander {
@@ -282,6 +332,9 @@ int main(int argc, char *argv[])
 		{ "W8", 100000, start_tasks },
 		{ "W9", 10000, block_tasks },
 		{ "W12", 10000000, bulk },
+		{ "SEND", 5000000, fill_by_send },
+		{ "LATEST", 5000000, fill_by_latest },
+		{ "DISPLACE", 5000000, displace },
 		{ "PARKED", 1000000, parked },
 		{ "IDLE", 1000, idle },
 	};

@@ -93,6 +93,7 @@ PLOTTED_CURVES = {"W6": "threads on each side, 1,024 places", "W7": "senders int
                   "W7-cases": "channels in the select"}
 CURVE_PEERS = ["ours", "go", "crossbeam"]
 PARKED = [0, 10000]
+CALLS = {"SEND": "send", "LATEST": "send_latest", "DISPLACE": "send_latest into a full channel"}
 
 REST = 0.4
 LONG = 0.3         # seconds at least of a run in which the library has to learn first, or that shows rare times
@@ -260,6 +261,9 @@ def jobs_of(options, programs):
         if wanted("parked", "PARKED"):
             for peer in CURVE_PEERS:
                 add("parked", k, peer, peer, "PARKED", extra=[k])
+    for row in CALLS:
+        if wanted("calls", row):
+            add("calls", row, "ours", "ours", row, rounds=5)
     if wanted("idle", "IDLE"):
         add("idle", "IDLE", "ours", "ours", "IDLE", rounds=1)
     return jobs
@@ -527,6 +531,8 @@ class Targets:
     def asleep(self):
         median = self.figures.median
         self.judge("Idle uses no CPU", "IDLE", median("idle", "IDLE", "ours"), 1000, "1 s asleep, 100 tasks", 0.001)
+        for row in ("LATEST", "DISPLACE"):
+            self.judge("The latest value", row, median("calls", row, "ours"), median("calls", "SEND", "ours"), "a send", 1.2)
         self.judge("A send beside 10,000 selects", "PARKED", median("parked", 10000, "ours"),
                    median("parked", 0, "ours"), "beside none", 1.05)
 
@@ -652,7 +658,7 @@ def main():
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build", help="where the programs are: build")
-    parser.add_argument("--only", type=names, help="rows, or main limits spin crowd runtime curves parked idle busy cpu tails")
+    parser.add_argument("--only", type=names, help="rows, or main limits spin crowd runtime curves parked calls idle busy cpu tails")
     parser.add_argument("--peers", type=names, default=list(PEERS), help=",".join(PEERS))
     parser.add_argument("--mode", type=names, dest="modes", default=list(MODES), help=",".join(MODES))
     parser.add_argument("--runs", type=int, default=5)

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "chan.h"
+#include "fail.h"
 #include "spawn.h"
 
 static void hello(void *arg)
@@ -27,10 +28,10 @@ int main(void)
 	chan *done = chan_new(0, 0);    /* elements without a size: only that they come matters */
 
 	if (!done)
-		return 1;
+		return fail();
 	printf("main: starting a task\n");
 	if (spawn(hello, &done, sizeof done) != 0)
-		return 1;
+		return fail();
 	chan_recv(done, NULL);
 	printf("main: the task is done, now main may end\n");
 	chan_free(done);

@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "chan.h"
+#include "fail.h"
 #include "spawn.h"
 
 CHAN_TYPE(ints, int);
@@ -34,7 +35,7 @@ int main(void)
 	int first, second;
 
 	if (CHAN_MAKE(&c, 0) != 0 || spawn(send_two, &c.tx, sizeof c.tx) != 0)
-		return 1;
+		return fail();
 	printf("main: not receiving yet, so the sender waits in its send\n");
 	CHAN_RECV(c.rx, &first);
 	CHAN_RECV(c.rx, &second);

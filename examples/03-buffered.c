@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "chan.h"
+#include "fail.h"
 #include "spawn.h"
 
 CHAN_TYPE(ints, int);
@@ -35,7 +36,7 @@ int main(void)
 	struct sender s = { .done = chan_new(0, 0) };
 
 	if (!s.done || CHAN_MAKE(&c, 2) != 0)
-		return 1;
+		return fail();
 	s.out = c.tx;
 	for (int v = 1; v <= 2; v++) {
 		CHAN_SEND(c.tx, &v);
@@ -46,7 +47,7 @@ int main(void)
 		printf("main: no place for 3, not even after 50 ms\n");
 
 	if (spawn(send_third, &s, sizeof s) != 0)
-		return 1;
+		return fail();
 	printf("main: a task waits to send 3; receiving makes room\n");
 	CHAN_RECV(c.rx, &v);
 	chan_recv(s.done, NULL);

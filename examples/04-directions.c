@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "chan.h"
+#include "fail.h"
 #include "spawn.h"
 
 CHAN_TYPE(ints, int);
@@ -61,10 +62,10 @@ int main(void)
 	ints numbers, doubled;
 
 	if (CHAN_MAKE(&numbers, 0) != 0 || CHAN_MAKE(&doubled, 0) != 0)
-		return 1;
+		return fail();
 	struct doubler d = { numbers.rx, doubled.tx };
 	if (spawn(count_task, &numbers.tx, sizeof numbers.tx) != 0 || spawn(double_task, &d, sizeof d) != 0)
-		return 1;
+		return fail();
 	print(doubled.rx);
 	int err = spawn_shutdown(CHAN_FOREVER);
 	CHAN_FREE(&numbers);

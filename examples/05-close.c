@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "chan.h"
+#include "fail.h"
 #include "spawn.h"
 
 struct worker {
@@ -35,7 +36,7 @@ int main(void)
 	struct worker w = { chan_new(sizeof(int), 2), chan_new(0, 0) };
 
 	if (!w.jobs || !w.done)
-		return 1;
+		return fail();
 	for (int job = 1; job <= 2; job++)
 		chan_send(w.jobs, &job);
 	chan_close(w.jobs);
@@ -44,7 +45,7 @@ int main(void)
 	if (chan_send(w.jobs, &job) == EPIPE)
 		printf("main: job 3 comes too late, the channel is closed\n");
 	if (spawn(work, &w, sizeof w) != 0)
-		return 1;
+		return fail();
 	chan_recv(w.done, NULL);
 
 	if (chan_recv(w.jobs, &job) == EPIPE)

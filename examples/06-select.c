@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "chan.h"
+#include "fail.h"
 #include "spawn.h"
 
 CHAN_TYPE(ints, int);
@@ -40,7 +41,7 @@ int main(void)
 	const char *name;
 
 	if (CHAN_MAKE(&numbers, 0) != 0 || CHAN_MAKE(&names, 0) != 0)
-		return 1;
+		return fail();
 	chan_case cases[] = { CHAN_ON_RECV(numbers.rx, &number), CHAN_ON_RECV(names.rx, &name) };
 
 	if (chan_select(cases, 2, CHAN_NOWAIT) == -1)
@@ -48,7 +49,7 @@ int main(void)
 
 	if (spawn(send_numbers, &numbers.tx, sizeof numbers.tx) != 0
 	    || spawn(send_words, &names.tx, sizeof names.tx) != 0)
-		return 1;
+		return fail();
 	for (int i = 0; i < 6; i++) {
 		switch (chan_select(cases, 2, CHAN_FOREVER)) {
 		case 0: sum += number; break;

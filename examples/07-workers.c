@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "chan.h"
+#include "fail.h"
 #include "spawn.h"
 
 struct result {
@@ -49,11 +50,11 @@ int main(void)
 	int squares[JOBS + 1];
 
 	if (CHAN_MAKE(&j, JOBS) != 0 || CHAN_MAKE(&answers, JOBS) != 0)
-		return 1;
+		return fail();
 	struct worker w = { j.rx, answers.tx };
 	for (int i = 0; i < WORKERS; i++)
 		if (spawn(work, &w, sizeof w) != 0)
-			return 1;
+			return fail();
 
 	for (int job = 1; job <= JOBS; job++)
 		CHAN_SEND(j.tx, &job);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "chan.h"
+#include "fail.h"
 #include "spawn.h"
 
 CHAN_TYPE(ints, int);
@@ -38,11 +39,11 @@ int main(void)
 	int total = 0;
 
 	if (CHAN_MAKE(&jobs, JOBS) != 0 || CHAN_MAKE(&done, 0) != 0)
-		return 1;
+		return fail();
 	struct worker w = { jobs.rx, done.tx };
 	for (int i = 0; i < WORKERS; i++)
 		if (spawn(work, &w, sizeof w) != 0)
-			return 1;
+			return fail();
 
 	for (int job = 1; job <= JOBS; job++)
 		CHAN_SEND(jobs.tx, &job);

@@ -16,6 +16,7 @@
 #include <stdio.h>
 
 #include "chan.h"
+#include "fail.h"
 #include "spawn.h"
 
 enum { JOBS = 5, WORKERS = 3 };
@@ -75,7 +76,7 @@ int main(void)
 	int job;
 
 	if (start(&p) != 0)
-		return 1;
+		return fail();
 	for (job = 1; job <= JOBS; job++) {
 		int64_t deadline = job <= WORKERS ? CHAN_FOREVER : chan_now() + 200 * CHAN_MS;
 		if (chan_send_until(p.jobs, &job, deadline) == ETIMEDOUT)
@@ -87,7 +88,7 @@ int main(void)
 	chan_close(p.jobs);
 	printf("collected too late: %d\n", collect(&p, job - 1));
 	if (finish(&p) != 0 || start(&p) != 0 || spawn(send_jobs, &p, sizeof p) != 0)
-		return 1;
+		return fail();
 	printf("collected while a task sends: %d\n", collect(&p, JOBS));
 	return finish(&p);
 }

@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "chan.h"
+#include "fail.h"
 #include "spawn.h"
 
 CHAN_TYPE(ints, int);
@@ -47,16 +48,16 @@ int main(void)
 	ints c[PRIMES + 1];
 
 	if (CHAN_MAKE(&c[0], 0) != 0 || spawn(count, &c[0], sizeof c[0]) != 0)
-		return 1;
+		return fail();
 	for (int i = 0; i < PRIMES; i++) {
 		int prime;
 		CHAN_RECV(c[i].rx, &prime);
 		printf("%d\n", prime);
 		if (CHAN_MAKE(&c[i + 1], 0) != 0)
-			return 1;
+			return fail();
 		struct filter f = { c[i], c[i + 1], prime };
 		if (spawn(take_out_multiples, &f, sizeof f) != 0)
-			return 1;
+			return fail();
 	}
 	CHAN_CLOSE(c[PRIMES].tx);
 	int err = spawn_shutdown(CHAN_FOREVER);

@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "chan.h"
+#include "fail.h"
 #include "spawn.h"
 
 CHAN_TYPE(ints, int);
@@ -56,12 +57,12 @@ int main(void)
 	ints numbers, squares;
 
 	if (!quit || CHAN_MAKE(&numbers, 0) != 0 || CHAN_MAKE(&squares, 0) != 0)
-		return 1;
+		return fail();
 	struct stage source = { .out = numbers.tx, .quit = quit };
 	struct stage squarer = { numbers.rx, squares.tx, quit };
 	if (waitgroup_go(&stages, count, &source, sizeof source) != 0
 	    || waitgroup_go(&stages, square, &squarer, sizeof squarer) != 0)
-		return 1;
+		return fail();
 
 	for (int v; CHAN_RECV(squares.rx, &v) == 0 && v <= 100; )
 		printf("%d\n", v);

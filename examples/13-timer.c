@@ -14,6 +14,7 @@
 
 #include "chan.h"
 #include "chan_timer.h"
+#include "fail.h"
 
 CHAN_TYPE(ints, int);
 
@@ -28,7 +29,7 @@ int main(void)
 	int answer;
 
 	if (!tick || !timeout || CHAN_MAKE(&answers, 0) != 0)
-		return 1;
+		return fail();
 	chan_recv(tick, &first);
 	printf("tick 1\n");
 	for (int i = 2; i <= 3 && chan_recv(tick, &at) == 0; i++)

@@ -18,6 +18,7 @@
 
 #include "chan.h"
 #include "chan_context.h"
+#include "fail.h"
 #include "spawn.h"
 
 CHAN_TYPE(ints, int);
@@ -71,11 +72,11 @@ int main(void)
 	ints input;
 
 	if (!program || CHAN_MAKE(&input, 0) != 0)
-		return 1;
+		return fail();
 	if (begin(&first, program, CHAN_FOREVER, input.rx) != 0)
-		return 1;
+		return fail();
 	if (begin(&second, program, chan_now() + 20 * CHAN_MS, input.rx) != 0)
-		return 1;
+		return fail();
 
 	end(&second);
 	printf("request 2: its time is over, and its steps have ended\n");

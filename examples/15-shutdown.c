@@ -18,6 +18,7 @@
 
 #include "chan.h"
 #include "chan_signal.h"
+#include "fail.h"
 #include "spawn.h"
 
 CHAN_TYPE(ints, int);
@@ -58,25 +59,25 @@ int main(void)
 	int signo;
 
 	if (!quit || CHAN_MAKE(&signals, 1) != 0 || CHAN_MAKE(&jobs, 10) != 0)
-		return 1;
+		return fail();
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
 	if (chan_notify(signals.tx.ch, &set) != 0)      /* before there are other threads */
-		return 1;
+		return fail();
 
 	struct source source = { jobs.tx, quit };
 	if (waitgroup_go(&tasks, produce, &source, sizeof source) != 0)
-		return 1;
+		return fail();
 	for (int i = 0; i < 3; i++)
 		if (waitgroup_go(&tasks, work, &jobs.rx, sizeof jobs.rx) != 0)
-			return 1;
+			return fail();
 	printf("at work\n");
 
 	CHAN_RECV(signals.rx, &signo);
 	printf("%s: nothing new, and what was begun is done\n", signo == SIGTERM ? "SIGTERM" : "SIGINT");
 	if (chan_notify(NULL, &set) != 0)
-		return 1;
+		return fail();
 	chan_close(quit);
 	waitgroup_wait(&tasks);
 	waitgroup_destroy(&tasks);

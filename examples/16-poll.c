@@ -17,6 +17,7 @@
 
 #include "chan.h"
 #include "chan_fd.h"
+#include "fail.h"
 #include "spawn.h"
 
 CHAN_TYPE(ints, int);
@@ -55,17 +56,17 @@ int main(void)
 	int ends[2], v, err = 0;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0 || CHAN_MAKE(&questions, 1) != 0 || CHAN_MAKE(&answers, 0) != 0)
-		return 1;
+		return fail();
 	struct worker worker = { questions.rx, answers.tx };
 	if (spawn(work, &worker, sizeof worker) != 0 || spawn(ask, &ends[1], sizeof ends[1]) != 0)
-		return 1;
+		return fail();
 
 	struct pollfd watched[] = {
 		{ .fd = ends[0], .events = POLLIN },
 		{ .fd = chan_fd(answers.rx.ch), .events = POLLIN },
 	};
 	if (watched[1].fd < 0)
-		return 1;
+		return fail();
 	while (err != EPIPE) {
 		if (poll(watched, 2, -1) < 0)
 			continue;                       /* EINTR */
@@ -79,8 +80,10 @@ int main(void)
 		}
 		if (watched[1].revents != 0) {
 			err = CHAN_TRY_RECV(answers.rx, &v);
-			if (err == 0 && write(ends[0], &v, sizeof v) != sizeof v)
+			if (err == 0 && write(ends[0], &v, sizeof v) != sizeof v) {
+				perror("write");
 				return 1;
+			}
 		}
 	}
 	printf("main: the client has hung up, and the worker has ended\n");

@@ -321,6 +321,21 @@ START_TEST(a_port_that_nobody_reads_holds_up_nobody)
 }
 END_TEST
 
+#ifdef __linux__
+START_TEST(a_port_that_cannot_be_printed_is_told)
+{
+	char *const argv[] = { "counterd", "-p", "0", "-f", snapshot, NULL };
+	int out = open("/dev/full", O_WRONLY | O_CLOEXEC);
+
+	server.pid = launch(counterd, out, argv);
+	close(out);
+	for (int64_t since = 0; !there(err_path) || !complained("standard output: No space left on device\n"); )
+		look_again(&since);
+	ck_assert_int_eq(stop(SIGTERM), 0);
+}
+END_TEST
+#endif
+
 /* What stderr says to a write must not be taken for what the file says. */
 START_TEST(a_stderr_that_takes_nothing_is_no_obstacle)
 {
@@ -499,6 +514,9 @@ TCase *counterd_file(void)
 #endif
 	tcase_add_loop_test(file, messages_that_nobody_reads_hold_up_nobody, 0, 3);
 	tcase_add_test(file, a_port_that_nobody_reads_holds_up_nobody);
+#ifdef __linux__
+	tcase_add_test(file, a_port_that_cannot_be_printed_is_told);
+#endif
 	tcase_add_test(file, a_stderr_that_takes_nothing_is_no_obstacle);
 	tcase_add_loop_test(file, closed_standard_files_are_no_obstacle, 0, 2);
 	tcase_add_test(file, a_state_is_told_once);

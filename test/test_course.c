@@ -4,6 +4,7 @@
  */
 #define _POSIX_C_SOURCE 200809L
 #include "command.h"
+#include "excerpt.h"
 #include "test.h"
 
 #include <ctype.h>
@@ -59,21 +60,6 @@ static int split(char *text, char *lines[LINES])
 	return n;
 }
 
-/* The part of the text from after `from` to before `to`, if both are there; moves on behind it. */
-static bool between(const char **text, const char *from, const char *to, char part[], size_t size)
-{
-	const char *begin = strstr(*text, from), *end = begin != NULL ? strstr(begin + strlen(from), to) : NULL;
-
-	if (end == NULL)
-		return false;
-	begin += strlen(from);
-	ck_assert_msg((size_t)(end - begin) < size, "a long part after %s: %.80s", from, begin);
-	memcpy(part, begin, (size_t)(end - begin));
-	part[end - begin] = '\0';
-	*text = end + strlen(to);
-	return true;
-}
-
 /* What a line of a file's first comment says after `key`; false if there is no such line. */
 static bool says(const char *text, const char *key, char value[256])
 {
@@ -81,35 +67,6 @@ static bool says(const char *text, const char *key, char value[256])
 
 	snprintf(line, sizeof line, "%s ", key);
 	return between(&text, line, "\n", value, 256);
-}
-
-/*
- * The next block of a text that is fenced as this language, without the indentation of its fence; moves on behind it.
- * NULL if there is none.  To be freed.
- */
-static char *next_block(const char **text, const char *language)
-{
-	char fence[32];
-	const char *at;
-
-	snprintf(fence, sizeof fence, "```%s\n", language);
-	if ((at = strstr(*text, fence)) == NULL)
-		return NULL;
-	size_t indent = 0, used = 0;
-	while (at - indent > *text && at[-1 - (long)indent] == ' ')
-		indent++;
-	char *block = calloc(1, strlen(at) + 1);
-	ck_assert_ptr_nonnull(block);
-	for (at += strlen(fence); strncmp(at + indent, "```", 3) != 0; ) {
-		size_t length = strcspn(at, "\n") + 1;
-		ck_assert_msg(at[length - 1] == '\n', "a block without an end");
-		size_t left_out = length > indent ? indent : 0;
-		memcpy(block + used, at + left_out, length - left_out);
-		used += length - left_out;
-		at += length;
-	}
-	*text = at + indent + 3;
-	return block;
 }
 
 /* course/N-name/... of course/N-name.md, and the other way round. */
@@ -206,17 +163,6 @@ START_TEST(every_link_leads_to_a_file)
 END_TEST
 
 /* ---- Excerpts ----------------------------------------------------------------------------------------------- */
-
-/* Whole lines of the file, one after the other. */
-static bool stands_in(const char *block, const char *path)
-{
-	char *text = read_file(path), *at = strstr(text, block);
-
-	while (at != NULL && at > text && at[-1] != '\n')
-		at = strstr(at + 1, block);
-	free(text);
-	return at != NULL;
-}
 
 START_TEST(every_excerpt_stands_in_a_program_of_its_chapter)
 {

@@ -724,6 +724,45 @@ START_TEST(a_total_that_cannot_be_written_is_told)
 }
 END_TEST
 
+/* No socket may get the number of a closed one. */
+START_TEST(closed_standard_files_do_no_harm)
+{
+	static const char *const closed[] = { ">&-", "2>&-", "<&- >&-" };
+	char text[2000];
+
+	if (!has_farm())
+		return;
+	endpoints_in_scratch();
+	LAUNCH_VENTILATOR("16", "60000", QUICK);
+	launch_worker(&workers[0], "2", "10000");
+	int status = command(text, sizeof text, "exec timeout -k 1 20 '%s' collector -r '%s' -d '%s' 2>&1 %s",
+	                     program, results, done, closed[_i]);
+	if (_i == 1)
+		ck_assert_msg(status == 0 && strstr(text, " primes from "), "status %d: %s", status, text);
+	else
+		ck_assert_msg(status == 1 && strcmp(text, "farm: standard output: Bad file descriptor\n") == 0,
+		              "status %d: %s", status, text);
+	ck_assert_msg(finish(&ventilator) == 0, "%s", tail(&ventilator));
+}
+END_TEST
+
+/* libzmq aborts where it gets none, and a loop without those of its channels sees no signal. */
+START_TEST(too_few_descriptors_are_told)
+{
+	static const char *const roles[] = { "worker", "collector", "ventilator 0 10 1" };
+	char text[2000];
+
+	if (!has_farm())
+		return;
+	for (int files = 5; files <= 20; files++) {
+		int status = command(text, sizeof text, "ulimit -n %d; exec timeout -s KILL 10 '%s' %s",
+		                     files, program, roles[_i]);
+		ck_assert_msg(status == 1 && strstr(text, "farm: ") == text && strstr(text, ": Too many open files\n"),
+		              "%s, %d: status %d, %s", roles[_i], files, status, text);
+	}
+}
+END_TEST
+
 /* Never stops sending what is no message to the endpoint that it is given, bound after @; says when it was many. */
 static const char flood_source[] =
 	"#include <stdio.h>\n"
@@ -1085,9 +1124,11 @@ Suite *farm_suite(void)
 	tcase_add_test(wrong, a_worker_ignores_nonsense);
 	tcase_add_test(wrong, wrong_usage_is_told);
 	tcase_add_test(wrong, an_endpoint_that_is_none_is_told);
+	tcase_add_loop_test(wrong, too_few_descriptors_are_told, 0, 3);
 	tcase_add_loop_test(not_read, a_role_goes_on_though_nobody_reads_what_it_says, 0, 3);
 	tcase_add_test(not_read, a_role_goes_on_when_its_reader_has_gone);
 	tcase_add_test(not_read, a_total_that_cannot_be_written_is_told);
+	tcase_add_loop_test(not_read, closed_standard_files_do_no_harm, 0, 3);
 	tcase_add_loop_test(not_read, a_role_that_is_flooded_keeps_its_memory_and_heeds_a_signal, 0, 3);
 	tcase_add_test(keys, a_farm_with_keys_counts_the_same);
 	tcase_add_loop_test(keys, a_stranger_cannot_send_results, 0, 2);

@@ -8,13 +8,14 @@
  * end.  Of ten requests eight count the own one, one gets it, one counts the shared one.
  * DEPTH requests of a connection are on their way at a time.
  *
- * Exit status: 0; 1 for a wrong answer, or if it could not connect; 2 for wrong usage;
+ * Exit status: 0; 1 for a wrong answer, or if it could not connect or print; 2 for wrong usage;
  * 3 if the server closed connections before the end, and all answers until then were right.
  */
 #define _POSIX_C_SOURCE 200809L
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -265,6 +266,20 @@ static int load(struct load *l)
 	return closed > 0 ? 3 : 0;
 }
 
+/* What is closed would be the number of a connection, and what is printed would go to the server. */
+static void open_standard_files(void)
+{
+	int fd;
+
+	if (fcntl(STDOUT_FILENO, F_GETFD) < 0)
+		die("standard output", strerror(errno));
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 /* A number from 1 to max, or 0. */
 static unsigned long number(const char *text, unsigned long max)
 {
@@ -291,6 +306,10 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: counterd-load -p PORT [-c CONNECTIONS] [-n REQUESTS] [-d DEPTH]\n");
 		return 2;
 	}
+	open_standard_files();
 	signal(SIGPIPE, SIG_IGN);
-	return load(&l);
+	int status = load(&l);
+	if (fflush(stdout) != 0 || ferror(stdout))
+		die("standard output", "cannot be written");
+	return status;
 }

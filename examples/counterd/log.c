@@ -9,6 +9,7 @@
 #include "chan.h"
 #include "spawn.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -40,7 +41,8 @@ static bool write_message(const struct message *m)
 
 static void write_one(void *message)
 {
-	write_message(message);
+	if (!write_message(message))
+		tell("standard output: %s", strerror(errno));
 }
 
 /* One that could not be written, to a full disk say, is as lost as one that found no room in the channel. */

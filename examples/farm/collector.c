@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 #include "farm.h"
-#include "chan_fd.h"
 #include "chan_timer.h"
 
 enum { LINGER = 2000 };         /* for the last DONE; the ventilator may be gone */
@@ -113,8 +112,8 @@ static void run(struct collector *c)
 		zmq_pollitem_t items[] = {
 			{ .socket = c->results_socket, .events = ZMQ_POLLIN },
 			{ .socket = c->guard, .events = ZMQ_POLLIN },
-			{ .fd = chan_fd(c->tick), .events = ZMQ_POLLIN },
-			{ .fd = chan_fd(c->o->signals), .events = ZMQ_POLLIN },
+			{ .fd = descriptor(c->tick), .events = ZMQ_POLLIN },
+			{ .fd = descriptor(c->o->signals), .events = ZMQ_POLLIN },
 		};
 
 		wait_for_any(items, sizeof items / sizeof *items);

@@ -19,16 +19,20 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "farm.h"
+#include "chan_fd.h"
 #include "chan_signal.h"
 #include "spawn.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { DESCRIPTORS = 64 };      /* a role's own, and some for peers */
 
 void check(bool succeeded, const char *what)
 {
@@ -170,6 +174,43 @@ static const struct role *find_role(const char *name)
 	return NULL;
 }
 
+/* ---- Descriptors ---------------------------------------------------------------------- */
+
+/* What is closed is opened, to be read only: no socket gets its number, and a write to it fails. */
+static void open_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* libzmq aborts where it gets no descriptor for itself. */
+static bool has_descriptors(void)
+{
+	int fds[DESCRIPTORS], n = 0;
+
+	while (n < DESCRIPTORS && (fds[n] = dup(STDIN_FILENO)) >= 0)
+		n++;
+	if (n < DESCRIPTORS)
+		fprintf(stderr, "farm: needs %d file descriptors, and has %d: %s\n", DESCRIPTORS, n,
+		        strerror(errno));
+	for (int i = 0; i < n; i++)
+		close(fds[i]);
+	return n == DESCRIPTORS;
+}
+
+int descriptor(chan *c)
+{
+	int fd = chan_fd(c);
+
+	check(fd >= 0, "cannot wait for a channel");
+	return fd;
+}
+
 /* The signals before there is another thread.  Afterwards they end the program at once again. */
 static int run(const struct role *role, struct options *o)
 {
@@ -212,5 +253,6 @@ int main(int argc, char **argv)
 	if (o.key_file != NULL && !read_key(o.key_file, &key))
 		return 1;
 	o.key = o.key_file != NULL ? &key : NULL;
-	return run(role, &o);
+	open_standard_files();
+	return has_descriptors() ? run(role, &o) : 1;
 }

@@ -103,6 +103,9 @@ void set_option(void *socket, int option, int value);
 /* Waits for one of the sockets and descriptors, seldom for none of them: look at all of them afterwards. */
 void wait_for_any(zmq_pollitem_t *items, int n);
 
+/* Of a channel, for wait_for_any.  If there is none the program ends with a message. */
+int descriptor(chan *c);
+
 /* Whether SIGINT or SIGTERM has come, ever. */
 bool told_to_end(const struct options *o);
 

@@ -20,7 +20,6 @@
 #include <stdlib.h>
 
 #include "farm.h"
-#include "chan_fd.h"
 #include "chan_timer.h"
 
 struct place {
@@ -155,8 +154,8 @@ static void run(struct ventilator *v)
 			{ .socket = v->jobs_socket, .events = v->to_give > 0 ? ZMQ_POLLOUT : 0 },
 			{ .socket = v->done_socket, .events = ZMQ_POLLIN },
 			{ .socket = v->guard, .events = ZMQ_POLLIN },
-			{ .fd = chan_fd(v->tick), .events = ZMQ_POLLIN },
-			{ .fd = chan_fd(v->o->signals), .events = ZMQ_POLLIN },
+			{ .fd = descriptor(v->tick), .events = ZMQ_POLLIN },
+			{ .fd = descriptor(v->o->signals), .events = ZMQ_POLLIN },
 		};
 
 		wait_for_any(items, sizeof items / sizeof *items);

@@ -20,7 +20,6 @@
 #include <stdlib.h>
 
 #include "farm.h"
-#include "chan_fd.h"
 #include "chan_timer.h"
 #include "spawn.h"
 
@@ -33,7 +32,8 @@ struct worker {
 	size_t in_hand, limit;
 	struct message result;          /* to be sent next, if there is one */
 	bool has_result;
-	chan *over;                     /* NULL, or the timer of the grace: it takes no more jobs */
+	bool is_ending;                 /* it takes no more jobs */
+	chan *over;                     /* the timer of the grace */
 	bool given_up;
 	unsigned long ignored;
 };
@@ -53,7 +53,7 @@ static void do_jobs(void *arg)
 
 static bool takes_jobs(const struct worker *w)
 {
-	return w->in_hand < w->limit && w->over == NULL;
+	return w->in_hand < w->limit && !w->is_ending;
 }
 
 static void note_job(const struct worker *w, const char *what, const struct message *m)
@@ -98,20 +98,23 @@ static void send_results(struct worker *w)
 
 static void heed_signals(struct worker *w)
 {
-	if (w->over == NULL && told_to_end(w->o))
-		w->over = need(chan_after(w->o->grace * CHAN_MS), "grace");
-	w->given_up = w->over != NULL && chan_try_recv(w->over, NULL) == 0;
+	if (!w->is_ending && told_to_end(w->o)) {
+		chan_timer_reset(w->over, chan_now() + w->o->grace * CHAN_MS, CHAN_FOREVER);
+		w->is_ending = true;
+	}
+	w->given_up = w->is_ending && chan_try_recv(w->over, NULL) == 0;
 }
 
 /* Until everything in hand is sent, or the grace is over. */
 static void run(struct worker *w)
 {
-	while (w->over == NULL || (w->in_hand > 0 && !w->given_up)) {
+	while (!w->is_ending || (w->in_hand > 0 && !w->given_up)) {
 		zmq_pollitem_t items[] = {
 			{ .socket = w->jobs_socket, .events = takes_jobs(w) ? ZMQ_POLLIN : 0 },
 			{ .socket = w->results_socket, .events = w->has_result ? ZMQ_POLLOUT : 0 },
-			{ .fd = chan_fd(w->results.rx.ch), .events = w->has_result ? 0 : ZMQ_POLLIN },
-			{ .fd = chan_fd(w->over != NULL ? w->over : w->o->signals), .events = ZMQ_POLLIN },
+			{ .fd = descriptor(w->results.rx.ch), .events = w->has_result ? 0 : ZMQ_POLLIN },
+			{ .fd = descriptor(w->over), .events = ZMQ_POLLIN },
+			{ .fd = descriptor(w->o->signals), .events = w->is_ending ? 0 : ZMQ_POLLIN },
 		};
 
 		wait_for_any(items, sizeof items / sizeof *items);
@@ -160,7 +163,7 @@ static void close_all(struct worker *w, void *context, waitgroup *tasks)
 
 int work(const struct options *o)
 {
-	struct worker w = { .o = o, .limit = 2 * o->tasks };
+	struct worker w = { .o = o, .limit = 2 * o->tasks, .over = need(chan_at(CHAN_FOREVER), "a timer") };
 	void *context = need(zmq_ctx_new(), "ZeroMQ");
 	waitgroup tasks = WAITGROUP_INIT;
 

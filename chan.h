@@ -266,7 +266,7 @@ struct chan_wait {
 	int64_t since;
 	long thread;
 	const char *file;
-	struct chan_purpose { const char *what; const void *which; bool idle; } purpose;
+	struct chan_purpose { const char *name, *what; const void *which; bool idle; } purpose;
 	struct chan_step { uint64_t first; size_t n, level; int64_t at; } step;
 };
 chan_case chan_wait_case(const struct chan_wait *w, size_t i);  /* .err is its place in the program's array */

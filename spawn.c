@@ -33,8 +33,8 @@
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/prctl.h>
-#endif
-#ifdef _WIN32
+#include <sys/syscall.h>
+#elif defined _WIN32
 #define sysconf(name) -1L       /* not known */
 #endif
 
@@ -50,33 +50,28 @@ struct waitgroup_waiter {               /* on the stack of its thread; protected
 	bool released;
 };
 
-static void misuse(const char *function, const waitgroup *wg, const char *reason)
+static void require(bool holds, const char *function, const waitgroup *wg, const char *reason)
 {
+	if (holds)
+		return;
 	fprintf(stderr, "%s: wait group %p: %s\n", function, (const void *)wg, reason);
 	abort();
 }
 
 static void pause_shortly(void)
 {
-	struct timespec moment = { 0, 50000 };
 	volatile int saved = errno;
 	int cancel;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-	nanosleep(&moment, NULL);
+	nanosleep(&(struct timespec){ 0, 50000 }, NULL);
 	pthread_setcancelstate(cancel, &cancel);
 	errno = saved;
 }
 
-static void require(const char *function, const waitgroup *wg)
-{
-	if (wg == NULL)
-		misuse(function, wg, "is NULL");
-}
-
 void waitgroup_init(waitgroup *wg)
 {
-	require("waitgroup_init", wg);
+	require(wg != NULL, "waitgroup_init", wg, "is NULL");
 	*wg = (waitgroup)WAITGROUP_INIT;        /* pthread_mutex_init could fail, and we cannot report it */
 }
 
@@ -85,12 +80,11 @@ void waitgroup_destroy(waitgroup *wg)
 {
 	bool in_use = true;
 
-	require("waitgroup_destroy", wg);
+	require(wg != NULL, "waitgroup_destroy", wg, "is NULL");
 	while (in_use) {
 		pthread_mutex_lock(&wg->lock);
 		in_use = wg->waiters != NULL;
-		if (in_use && wg->count > 0)
-			misuse("waitgroup_destroy", wg, "a thread waits for it");
+		require(!in_use || wg->count == 0, "waitgroup_destroy", wg, "a thread waits for it");
 		pthread_mutex_unlock(&wg->lock);
 		if (in_use)
 			pause_shortly();
@@ -100,20 +94,18 @@ void waitgroup_destroy(waitgroup *wg)
 
 void waitgroup_add(waitgroup *wg, size_t n)
 {
-	require("waitgroup_add", wg);
+	require(wg != NULL, "waitgroup_add", wg, "is NULL");
 	pthread_mutex_lock(&wg->lock);
-	if (n > SIZE_MAX - wg->count)
-		misuse("waitgroup_add", wg, "counts more than SIZE_MAX");
+	require(n <= SIZE_MAX - wg->count, "waitgroup_add", wg, "counts more than SIZE_MAX");
 	wg->count += n;
 	pthread_mutex_unlock(&wg->lock);
 }
 
 void waitgroup_done(waitgroup *wg)
 {
-	require("waitgroup_done", wg);
+	require(wg != NULL, "waitgroup_done", wg, "is NULL");
 	pthread_mutex_lock(&wg->lock);
-	if (wg->count == 0)
-		misuse("waitgroup_done", wg, "done more often than added");
+	require(wg->count > 0, "waitgroup_done", wg, "done more often than added");
 	wg->count--;
 	/* Under wg->lock, because a released waiter frees its channel.  Lock order: wait group, channel. */
 	for (struct waitgroup_waiter *w = wg->waiters; w != NULL && wg->count == 0; w = w->next) {
@@ -124,11 +116,6 @@ void waitgroup_done(waitgroup *wg)
 	pthread_mutex_unlock(&wg->lock);
 }
 
-static bool passed(int64_t deadline)
-{
-	return deadline != CHAN_FOREVER && (deadline <= 0 || chan_now() >= deadline);
-}
-
 /* Caller holds wg->lock and loses it; wg->count is not 0. */
 static int wait_and_unlock(waitgroup *wg, int64_t deadline)
 {
@@ -137,10 +124,10 @@ static int wait_and_unlock(waitgroup *wg, int64_t deadline)
 	wg->waiters = &self;    /* first: from now on waitgroup_destroy waits for this thread */
 	pthread_mutex_unlock(&wg->lock);        /* chan_new allocates, which nobody does under a lock */
 	chan *wake = chan_new(0, 0);
-	chan_purpose = (struct chan_purpose){ .what = "wait group", .which = wg };
+	chan_purpose = (struct chan_purpose){ .name = chan_purpose.name, .what = "wait group", .which = wg };
 	pthread_mutex_lock(&wg->lock);
 	self.wake = wake;
-	while (!self.released && !passed(deadline)) {
+	while (!self.released && (deadline == CHAN_FOREVER || chan_now() < deadline)) {
 		pthread_mutex_unlock(&wg->lock);
 		if (wake != NULL)
 			chan_recv_until(wake, NULL, deadline);
@@ -152,7 +139,7 @@ static int wait_and_unlock(waitgroup *wg, int64_t deadline)
 		link = &(*link)->next;
 	*link = self.next;
 	pthread_mutex_unlock(&wg->lock);
-	chan_purpose = (struct chan_purpose){ .what = NULL };
+	chan_purpose.what = NULL;
 	chan_free(wake);
 	return self.released ? 0 : ETIMEDOUT;
 }
@@ -162,7 +149,7 @@ int waitgroup_wait_until(waitgroup *wg, int64_t deadline)
 	volatile int saved = errno;
 	int err = 0;
 
-	require("waitgroup_wait", wg);
+	require(wg != NULL, "waitgroup_wait", wg, "is NULL");
 	pthread_mutex_lock(&wg->lock);
 	if (wg->count > 0)
 		err = wait_and_unlock(wg, deadline);
@@ -177,6 +164,51 @@ void waitgroup_wait(waitgroup *wg)
 	waitgroup_wait_until(wg, CHAN_FOREVER);
 }
 
+/* ---- Names ------------------------------------------------------------------------ */
+
+enum { NAME = 32, SYSTEM_NAME = 16 };   /* bytes with the 0; the second is Linux's */
+
+/* What fits of the name, without a part of a character of UTF-8 at its end. */
+static void copy_name(char *to, size_t size, const char *name)
+{
+	size_t n = strnlen(name, size);
+
+	if (n == size)
+		while (--n > size - 4 && ((unsigned char)name[n] & 0xc0) == 0x80)
+			continue;
+	memcpy(to, name, n);
+	to[n] = '\0';
+}
+
+/* The main thread's name stays: it is that of the process. */
+static void tell_system(const char *name)
+{
+#if defined __linux__ && !defined CHAN_PORTABLE
+	static _Thread_local char before[SYSTEM_NAME];  /* while the thread has a name of ours */
+	char shown[SYSTEM_NAME];
+
+	if (syscall(SYS_gettid) == getpid())
+		return;
+	if (before[0] == '\0')
+		prctl(PR_GET_NAME, before);
+	copy_name(shown, sizeof shown, name[0] != '\0' ? name : before);
+	prctl(PR_SET_NAME, shown);
+	if (name[0] == '\0')
+		before[0] = '\0';
+#else
+	(void)name;
+#endif
+}
+
+void spawn_set_name(const char *name)
+{
+	static _Thread_local char own[NAME];
+
+	copy_name(own, sizeof own, name != NULL ? name : "");
+	chan_purpose.name = own[0] != '\0' ? own : NULL;
+	tell_system(own);
+}
+
 /* ---- The pool --------------------------------------------------------------------- */
 
 enum {
@@ -189,6 +221,7 @@ enum {
 	MOST_ALIGNED = 4096             /* bytes, of the copy of an argument */
 };
 #define DEFAULT_IDLE_TIMEOUT (10 * CHAN_SECOND)
+#define LONGEST_IDLE (CHAN_FOREVER / 2)         /* a century; longer is for ever, so no sum overflows */
 
 struct task {
 	struct task *next;              /* in the queue, NULL at first; protected by pool.lock */
@@ -309,18 +342,13 @@ static void wake_and_unlock(size_t most)
 		chan_send(sends[i].inbox, &sends[i].task);
 }
 
-static void free_worker(struct worker *w)
-{
-	chan_free(w->inbox);
-	free(w);
-}
-
 static void join(struct worker *w)
 {
 	if (w == NULL)
 		return;
 	pthread_join(w->thread, NULL);
-	free_worker(w);
+	chan_free(w->inbox);
+	free(w);
 }
 
 /* ---- The life of a thread ------------------------------------------------------------ */
@@ -349,7 +377,7 @@ static sigset_t spawner_mask;   /* belongs to pool.lock: of the thread that star
 /* Gives the thread its mask back.  A signal that the task had blocked and sent itself ends with the task. */
 static void end_signals(void)
 {
-	sigset_t old, one;
+	__attribute__((unused)) sigset_t old, one, pending;
 
 	pthread_sigmask(SIG_BLOCK, &pool_mask, &old);
 	for (int i = 0; i < OWN_SIGNALS; i++) {
@@ -360,8 +388,7 @@ static void end_signals(void)
 #if defined _POSIX_REALTIME_SIGNALS && _POSIX_REALTIME_SIGNALS > 0
 		sigtimedwait(&one, NULL, &(struct timespec){ 0, 0 });
 #else
-		sigset_t pending;       /* these systems have nothing better */
-		if (sigpending(&pending) == 0 && sigismember(&pending, own_signals[i]) == 1)
+		if (sigpending(&pending) == 0 && sigismember(&pending, own_signals[i]) == 1)   /* nothing better */
 			sigwait(&one, &(int){ 0 });
 #endif
 		pthread_sigmask(SIG_UNBLOCK, &one, NULL);
@@ -378,6 +405,8 @@ static void end_task(struct worker *self, bool goes_on)
 	waitgroup *wg = self->task->wg;
 	struct worker *before = NULL;
 
+	if (chan_purpose.name != NULL)
+		spawn_set_name(NULL);
 	if (pooled)
 		end_signals();  /* before anybody may learn of the end and send one */
 	free(self->task);
@@ -428,12 +457,6 @@ static void run_task(struct worker *self)
 	end_task(self, true);
 }
 
-static int64_t idle_deadline(const struct worker *self)
-{
-	int64_t now = chan_now();
-	return self->idle_timeout < CHAN_FOREVER - now ? now + self->idle_timeout : CHAN_FOREVER;
-}
-
 /* At the idle timeout: false if a task or a shutdown is on its way, or a queued task needs the thread. */
 static bool retire(struct worker *self)
 {
@@ -452,12 +475,13 @@ static bool retire(struct worker *self)
 static bool next_task(struct worker *self)
 {
 	chan_case inbox = chan_on_recv(self->inbox, &self->task);
+	const int64_t most = self->idle_timeout;
 	bool retires = false;
 
 	if (self->task != NULL)
 		return true;
-	chan_purpose = (struct chan_purpose){ .what = "idle in the pool", .idle = true };
-	while (!retires && chan_select(&inbox, 1, idle_deadline(self)) < 0)
+	chan_purpose = (struct chan_purpose){ .what = "idle in the pool", .which = &pool, .idle = true };
+	while (!retires && chan_select(&inbox, 1, most < LONGEST_IDLE ? chan_now() + most : CHAN_FOREVER) < 0)
 		retires = retire(self);
 	chan_purpose = (struct chan_purpose){ .what = NULL };
 	if (retires || inbox.err != 0)
@@ -492,7 +516,6 @@ static void *work(void *worker)
 	become_ordinary();
 	pthread_sigmask(SIG_SETMASK, &pool_mask, NULL);
 	pooled = true;
-	self->thread = pthread_self();
 	if (chan_watcher != NULL)
 		chan_watcher->knows();
 	do
@@ -538,50 +561,35 @@ __attribute__((constructor(104))) static void begin(void)
 
 /* ---- Spawn: caller of these holds pool.lock ------------------------------------------------ */
 
-/* On some systems the stack holds the thread-local variables, and one too small for them is EINVAL. */
-static int create_thread(pthread_attr_t *attr, struct worker *w)
+/*
+ * A stack below the system's minimum is EINVAL.  So is one that is too small for the thread-local variables,
+ * which stand there on some systems.
+ */
+static int start_thread(struct worker *w)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE), enough = (size_t)64 << 20;
 	size_t size = options.stack_size;
-	pthread_t thread;
-	int err;
-
-	if (size <= SIZE_MAX - page)
-		size = (size + page - 1) / page * page;
-	do {
-		err = pthread_attr_setstacksize(attr, size);
-		if (err == 0)
-			err = pthread_create(&thread, attr, work, w);
-		size *= 2;
-	} while (err == EINVAL && size > 0 && size <= enough);
-	return err;
-}
-
-static int start_thread(struct worker *w)
-{
 	pthread_attr_t attr;
 	int err = pthread_attr_init(&attr);
 
 	if (err != 0)
 		return err;
+	if (size <= SIZE_MAX - page)
+		size = (size + page - 1) / page * page;
+	if (chan_purpose.name != NULL)
+		tell_system("");        /* the new thread would have the name of this one */
 	pthread_sigmask(SIG_BLOCK, &pool_mask, &spawner_mask);
-	err = create_thread(&attr, w);
+	do {
+		err = pthread_attr_setstacksize(&attr, size);
+		if (err == 0)
+			err = pthread_create(&w->thread, &attr, work, w);
+		size *= 2;
+	} while (err == EINVAL && size > 0 && size <= enough);
 	pthread_sigmask(SIG_SETMASK, &spawner_mask, NULL);
+	if (chan_purpose.name != NULL)
+		tell_system(chan_purpose.name);
 	pthread_attr_destroy(&attr);
 	return err;
-}
-
-static struct worker *make_worker(struct task *task)
-{
-	struct worker *w = malloc(sizeof *w);
-	chan *inbox = w != NULL ? chan_new(sizeof w->task, 1) : NULL;
-
-	if (inbox == NULL) {
-		free(w);
-		return NULL;
-	}
-	*w = (struct worker){ .task = task, .inbox = inbox, .idle_timeout = options.idle_timeout };
-	return w;
 }
 
 /*
@@ -608,12 +616,16 @@ static int start_worker(struct task *task)
 	if (pool.threads >= options.max_threads)
 		return EAGAIN;
 
-	struct worker *w = make_worker(task);
-	if (w == NULL)
-		return ENOMEM;
-	int err = start_thread(w);
+	struct worker *w = malloc(sizeof *w);
+	chan *inbox = w != NULL ? chan_new(sizeof task, 1) : NULL;
+	int err = inbox != NULL ? 0 : ENOMEM;
+	if (err == 0) {
+		*w = (struct worker){ .task = task, .inbox = inbox, .idle_timeout = options.idle_timeout };
+		err = start_thread(w);
+	}
 	if (err != 0) {
-		free_worker(w);
+		chan_free(inbox);
+		free(w);
 		return err == ENOMEM ? ENOMEM : EAGAIN;
 	}
 	insert(w, false);
@@ -707,15 +719,6 @@ int waitgroup_go(waitgroup *wg, void (*fn)(void *arg), const void *arg, size_t s
 
 /* ---- Configuration and statistics ------------------------------------------------------------ */
 
-static size_t least_stack(void)
-{
-	volatile int saved = errno;
-	long n = sysconf(_SC_THREAD_STACK_MIN);
-
-	errno = saved;
-	return n > 0 ? (size_t)n : 0;
-}
-
 int spawn_configure(const spawn_options *o)
 {
 	spawn_options wanted = { DEFAULT_STACK, SIZE_MAX, DEFAULT_IDLE_TIMEOUT };
@@ -723,7 +726,7 @@ int spawn_configure(const spawn_options *o)
 	if (o != NULL && o->idle_timeout < 0)
 		return EINVAL;
 	if (o != NULL && o->stack_size != 0)
-		wanted.stack_size = o->stack_size > least_stack() ? o->stack_size : least_stack();
+		wanted.stack_size = o->stack_size;
 	if (o != NULL && o->max_threads != 0)
 		wanted.max_threads = o->max_threads;
 	if (o != NULL && o->idle_timeout != 0)
@@ -766,7 +769,7 @@ static int end_threads(int64_t deadline)
 	if (err != 0)
 		return err;
 
-	struct worker *workers = pool.idle, *ended = pool.ended, *next;
+	struct worker *workers = pool.idle, *ended = pool.ended;
 	while (pool.idle != NULL)
 		take_out(pool.idle);
 	pool.ended = NULL;
@@ -775,10 +778,8 @@ static int end_threads(int64_t deadline)
 
 	for (struct worker *w = workers; w != NULL; w = w->next)
 		chan_close(w->inbox);
-	for (struct worker *w = workers; w != NULL; w = next) {
-		next = w->next;
-		join(w);
-	}
+	for (struct worker *w; (w = workers) != NULL; join(w))
+		workers = w->next;
 	join(ended);
 	waitgroup_done(&shutdowns);
 	return waitgroup_wait_until(&shutdowns, deadline);

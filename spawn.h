@@ -59,6 +59,14 @@ extern "C" {
 __attribute__((warn_unused_result))
 int spawn(void (*fn)(void *arg), const void *arg, size_t size);
 
+/*
+ * Names the running task until it ends, in dumps and traces and, on Linux, for `top -H` and debuggers.
+ * The name is copied and cut to 31 bytes, for the system to 15, but not in the middle of a character of
+ * UTF-8.  NULL or "" takes it away.  Outside of a task it names the calling thread until that ends; but
+ * for the system the main thread keeps its name, which is that of the process.
+ */
+void spawn_set_name(const char *name);
+
 /* ---- Wait groups, like Go's sync.WaitGroup --------------------------------- */
 
 struct waitgroup_waiter;

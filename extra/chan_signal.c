@@ -5,8 +5,8 @@
  * Needs chan.h and chan.c, and POSIX signals.
  *
  * A table says which signal goes to which channel.  One thread, the receiver of signals, is in
- * sigwait for all that are in the table.  sigwait does not see that the table has changed.  So
- * whoever changes it sends the thread one of the signals that it is waiting for: the nudge.
+ * sigwaitinfo for all that are in the table.  sigwaitinfo does not see that the table has changed.
+ * So whoever changes it sends the thread one of the signals that it is waiting for: the nudge.
  * Once the thread has taken it (or another one of the same number, which is as good), it reads
  * the table again.  DOC: notify
  *
@@ -105,6 +105,76 @@ size_t chan_notify_dropped(const chan *c)
 	return n;
 }
 
+/* ---- What the system says of a signal -------------------------------------------------------------- */
+
+#if defined _POSIX_REALTIME_SIGNALS && _POSIX_REALTIME_SIGNALS > 0
+#define HAS_INFO
+
+/* False: a handler has run. */
+static bool await_signal(const sigset_t *set, siginfo_t *info)
+{
+	return sigwaitinfo(set, info) > 0;
+}
+
+/* Takes the signal if it is pending.  Testing first would race with a thread that unblocks it. */
+static bool take_pending(int signo, siginfo_t *info)
+{
+	sigset_t one;
+
+	sigemptyset(&one);
+	sigaddset(&one, signo);
+	return sigtimedwait(&one, info, &(struct timespec){ 0, 0 }) == signo;
+}
+
+/* What pthread_kill leaves in si_code.  glibc makes it that of kill. */
+#if defined SI_LWP
+#define NUDGE_CODE SI_LWP
+#elif defined SI_TKILL && !defined __GLIBC__
+#define NUDGE_CODE SI_TKILL
+#else
+#define NUDGE_CODE SI_USER
+#endif
+
+/* Or it was sent by kill in this process, and says the same. */
+static bool is_like_nudge(const siginfo_t *info)
+{
+	return info->si_code == NUDGE_CODE && info->si_pid == getpid();
+}
+#else
+/* These systems tell the number only, and have nothing better. */
+static bool await_signal(const sigset_t *set, siginfo_t *info)
+{
+	*info = (siginfo_t){ .si_signo = 0 };
+	return sigwait(set, &info->si_signo) == 0;
+}
+
+static bool take_pending(int signo, siginfo_t *info)
+{
+	sigset_t one, pending;
+
+	sigemptyset(&one);
+	sigaddset(&one, signo);
+	return sigpending(&pending) == 0 && sigismember(&pending, signo) == 1 && await_signal(&one, info);
+}
+
+static bool is_like_nudge(const siginfo_t *info)
+{
+	(void)info;
+	return true;
+}
+#endif
+
+static bool holds_signals(const chan *c)
+{
+	const size_t size = chan_state(c).elem_size;    /* that of a timer or a context is another one */
+
+#ifdef HAS_INFO
+	if (size == sizeof(siginfo_t))
+		return true;
+#endif
+	return size == sizeof(int);
+}
+
 /* ---- The thread: caller of these holds table.lock ---------------------------------------------------- */
 
 /* Sets *set to the signals that have a channel, and unblocks those that are kept.  False: there are none. */
@@ -128,58 +198,64 @@ static bool read_table(sigset_t *set)
 	return table.waited != 0 || table.keeps;
 }
 
-/* A signal that was handed back meanwhile goes to the process again. */
-static void deliver(int signo)
+/*
+ * A signal that was handed back meanwhile goes to the process again, with the value of sigqueue.  The
+ * process itself is its sender then: POSIX has no way to say who was.
+ */
+static void give_back(const siginfo_t *info)
 {
-	struct target *target = table.to[signo];
-
-	if (target == NULL)
-		kill(getpid(), signo);
-	else if (chan_try_send(target->c, &signo) != 0)
-		atomic_fetch_add_explicit(&target->dropped, 1, memory_order_relaxed);
+#ifdef HAS_INFO
+	if (info->si_code == SI_QUEUE) {
+		sigqueue(getpid(), info->si_signo, info->si_value);
+		return;
+	}
+#endif
+	kill(getpid(), info->si_signo);
 }
 
-/* Takes the signal if it is pending.  Testing first would race with a thread that unblocks it. */
-static bool take_pending(int signo)
+static void deliver(const siginfo_t *info)
 {
-	sigset_t one;
+	struct target *target = table.to[info->si_signo];
+	const void *value = info;
 
-	sigemptyset(&one);
-	sigaddset(&one, signo);
-#if defined _POSIX_REALTIME_SIGNALS && _POSIX_REALTIME_SIGNALS > 0
-	return sigtimedwait(&one, NULL, &(struct timespec){ 0, 0 }) == signo;
-#else
-	sigset_t pending;       /* these systems have nothing better */
-	return sigpending(&pending) == 0 && sigismember(&pending, signo) == 1 && sigwait(&one, &signo) == 0;
-#endif
+	if (target == NULL) {
+		give_back(info);
+		return;
+	}
+	if (chan_state(target->c).elem_size == sizeof info->si_signo)
+		value = &info->si_signo;
+	if (chan_try_send(target->c, value) != 0)
+		atomic_fetch_add_explicit(&target->dropped, 1, memory_order_relaxed);
 }
 
 /*
  * The nudge was taken, or a signal of the same number that the process got at the same time:
- * then the other one of the two is pending, and is delivered now.  Later would be too late.
- * The thread may no longer wait for it; and if it were the next nudge, too, the system would
- * merge the two.
+ * then the other one of the two is pending.  The one that is not the nudge is delivered now.
+ * Later would be too late.  The thread may no longer wait for it; and if it were the next
+ * nudge, too, the system would merge the two.
  */
-static void end_nudge(int signo)
+static void end_nudge(const siginfo_t *first)
 {
+	siginfo_t second;
+
 	table.nudge = 0;
-	if (take_pending(signo))
-		deliver(signo);
+	if (take_pending(first->si_signo, &second))
+		deliver(is_like_nudge(&second) ? first : &second);
 }
 
 static void deliver_until_nudged(const sigset_t *set)
 {
-	int signo;
+	siginfo_t info;
 
 	do {
 		pthread_mutex_unlock(&table.lock);
-		while (sigwait(set, &signo) != 0)
+		while (!await_signal(set, &info))
 			;
 		pthread_mutex_lock(&table.lock);
-		if (signo != table.nudge)
-			deliver(signo);
-	} while (signo != table.nudge);
-	end_nudge(signo);
+		if (info.si_signo != table.nudge)
+			deliver(&info);
+	} while (info.si_signo != table.nudge);
+	end_nudge(&info);
 }
 
 /* No signal goes to a channel.  The process has its deadlocks reported again. */
@@ -365,7 +441,7 @@ int chan_notify(chan *c, const sigset_t *signals)
 	sigset_t before;
 
 	if (signals == NULL || sigismember(signals, SIGKILL) == 1 || sigismember(signals, SIGSTOP) == 1 ||
-			(c != NULL && chan_state(c).elem_size != sizeof(int))) /* so no timer, no context */
+			(c != NULL && !holds_signals(c)))
 		return EINVAL;
 	pthread_sigmask(SIG_BLOCK, c != NULL ? signals : NULL, &before);
 	int err = notify(c, signals, &before);

@@ -27,11 +27,11 @@ extern "C" {
 #endif
 
 /*
- * From now on the library sends the number of each of these signals that the process gets
- * to c, a channel of int.  The send does not wait: if there is no room (or c is closed) the
- * signal is dropped, as in Go, so give c a capacity; chan_notify_dropped counts them.  Each
- * signal goes to one channel, the one that was given last, and the library owns that channel
- * meanwhile.
+ * From now on the library sends each of these signals that the process gets to c: its number, if
+ * c is a channel of int; if it is one of siginfo_t, what the system knows of it, such as who has
+ * sent it.  The send does not wait: if there is no room (or c is closed) the signal is dropped,
+ * as in Go, so give c a capacity; chan_notify_dropped counts them.  Each signal goes to one
+ * channel, the one that was given last, and the library owns that channel meanwhile.
  *
  * The signals are blocked in this thread and in the threads that it starts later, and a thread
  * of the library waits for them.  So call it in main, before other threads exist.  Only signals
@@ -46,7 +46,8 @@ extern "C" {
  * act when this thread is over.
  *
  * 0, or EINVAL (signals is NULL or contains SIGKILL or SIGSTOP; the elements of c have another
- * size than int; c is a timer or a context), EAGAIN or ENOMEM: then nothing has changed.
+ * size than int and siginfo_t, or that of siginfo_t on a system without sigwaitinfo, such as macOS
+ * and OpenBSD; c is a timer or a context), EAGAIN or ENOMEM: then nothing has changed.
  */
 #ifdef SIG_BLOCK        /* strict C hides sigset_t: define _POSIX_C_SOURCE before the first include */
 __attribute__((warn_unused_result))

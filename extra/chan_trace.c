@@ -49,7 +49,7 @@ enum {
 };
 
 /* Beside the two of enum chan_op.  An UNNOTED call is counted only. */
-enum kind { CLOSE = CHAN_OP_RECV + 1, SELECT, WAIT_GROUP, SPAWN, TASK, UNNOTED };
+enum kind { CLOSE = CHAN_OP_RECV + 1, SELECT, WAIT_GROUP, SPAWN, TASK, NAME, UNNOTED };
 
 /* A name, which is never changed; the channel's names before it stay too. */
 struct label {
@@ -83,7 +83,7 @@ struct event {
 	enum chan_op op;
 	struct chan_step step;          /* with what elements; n is 0 if none was moved */
 	int err;
-	char text[TEXT];                /* the value, or the name of a task */
+	char text[TEXT];                /* the value, or the name of a task or, from a NAME on, of its lane */
 };
 
 enum { NOTHING, WAITING, OVER };
@@ -626,6 +626,18 @@ void chan_trace_run(void *arg)
 	pthread_cleanup_pop(1);
 }
 
+/* The task or thread has another name, or none. */
+void chan_trace_renamed(void)
+{
+	begin_event(NAME, NULL, 0);
+	if (recorder != NULL) {
+		snprintf(current.text, sizeof current.text, "%s",
+			chan_purpose.name != NULL ? chan_purpose.name : "");
+		note(&current, OVER);
+	}
+	current.kind = 0;
+}
+
 /* ---- The file ------------------------------------------------------------------------------------ */
 
 /* Microseconds, as the format has them, whatever the locale. */
@@ -744,8 +756,6 @@ static bool put_event(FILE *out, const struct event *e, int64_t now)
 	bool did = over && e->traced != NULL;
 	int64_t end = over ? e->end : now;
 
-	if (e->kind == TASK)
-		put_lane(out, e->lane, e->text);
 	put_operation(out, e, end, did);
 	put_arguments(out, e, over, did);
 	if (e->waited != 0) {
@@ -766,6 +776,26 @@ static bool put_event(FILE *out, const struct event *e, int64_t now)
 	return true;
 }
 
+static struct event *event_at(const struct recorder *r, unsigned i)
+{
+	return &r->chunks[i / CHUNK][i % CHUNK];
+}
+
+/* What the program has called the lane last, from this event on until the next task begins; or else this. */
+static const char *last_name(const struct recorder *r, unsigned from, unsigned lane, const char *otherwise)
+{
+	const char *name = otherwise;
+
+	for (unsigned i = from; i < r->written; i++) {
+		const struct event *e = event_at(r, i);
+		if (e->kind == TASK && lane != r->own_lane)
+			break;
+		if (e->kind == NAME && e->lane == lane)
+			name = e->text[0] != '\0' ? e->text : otherwise;
+	}
+	return name;
+}
+
 /* Writes what has been noted by one thread, and adds what moved elements to moves.  Returns their number. */
 static size_t put_recorder(FILE *out, const struct recorder *r, int64_t now, void **moves)
 {
@@ -776,15 +806,17 @@ static size_t put_recorder(FILE *out, const struct recorder *r, int64_t now, voi
 		return 0;
 	if (r->own_lane != 0) {
 		snprintf(name, sizeof name, r->is_main ? "main" : "thread %u", r->own_lane);
-		put_lane(out, r->own_lane, name);
+		put_lane(out, r->own_lane, last_name(r, 0, r->own_lane, name));
 	}
 	if (r->own_lane != 0 && r->is_main) {
 		put_slice(out, r->own_lane, "task", traces.start, now, name);
 		fputs(",\"args\":{}}", out);
 	}
 	for (unsigned i = 0; i < r->written; i++) {
-		struct event *e = &r->chunks[i / CHUNK][i % CHUNK];
-		if (put_event(out, e, now))
+		struct event *e = event_at(r, i);
+		if (e->kind == TASK)
+			put_lane(out, e->lane, last_name(r, i + 1, e->lane, e->text));
+		if (e->kind != NAME && put_event(out, e, now))
 			moves[n++] = e;
 	}
 	return n;

@@ -64,6 +64,7 @@ int chan_trace_end_wait(int err);
 void *chan_trace_task(const char *name, void (*fn)(void *arg), const void *arg, size_t *size);
 void chan_trace_run(void *task);
 int chan_trace_spawned(void *task, int err);
+void chan_trace_renamed(void);
 
 /* ---- For chan.c and chan_watch.c ----------------------------------------------- */
 
@@ -164,6 +165,13 @@ static inline int chan_trace_wait_until(waitgroup *wg, int64_t deadline)
 	return chan_trace_end_wait(waitgroup_wait_until(wg, deadline));
 }
 
+static inline void chan_trace_set_task_name(const char *name)
+{
+	spawn_set_name(name);
+	chan_trace_renamed();
+}
+
+#define spawn_set_name(name)      chan_trace_set_task_name(name)
 #define spawn(fn, ...)            chan_trace_go(NULL, #fn, fn, __VA_ARGS__)
 #define waitgroup_go(wg, fn, ...) chan_trace_go(wg, #fn, fn, __VA_ARGS__)
 #undef waitgroup_wait           /* those of -DCHAN_DEBUG */

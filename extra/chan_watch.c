@@ -405,6 +405,7 @@ struct told_case {
 
 struct told {
 	struct told *next;
+	const char *name;               /* of the thread; NULL: none of ours */
 	struct chan_wait w;
 	size_t n;
 	struct told_case cases[];
@@ -416,6 +417,8 @@ struct copy {
 	struct told *first, **end;
 	struct told_case **cases;       /* all of them */
 	size_t n;
+	size_t idle;                    /* threads of the pool, of which there is nothing to tell */
+	const char *what;               /* they do */
 };
 
 static void *take(struct copy *from, size_t size)
@@ -426,13 +429,17 @@ static void *take(struct copy *from, size_t size)
 	return from->used <= from->room ? from->bytes + begin : NULL;
 }
 
-static void copy_case(struct copy *to, struct told_case *t, chan_case k)
+static const char *copy_name(struct copy *to, const char *name)
 {
-	const char *name = chan_name(k.ch);
 	char *copied = name != NULL ? take(to, strlen(name) + 1) : NULL;
 
-	if (copied != NULL)
-		strcpy(copied, name);
+	return copied != NULL ? strcpy(copied, name) : NULL;
+}
+
+static void copy_case(struct copy *to, struct told_case *t, chan_case k)
+{
+	const char *copied = copy_name(to, chan_name(k.ch));
+
 	if (t != NULL)
 		*t = (struct told_case){ .k = k, .name = copied, .len = chan_state(k.ch).len,
 			.cap = chan_cap(k.ch), .closed = chan_state(k.ch).is_closed };
@@ -442,17 +449,30 @@ static void copy_sleeper(struct copy *to, const struct chan_wait *w)
 {
 	const size_t n = w->purpose.what == NULL ? w->n : 0;
 	struct told *t = take(to, sizeof *t + n * sizeof *t->cases);
+	const char *name = copy_name(to, w->purpose.name);
 
 	if (t != NULL) {
-		*t = (struct told){ .n = n, .w = { .n = w->n, .deadline = w->deadline, .state = w->state,
-			.since = w->since, .thread = w->thread, .file = w->file, .line = w->line,
-			.purpose = w->purpose } };
+		*t = (struct told){ .name = name, .n = n, .w = {
+			.n = w->n, .deadline = w->deadline, .state = w->state, .since = w->since,
+			.thread = w->thread, .file = w->file, .line = w->line, .purpose = w->purpose } };
 		*to->end = t;
 		to->end = &t->next;
 	}
 	for (size_t i = 0; i < n; i++)
 		copy_case(to, t != NULL ? &t->cases[i] : NULL, chan_wait_case(w, i));
 	to->n += n;
+}
+
+/* It belongs to a pool, and does nothing. */
+static bool is_in_pool(const struct chan_wait *w)
+{
+	return w->purpose.idle && w->purpose.which != NULL;
+}
+
+static void count_idle(struct copy *to, const struct chan_wait *w)
+{
+	to->idle++;
+	to->what = w->purpose.what;
 }
 
 /* Memory is allocated before, so if there is not enough it tries again; false: there is none. */
@@ -466,16 +486,23 @@ static bool copy_all(struct copy *to)
 			return false;
 		lock_watch();
 		for (const struct chan_wait *w = watch.first; w != NULL; w = w->after)
-			copy_sleeper(to, w);
+			if (is_in_pool(w))
+				count_idle(to, w);
+			else
+				copy_sleeper(to, w);
 		unlock_watch();
 		to->cases = take(to, to->n * sizeof(struct told_case *));
 	} while (to->used > to->room);
 	return true;
 }
 
-static void print_thread(FILE *out, long thread)
+static void print_thread(FILE *out, long thread, const char *named)
 {
 	fprintf(out, "  thread %ld", thread);
+	if (named != NULL) {
+		fprintf(out, " (%s)", named);
+		return;
+	}
 #if defined __linux__ && !defined CHAN_PORTABLE
 	char path[64], name[32];
 	snprintf(path, sizeof path, "/proc/self/task/%ld/comm", thread);
@@ -530,7 +557,7 @@ static void print_sleeper(FILE *out, struct told *t, int64_t now)
 	const struct chan_wait *w = &t->w;
 	const struct chan_purpose *p = &w->purpose;
 
-	print_thread(out, w->thread);
+	print_thread(out, w->thread, t->name);
 	if (p->what != NULL)
 		fprintf(out, p->which != NULL ? ": %s %p" : ": %s", p->what, p->which);
 	else
@@ -577,6 +604,8 @@ static void print_all(FILE *out, struct copy *all)
 	fprintf(out, "Threads that wait:\n");
 	for (struct told *t = all->first; t != NULL; t = t->next)
 		print_sleeper(out, t, now);
+	if (all->idle > 0)
+		fprintf(out, "  %zu thread%s %s\n", all->idle, all->idle > 1 ? "s" : "", all->what);
 	fprintf(out, "Channels in which they wait:\n");
 	count_by_channel(all);
 	for (struct told *t = all->first; t != NULL; t = t->next)

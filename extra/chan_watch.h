@@ -32,7 +32,8 @@ extern "C" {
 
 /*
  * Writes to out (NULL: stderr) a line for each thread that waits in a call of this library, and a line for
- * each channel in which a thread waits.  Does not hold up the threads meanwhile.
+ * each channel in which a thread waits.  Idle threads of the pool share a line.  Does not hold up the
+ * threads meanwhile.
  */
 void chan_dump(FILE *out);
 

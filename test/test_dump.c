@@ -234,7 +234,7 @@ START_TEST(an_idle_thread_of_the_pool_is_told_as_such)
 	char text[TEXT];
 
 	ck_assert_int_eq(spawn(nothing, NULL, 0), 0);
-	await_dumped(": idle in the pool, for ");
+	await_dumped("  1 thread idle in the pool\n");
 	ck_assert_ptr_null(strstr(dumped(text), "receive"));
 	ck_assert_int_eq(spawn_shutdown(CHAN_FOREVER), 0);
 	ck_assert_str_eq(dumped(text), nobody);

@@ -41,12 +41,17 @@ static sigset_t set_of(int signo, ...)
 	return set;
 }
 
-static chan *new_notified(size_t capacity, sigset_t set)
+static chan *new_notified_of(size_t elem_size, size_t capacity, sigset_t set)
 {
-	chan *c = chan_new(sizeof(int), capacity);
+	chan *c = chan_new(elem_size, capacity);
 
 	ck_assert_int_eq(chan_notify(c, &set), 0);
 	return c;
+}
+
+static chan *new_notified(size_t capacity, sigset_t set)
+{
+	return new_notified_of(sizeof(int), capacity, set);
 }
 
 static void send(int signo)
@@ -261,6 +266,131 @@ START_TEST(a_descriptor_of_it_is_readable_when_one_has_come)
 }
 END_TEST
 
+/* ---- What the system knows of them ----------------------------------------------------------------------------- */
+
+static siginfo_t received_info(chan *c)
+{
+	siginfo_t info = { .si_signo = -1 };
+
+	ck_assert_int_eq(chan_recv_until(c, &info, chan_now() + 20 * CHAN_SECOND), 0);
+	return info;
+}
+
+/* Rule 43. */
+START_TEST(a_channel_of_siginfo_gets_who_sent_a_signal)
+{
+	chan *c = new_notified_of(sizeof(siginfo_t), 5, set_of(signals[_i], SIGTERM, END));
+
+	send(signals[_i]);
+	siginfo_t info = received_info(c);
+	ck_assert_int_eq(info.si_signo, signals[_i]);
+	ck_assert_int_eq(info.si_code, SI_USER);
+	ck_assert_int_eq(info.si_pid, getpid());
+	ck_assert_uint_eq(info.si_uid, getuid());
+	ck_assert_int_eq(chan_try_recv(c, NULL), EAGAIN);
+	chan_free(c);
+}
+END_TEST
+
+/* Rule 43: at the same time, each as it is. */
+START_TEST(one_channel_gets_numbers_and_another_what_the_system_knows)
+{
+	chan *numbers = new_notified(5, set_of(SIGUSR1, END));
+	chan *infos = new_notified_of(sizeof(siginfo_t), 5, set_of(SIGUSR2, END));
+	sigset_t first = set_of(SIGUSR1, END), second = set_of(SIGUSR2, END);
+
+	for (int i = 0; i < 3; i++) {
+		send(SIGUSR1);
+		ck_assert_int_eq(received(numbers), SIGUSR1);
+		send(SIGUSR2);
+		ck_assert_int_eq(received_info(infos).si_signo, SIGUSR2);
+	}
+	ck_assert_int_eq(chan_notify(infos, &first), 0);
+	ck_assert_int_eq(chan_notify(numbers, &second), 0);
+	send(SIGUSR1);
+	ck_assert_int_eq(received_info(infos).si_signo, SIGUSR1);
+	send(SIGUSR2);
+	ck_assert_int_eq(received(numbers), SIGUSR2);
+	ck_assert_uint_eq(chan_len(numbers) + chan_len(infos), 0);
+	chan_free(numbers);
+	chan_free(infos);
+}
+END_TEST
+
+/* Rule 43. */
+START_TEST(a_child_that_ends_is_told_with_its_status)
+{
+	int status;
+	chan *c = new_notified_of(sizeof(siginfo_t), 5, set_of(SIGCHLD, END));
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(7);
+	siginfo_t info = received_info(c);
+	ck_assert_int_eq(info.si_signo, SIGCHLD);
+	ck_assert_int_eq(info.si_code, CLD_EXITED);
+	ck_assert_int_eq(info.si_pid, child);
+	ck_assert_int_eq(info.si_status, 7);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	chan_free(c);
+}
+END_TEST
+
+#ifdef SIGRTMIN
+/* Rule 43. */
+START_TEST(a_real_time_signal_arrives_with_its_value)
+{
+	chan *c = new_notified_of(sizeof(siginfo_t), 9, set_of(SIGRTMIN, END));
+
+	for (int i = 0; i < 9; i++)
+		ck_assert_int_eq(sigqueue(getpid(), SIGRTMIN, (union sigval){ .sival_int = i }), 0);
+	for (int i = 0; i < 9; i++) {
+		siginfo_t info = received_info(c);
+		ck_assert_int_eq(info.si_signo, SIGRTMIN);
+		ck_assert_int_eq(info.si_code, SI_QUEUE);
+		ck_assert_int_eq(info.si_value.sival_int, i);
+	}
+	chan_free(c);
+}
+END_TEST
+#endif
+
+/* Systems without sigwaitinfo: the number as ever, and no siginfo_t that nobody has filled. */
+static const char without_information[] =
+	"#define _POSIX_C_SOURCE 200809L\n"
+	"#include <unistd.h>\n"
+	"#undef _POSIX_REALTIME_SIGNALS\n"
+	"#include \"extra/chan_signal.c\"\n"
+	"int main(void)\n"
+	"{\n"
+	"	chan *numbers = chan_new(sizeof(int), 1), *infos = chan_new(sizeof(siginfo_t), 1);\n"
+	"	sigset_t set, mask;\n"
+	"	int signo = 0;\n"
+	"	sigemptyset(&set);\n"
+	"	sigaddset(&set, SIGUSR1);\n"
+	"	if (chan_notify(infos, &set) != EINVAL) return 1;\n"
+	"	pthread_sigmask(SIG_BLOCK, NULL, &mask);\n"
+	"	if (sigismember(&mask, SIGUSR1)) return 2;\n"
+	"	for (int i = 0; i < 100; i++) {\n"
+	"		if (chan_notify(numbers, &set) != 0 || kill(getpid(), SIGUSR1) != 0) return 3;\n"
+	"		if (i % 2 && chan_notify(numbers, &set) != 0) return 4;\n"
+	"		if (chan_recv(numbers, &signo) != 0 || signo != SIGUSR1) return 5;\n"
+	"	}\n"
+	"	return chan_notify(NULL, &set) == 0 && chan_len(numbers) == 0 ? 0 : 6;\n"
+	"}\n";
+
+/* Rule 45. */
+START_TEST(where_the_system_tells_nothing_a_channel_of_siginfo_is_refused)
+{
+	char scratch[64];
+
+	make_scratch(scratch);
+	write_file(scratch, "prog.c", without_information);
+	must("${CC:-cc} -std=c11 -pthread -I. -Iextra '%s/prog.c' chan.c -o '%s/prog' && '%s/prog'", scratch, scratch, scratch);
+	remove_scratch(scratch);
+}
+END_TEST
+
 /* ---- Who gets which -------------------------------------------------------------------------------------------- */
 
 /* Rule 43. */
@@ -395,14 +525,15 @@ END_TEST
 START_TEST(what_cannot_be_done_is_refused_and_changes_nothing)
 {
 	sigset_t usr1 = set_of(SIGUSR1, END), with_kill = set_of(SIGUSR1, SIGKILL, END), with_stop = set_of(SIGSTOP, SIGUSR1, END);
-	chan *c = chan_new(sizeof(int), 1), *small = chan_new(sizeof(int) - 1, 1), *large = chan_new(sizeof(int) + 1, 1),
-		*counter = chan_new(0, 1), *timer = chan_at(CHAN_FOREVER), *context = chan_context(NULL, CHAN_FOREVER);
-	chan *wrong[] = { small, large, counter, timer, context };
+	chan *c = chan_new(sizeof(int), 1), *timer = chan_at(CHAN_FOREVER), *context = chan_context(NULL, CHAN_FOREVER);
+	chan *wrong[] = { chan_new(sizeof(int) - 1, 1), chan_new(sizeof(int) + 1, 1), chan_new(sizeof(siginfo_t) - 1, 1),
+		chan_new(sizeof(siginfo_t) + 1, 1), chan_new(0, 1), timer, context };
+	enum { WRONG = sizeof wrong / sizeof *wrong };
 	long held = held_by_library();
 
 	fail_calls_from(FAIL_THREAD, 1);
 	errno = SENTINEL;
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < WRONG; i++)
 		ck_assert_int_eq(chan_notify(wrong[i], &usr1), EINVAL);
 	ck_assert_int_eq(chan_notify(c, NULL), EINVAL);
 	ck_assert_int_eq(chan_notify(NULL, NULL), EINVAL);
@@ -415,7 +546,7 @@ START_TEST(what_cannot_be_done_is_refused_and_changes_nothing)
 	ck_assert_int_eq(held_by_library(), held);
 	fail_call(FAIL_THREAD, 0);
 	chan_free(c);
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < WRONG; i++)
 		chan_free(wrong[i]);
 	ck_assert_int_lt(held_by_library(), held);
 }
@@ -739,21 +870,42 @@ static void *change_tables(void *arg)
 	return NULL;
 }
 
-/* Rule 43.  With those that are given back, and go to a handler, or without. */
+static atomic_long values;
+
+static void note_value(int signo, siginfo_t *info, void *context)
+{
+	(void)context;
+	atomic_fetch_add(&values, info->si_code == SI_QUEUE ? info->si_value.sival_int : 1000000);
+	handle(signo);
+}
+
+/* Adds the values of those in the channel.  The library sends some of the same signal to its own thread: none is here. */
+static void count_values(chan *c)
+{
+	siginfo_t info;
+
+	while (chan_try_recv(c, &info) == 0)
+		note_value(info.si_signo, &info, NULL);
+}
+
+/* Rule 43.  1: with those that are given back, and go to a handler.  2: channels of siginfo_t, so each has its value. */
 START_TEST(no_signal_is_lost_while_two_threads_change_what_goes_where)
 {
 	int n = (int)rounds(3000), got = 0;
+	size_t elem_size = _i & 2 ? sizeof(siginfo_t) : sizeof(int);
 	sigset_t all = set_of(SIGRTMIN, SIGRTMIN + 1, SIGRTMIN + 2, END);
-	chan *c[] = { chan_new(sizeof(int), (size_t)n), chan_new(sizeof(int), (size_t)n) };
+	chan *c[] = { chan_new(elem_size, (size_t)n), chan_new(elem_size, (size_t)n) };
+	struct sigaction action = { .sa_sigaction = note_value, .sa_flags = SA_RESTART | SA_SIGINFO };
 	atomic_bool over = false;
 	struct storm s[2];
 	int64_t since = 0, deadline;
 
+	sigemptyset(&action.sa_mask);
 	for (int i = 0; i < 3; i++)
-		install(SIGRTMIN + i);
+		ck_assert_int_eq(sigaction(SIGRTMIN + i, &action, NULL), 0);
 	ck_assert_int_eq(chan_notify(c[0], &all), 0);
 	for (int i = 0; i < 2; i++) {
-		s[i] = (struct storm){ .c = { c[0], c[1] }, .gives_back = _i == 1, .over = &over, .random = setting("TEST_SEED", 1) + (uint64_t)i };
+		s[i] = (struct storm){ .c = { c[0], c[1] }, .gives_back = _i & 1, .over = &over, .random = setting("TEST_SEED", 1) + (uint64_t)i };
 		s[i].thread = start(change_tables, &s[i]);
 	}
 	for (int i = 0; i < n; i++) {
@@ -775,6 +927,10 @@ START_TEST(no_signal_is_lost_while_two_threads_change_what_goes_where)
 	ck_assert_uint_eq(chan_notify_dropped(c[0]) + chan_notify_dropped(c[1]), 0);
 	pause_for(5 * CHAN_MS);
 	ck_assert_int_eq(atomic_load(&handled) + (int)(chan_len(c[0]) + chan_len(c[1])), n);
+	for (int i = 0; i < 2 && _i & 2; i++)
+		count_values(c[i]);
+	if (_i & 2)
+		ck_assert_int_eq(atomic_load(&values), (long)n * (n - 1) / 2);
 	long held = held_by_library();
 	ck_assert_int_eq(chan_notify(NULL, &all), 0);
 	chan_free(c[0]);
@@ -1112,6 +1268,11 @@ Suite *notify_suite(void)
 #endif
 	tcase_add_loop_test(tc, at_capacity_0_one_who_waits_gets_it, 0, WAITING_WAYS);
 	tcase_add_test(tc, a_descriptor_of_it_is_readable_when_one_has_come);
+	tcase_add_loop_test(tc, a_channel_of_siginfo_gets_who_sent_a_signal, 0, ALL_SIGNALS);
+	tcase_add_test(tc, one_channel_gets_numbers_and_another_what_the_system_knows);
+#ifdef SIGRTMIN
+	tcase_add_test(tc, a_real_time_signal_arrives_with_its_value);
+#endif
 	tcase_add_test(tc, each_goes_to_the_last_channel_given_for_it);
 	tcase_add_test(tc, what_is_given_back_goes_to_the_process_again);
 	tcase_add_test(tc, a_signal_to_a_thread_is_its_own);
@@ -1133,12 +1294,14 @@ Suite *notify_suite(void)
 	tcase_set_tags(tc, "stress");
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, no_signal_is_lost_while_two_threads_change_what_goes_where, 0, 1);
+	tcase_add_loop_test(tc, no_signal_is_lost_while_two_threads_change_what_goes_where, 2, 3);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("handlers");
 	tcase_set_tags(tc, "process");          /* a sanitizer keeps one signal of each kind until the handler can run */
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, no_signal_is_lost_while_two_threads_change_what_goes_where, 1, 2);
+	tcase_add_loop_test(tc, no_signal_is_lost_while_two_threads_change_what_goes_where, 3, 4);
 	tcase_add_test(tc, the_last_signal_arrives_too);
 	tcase_add_test(tc, no_signal_is_lost_when_they_are_given_back_under_way);
 	suite_add_tcase(s, tc);
@@ -1156,7 +1319,9 @@ Suite *notify_suite(void)
 	tcase_set_timeout(tc, 30);
 	tcase_add_loop_test(tc, a_child_of_fork_is_notified_of_nothing_and_can_ask_anew, 0, 2);
 	tcase_add_test(tc, a_fork_in_the_middle_of_a_change_leaves_it_whole);
+	tcase_add_test(tc, a_child_that_ends_is_told_with_its_status);
 	tcase_add_test(tc, without_a_fork_handler_nothing_has_changed);
+	tcase_add_test(tc, where_the_system_tells_nothing_a_channel_of_siginfo_is_refused);
 	tcase_add_test(tc, a_signal_given_back_kills_again);
 	tcase_add_loop_test(tc, a_signal_given_back_by_another_thread_kills_again, 0, 2);
 	tcase_add_test(tc, a_signal_kills_a_child_of_fork_that_did_not_ask_for_it);

@@ -219,6 +219,35 @@ START_TEST(timers_and_contexts_are_named_as_they_are)
 }
 END_TEST
 
+static const char named[] =
+	"#include \"spawn.h\"\n"
+	"static chan *c;\n"
+	"static void first(void *arg) { (void)arg; chan_send(c, NULL); spawn_set_name(\"a name that is longer than thirty-one\"); }\n"
+	"static void second(void *arg) { (void)arg; spawn_set_name(\"named\"); chan_recv(c, NULL); spawn_set_name(NULL); }\n"
+	"static int run(void (*fn)(void *)) { waitgroup wg = WAITGROUP_INIT; int err = waitgroup_go(&wg, fn, NULL, 0);\n"
+	"	waitgroup_wait(&wg); waitgroup_destroy(&wg); return err; }\n"
+	"int main(void) { if ((c = chan_new(0, 1)) == NULL || run(first) || run(second)) return 1;\n"
+	"	spawn_set_name(\"main loop\"); spawn_set_name(\"\"); spawn_set_name(\"main \\\"two\\\"\");\n"
+	"	chan_free(c); return 0; }\n";
+
+/* The last name of each counts. */
+static const char lanes[] = "2 a name that is longer than thir\n3 fn 2\n1 main \\u0022two\\u0022\n";
+
+/* Rule 49. */
+START_TEST(tasks_and_threads_have_their_names)
+{
+	char text[TEXT];
+
+	build_with(debug[_i], named);
+	ck_assert_int_eq(trace(text), 0);
+	ck_assert_str_eq(text, "");
+	command(text, sizeof text, "sed -n -E 's/.*\"tid\":([0-9]+),\"name\":\"thread_name\",\"args\":\\{\"name\":\"([^\"]*)\".*/\\1 \\2/p'"
+	        " '%s/trace'", scratch);
+	ck_assert_str_eq(text, lanes);
+	is_checked(text);
+}
+END_TEST
+
 /* A name in parentheses is no macro: such a call is not noted. */
 static const char unnoted[] =
 	"#include \"chan.h\"\n"
@@ -509,6 +538,7 @@ Suite *trace_suite(void)
 	tcase_add_unchecked_fixture(tc, make_library, remove_it);
 	tcase_add_loop_test(tc, every_operation_is_told_with_its_task_channel_value_and_result, 0, 2);
 	tcase_add_loop_test(tc, timers_and_contexts_are_named_as_they_are, 0, 2);
+	tcase_add_loop_test(tc, tasks_and_threads_have_their_names, 0, 2);
 	tcase_add_test(tc, what_is_noted_fits_though_other_calls_are_not);
 	tcase_add_test(tc, a_task_gets_its_argument_as_without_a_trace_and_ends_by_pthread_exit_too);
 	tcase_add_test(tc, each_part_of_a_bulk_operation_leads_to_the_receives_that_took_of_it);

@@ -80,12 +80,13 @@ bool is_readable(int fd);
 /* Called whenever a mutex has been let go. */
 void at_unlock(void (*look)(const void *mutex));
 
-/* From here on masks of signals are of importance.  As kill; how many were pending already; how many ended the program. */
+/* From here on masks of signals are of importance.  As kill by another process; how many were pending already; how many ended the program. */
 void signals_matter(void);
 void send_signal(int signo);
 void unblock_signal(int signo);
 int signals_merged(void);
 int signals_delivered(void);
+enum { OTHER_PROCESS = 2 };
 
 int64_t time_now(void);                 /* no event: for a check of what has been found so */
 int64_t sim_time(void);                 /* an event: a deadline made of it depends on whose deadline came before */

@@ -339,14 +339,23 @@ int sim_pthread_kill(pthread_t id, int signo)
 	return 0;
 }
 
-/* One of these, if one is pending.  Its own signals come first, as Linux has it. */
-static int take_signal(uint64_t of)
+/*
+ * One of these, if one is pending.  Its own signals come first, as Linux has it, and only they come from this process.
+ * For the rest they look alike, as glibc has it.
+ */
+static int take_signal(uint64_t of, siginfo_t *info, uintptr_t pc)
 {
-	uint64_t *from = threads[self].pending & of ? &threads[self].pending : &process_pending;
+	bool own = threads[self].pending & of;
+	uint64_t *from = own ? &threads[self].pending : &process_pending;
 	if (!(*from & of))
 		return 0;
 	int signo = lowest_signal(*from & of);
 	*from &= ~bit(signo);
+	if (info != NULL) {
+		shadow_access((uintptr_t)info, sizeof *info, PLAIN_WRITE, pc);
+		*info = (siginfo_t){ .si_signo = signo, .si_code = SI_USER };
+		info->si_pid = own ? getpid() : OTHER_PROCESS;
+	}
 	return signo;
 }
 
@@ -355,21 +364,38 @@ int sim_sigwait(const sigset_t *set, int *signo)
 {
 	threads[self].awaited = bits(set);
 	step(OP_SIGWAIT, all_signals(), NULL, PC);
-	*signo = take_signal(bits(set));
+	*signo = take_signal(bits(set), NULL, PC);
 	shadow_access((uintptr_t)signo, sizeof *signo, PLAIN_WRITE, PC);
 	return 0;
+}
+
+int sim_sigwaitinfo(const sigset_t *set, siginfo_t *info);
+int sim_sigwaitinfo(const sigset_t *set, siginfo_t *info)
+{
+	threads[self].awaited = bits(set);
+	step(OP_SIGWAIT, all_signals(), NULL, PC);
+	return take_signal(bits(set), info, PC);
 }
 
 /* The library does not wait here. */
 int sim_sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *wait);
 int sim_sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *wait)
 {
-	check(info == NULL && wait->tv_sec == 0 && wait->tv_nsec == 0, "sigtimedwait waits");
+	check(wait->tv_sec == 0 && wait->tv_nsec == 0, "sigtimedwait waits");
 	use_signals(ACQUIRES, PC);
-	int signo = take_signal(bits(set));
+	int signo = take_signal(bits(set), info, PC);
 	if (signo == 0)
 		errno = EAGAIN;
 	return signo != 0 ? signo : -1;
+}
+
+/* No signal here has a value. */
+int sim_sigqueue(pid_t pid, int signo, union sigval value);
+int sim_sigqueue(pid_t pid, int signo, union sigval value)
+{
+	(void)pid;
+	(void)value;
+	fail(ASSERTION, "sigqueue of signal %d", signo);
 }
 
 int sim_sigpending(sigset_t *set);

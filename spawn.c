@@ -388,7 +388,7 @@ static void end_signals(void)
 #if defined _POSIX_REALTIME_SIGNALS && _POSIX_REALTIME_SIGNALS > 0
 		sigtimedwait(&one, NULL, &(struct timespec){ 0, 0 });
 #else
-		if (sigpending(&pending) == 0 && sigismember(&pending, own_signals[i]) == 1)   /* nothing better */
+		if (sigpending(&pending) == 0 && sigismember(&pending, own_signals[i]) == 1)
 			sigwait(&one, &(int){ 0 });
 #endif
 		pthread_sigmask(SIG_UNBLOCK, &one, NULL);

@@ -1,4 +1,4 @@
-# What a person types:
+# For GNU make.  What a person types:
 #
 #   make                    the static and the shared library and the examples, below build/
 #   make run [DIR=...]      the main example, treehash, on a directory
@@ -12,20 +12,25 @@
 #   make awake [PROGRAMS=..] random programs that do not deadlock, closely watched for one
 #   make bench              this library against Go, Rust, GLib, APR and plain pthreads, as far as they are found:
 #                           bench/results.md; make bench-setup installs them all
-#   make bench-scaling      the same library with 1, 2, 4, ... threads, on one channel and on many; make bench-steps counts
+#   make bench-scaling      the same library with 1, 2, 4, ... threads, on one channel and on many; make bench-steps counts,
+#                           make bench-group tells what a task of a group costs
 #   make counterd-bench     the server of examples/counterd against the same in Go
 #   make task-cost          what a task and a hand-over cost here
 #   make trace [EXAMPLE=..] what an example does, as a picture: build/trace/07-workers.svg
+#   make vendor DIR=.. [WITH='spawn timer'] copies what your project needs into it, or renews the copy there
 #   make install uninstall  below PREFIX (/usr/local), inside DESTDIR
 #   make dist               build/chan-VERSION.tar.gz, of what is committed
 #   make clean
+#
+# What a target needs and the machine lacks is installed, if that is allowed (test/need.sh); with NEED=: nothing is.
 
 CFLAGS ?= -O2 -g
 PREFIX ?= /usr/local
 includedir ?= $(PREFIX)/include
 libdir ?= $(PREFIX)/lib
 pkgconfigdir ?= $(libdir)/pkgconfig
-mandir ?= $(PREFIX)/share/man
+datadir ?= $(PREFIX)/share
+mandir ?= $(datadir)/man
 BUILD ?= build
 SECONDS ?= 60
 PROGRAMS ?= 1000000
@@ -72,7 +77,7 @@ TEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_PROGRAMS),
 
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all run run-here test check size course tsan tsan-gcc tsan-clang asan valgrind memcheck helgrind soak awake mutate install uninstall dist clean FORCE
+.PHONY: all run run-here test check size course tsan tsan-gcc tsan-clang asan valgrind memcheck helgrind soak awake mutate install uninstall vendor dist clean FORCE
 
 all: $(LIBRARIES) $(LADDER) $(COOKBOOK) $(TREEHASH) $(COUNTERD)
 
@@ -228,7 +233,7 @@ memcheck:
 helgrind:
 	@$(NEED) cc pkg-config check crypto valgrind
 	+$(MAKE) --no-print-directory build/helgrind/test/run BUILD=build/helgrind CC=gcc CFLAGS='-O1 -g' \
-		CPPFLAGS='-include test/helgrind.h'
+		CPPFLAGS='-include packaging/helgrind.h'
 	CK_EXCLUDE_TAGS='$(NOT_UNDER_VALGRIND) many-locks reused-lock' $(VALGRIND) \
 		--tool=helgrind --suppressions=test/helgrind.supp build/helgrind/test/run
 
@@ -237,6 +242,8 @@ helgrind:
 CONFIGURED = $(addprefix $(BUILD)/,chan.pc chan-config.cmake chan-config-version.cmake)
 cmakedir = $(libdir)/cmake/chan
 MANUAL = $(wildcard man/*.3)
+# For programs that are run under valgrind.
+VALGRINDS = packaging/chan.supp packaging/helgrind.h
 
 $(CONFIGURED): $(BUILD)/%: packaging/%.in FORCE | $(BUILD)/test
 	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@includedir@|$(includedir)|' -e 's|@libdir@|$(libdir)|' -e 's|@VERSION@|$(VERSION)|' \
@@ -248,7 +255,7 @@ LINKS = awk '$$1 == ".Nm" && $$2 ~ /^[a-z]/ { page = FILENAME; sub(".*/", "", pa
 
 install: $(LIBRARIES) $(CONFIGURED)
 	install -d '$(DESTDIR)$(includedir)/chan' '$(DESTDIR)$(libdir)' '$(DESTDIR)$(pkgconfigdir)' '$(DESTDIR)$(cmakedir)' \
-		'$(DESTDIR)$(mandir)/man3'
+		'$(DESTDIR)$(mandir)/man3' '$(DESTDIR)$(datadir)/chan'
 	install -m 644 $(HEADERS) '$(DESTDIR)$(includedir)/chan'
 	install -m 644 $(BUILD)/libchan.a '$(DESTDIR)$(libdir)'
 	install -m 755 $(BUILD)/$(SHARED) '$(DESTDIR)$(libdir)'
@@ -256,6 +263,7 @@ install: $(LIBRARIES) $(CONFIGURED)
 	ln -sf $(SONAME) '$(DESTDIR)$(libdir)/$(DEVELOP)'
 	install -m 644 $(BUILD)/chan.pc '$(DESTDIR)$(pkgconfigdir)'
 	install -m 644 $(BUILD)/chan-config.cmake $(BUILD)/chan-config-version.cmake '$(DESTDIR)$(cmakedir)'
+	install -m 644 $(VALGRINDS) '$(DESTDIR)$(datadir)/chan'
 	install -m 644 $(MANUAL) '$(DESTDIR)$(mandir)/man3'
 	@$(LINKS) | (umask 022; cd '$(DESTDIR)$(mandir)/man3' && while read page name; do echo ".so man3/$$page" >$$name; done)
 
@@ -266,7 +274,17 @@ uninstall:
 	rm -f '$(DESTDIR)$(pkgconfigdir)/chan.pc'
 	rm -f '$(DESTDIR)$(cmakedir)/chan-config.cmake' '$(DESTDIR)$(cmakedir)/chan-config-version.cmake'
 	-rmdir '$(DESTDIR)$(cmakedir)'
+	cd '$(DESTDIR)$(datadir)/chan' && rm -f $(notdir $(VALGRINDS))
+	-rmdir '$(DESTDIR)$(datadir)/chan'
 	cd '$(DESTDIR)$(mandir)/man3' && rm -f $(notdir $(MANUAL)) $$(cd '$(CURDIR)' && $(LINKS) | cut -d' ' -f2)
+
+# ---- Copying ---------------------------------------------------------------------------------------------------
+
+quoted = '$(subst ','\'',$(1))'
+
+# The DIR of make run is nobody's project.
+vendor:
+	@sh packaging/vendor.sh $(if $(filter file,$(origin DIR)),'',$(call quoted,$(DIR))) $(WITH)
 
 # ---- Releasing -------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ BENCHES = $(addprefix $(BUILD)/bench/,ours ours-asleep threads runtime limits sh
 GLIB = $(shell pkg-config $1 glib-2.0)
 APR = $(shell pkg-config $1 apr-1 apr-util-1)
 
-.PHONY: bench bench-programs bench-scaling bench-setup bench-steps task-cost
+.PHONY: bench bench-group bench-programs bench-scaling bench-setup bench-steps task-cost
 
 bench: bench-programs
 	python3 bench/run.py --build $(BUILD) $(BENCH)
@@ -22,6 +22,9 @@ bench-scaling: $(BUILD)/bench/ours $(BUILD)/bench/shards
 	python3 bench/scaling.py --build $(BUILD) $(BENCH)
 
 bench-steps: $(BUILD)/bench/steps
+	$<
+
+bench-group: $(BUILD)/bench/group
 	$<
 
 task-cost: $(BUILD)/bench/task-cost

@@ -1,7 +1,8 @@
 /*
  * chan_trace.c - notes what a program compiled with -DCHAN_TRACE does, for a picture
  * SPDX-License-Identifier: MIT
- * Needs chan.h and chan.c, compiled with -DCHAN_TRACE; without that nothing is left of it.
+ * Needs chan.h and chan.c, compiled with -DCHAN_TRACE (without that nothing is left of it), and sequence.py
+ * for the picture.
  *
  * Each thread notes its calls in memory of its own: an event is written when its call is over or begins to
  * wait, and then completed.  At the end of the program all events become one file in the Trace Event format,

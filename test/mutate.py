@@ -267,6 +267,10 @@ KILLERS = {
         *(explore(name, 30) for name in ("contexts", "contexts-three", "faults-contexts")),
         *(suite(name) for name in ("context", "faults", "border", "limits")),
     ],
+    "extra/chan_group.c": [
+        *(explore(name, 30) for name in ("groups", "groups-three", "faults-groups")),
+        *(suite(name) for name in ("group", "deadlock", "vendor")),
+    ],
     "extra/chan_fd.c": [
         *(explore(name, 30) for name in ("polled-pairs", "timers", "contexts", "polled-triples", "faults-polled", "faults-timers")),
         *(suite(name) for name in ("fd", "timer", "context", "faults", "border")),

@@ -1,7 +1,8 @@
 #!/bin/sh
 # need.sh NEED...: installs what this machine lacks of cc pkg-config check crypto zmq c++ clang musl multilib
-# 32-bit (what runs multilib's programs) valgrind gcovr python3 cmake mandoc aarch64 (a cross compiler) qemu (for its
-# programs) faketime mingw wine, and of the benchmark's peers glib apr go rust crossbeam (the source of its channels).
+# 32-bit (what runs multilib's programs) valgrind gcovr python3 cmake meson mandoc aarch64 (a cross compiler) qemu (for its
+# programs) faketime mingw wine yaml (for Python), and of the benchmark's peers glib apr go rust crossbeam (the source of its
+# channels).
 #
 # Says and does nothing when all is there.  Otherwise it installs, as root or through a sudo that asks nothing;
 # where it may not, it prints the command to type and exits with 1.
@@ -25,7 +26,8 @@ there()
 	musl) command -v musl-gcc ;;
 	multilib) compiles gcc -m32 -idirafter "/usr/include/$(gcc -print-multiarch)" ;;
 	32-bit) sh "${0%/*}/32-bit.sh" ;;
-	valgrind | gcovr | python3 | cmake | mandoc) command -v "$1" ;;
+	valgrind | gcovr | python3 | cmake | meson | mandoc) command -v "$1" ;;
+	yaml) python3 -c 'import yaml' 2>/dev/null || /usr/bin/python3 -c 'import yaml' 2>/dev/null ;;
 	aarch64) compiles aarch64-linux-gnu-gcc ;;
 	qemu) command -v qemu-aarch64 || command -v qemu-aarch64-static ;;
 	mingw) compiles x86_64-w64-mingw32-gcc-posix -pthread ;;
@@ -57,6 +59,7 @@ packages()
 	apt-get:faketime) echo faketime libfaketime ;;
 	apt-get:mingw) echo gcc-mingw-w64-x86-64-posix ;;
 	apt-get:wine) echo wine64 ;;
+	apt-get:yaml) echo python3-yaml ;;
 	apt-get:glib) echo libglib2.0-dev ;;
 	apt-get:apr) echo libapr1-dev libaprutil1-dev ;;
 	apt-get:go) echo golang-go ;;
@@ -95,8 +98,11 @@ packages()
 	brew:clang) echo llvm ;;
 	apk:pkg-config | pacman:pkg-config | brew:pkg-config) echo pkgconf ;;
 	pacman:zmq | brew:zmq) echo zeromq ;;
+	dnf:yaml) echo python3-pyyaml ;;
+	apk:yaml) echo py3-yaml ;;
+	pacman:yaml) echo python-yaml ;;
 	*:faketime) echo libfaketime ;;
-	apk:musl | brew:musl | apk:multilib | brew:multilib | *:aarch64 | *:mingw | *:wine | *:crossbeam | brew:32-bit | brew:qemu | brew:valgrind) ;;
+	apk:musl | brew:musl | apk:multilib | brew:multilib | *:aarch64 | *:mingw | *:wine | *:crossbeam | brew:yaml | brew:32-bit | brew:qemu | brew:valgrind) ;;
 	*) echo "$1" ;;
 	esac
 }
@@ -153,7 +159,7 @@ quietly()
 	$as_root ${as_root:+-n} env DEBIAN_FRONTEND=noninteractive "$@" </dev/null >&2
 }
 
-echo "Missing here:$missing.  Installing: ${as_root:+sudo }$install" >&2
+echo "Missing here:$missing.  Installing (not with NEED=:, as in make test NEED=:): ${as_root:+sudo }$install" >&2
 # The list of packages may be empty or old on a fresh machine: then once more with a new one.
 if ! quietly $install && ! { quietly $update && quietly $install; }; then
 	echo "That failed.  To install:" >&2

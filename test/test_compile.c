@@ -59,6 +59,7 @@ static int compile(const struct compiler *c, const char *standard, const char *f
 		"#include \"chan.h\"\n"
 		"#include \"chan_context.h\"\n"
 		"#include \"chan_fd.h\"\n"
+		"#include \"chan_group.h\"\n"
 		"#include \"chan_signal.h\"\n"
 		"#include \"chan_timer.h\"\n"
 		"#include \"chan_watch.h\"\n"

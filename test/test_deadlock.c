@@ -6,6 +6,7 @@
 #endif
 
 #define CHAN_INSIDE             /* chan_lock */
+#include "chan_group.h"
 #include "chan_timer.h"
 #include "chan_watch.h"
 #include "command.h"
@@ -193,6 +194,36 @@ static void in_group_beside_task(void)
 	waitgroup_wait(&wg);
 }
 
+static chan_group *crowded;
+
+static int go_in_its_own_group(void *arg, chan *done)
+{
+	(void)arg;
+	return done == chan_group_done(crowded) ? chan_group_go(crowded, go_in_its_own_group, NULL, 0) : 0;
+}
+
+/* Its only place is the task's own. */
+static void in_a_group_whose_task_waits_for_a_place(void)
+{
+	crowded = chan_group_new(NULL, 1);
+	(void)!chan_group_go(crowded, go_in_its_own_group, NULL, 0);
+	chan_group_wait(crowded, NULL, CHAN_FOREVER);
+}
+
+static int wait_in_group(void *arg, chan *done)
+{
+	(void)done;
+	wait_for_ever(arg);
+	return 0;
+}
+
+static void before_a_group_without_a_place(void)
+{
+	crowded = chan_group_new(NULL, 1);
+	for (int i = 0; i < 2; i++)
+		(void)!chan_group_go(crowded, wait_in_group, NULL, 0);
+}
+
 static void in_shutdown(void)
 {
 	sit_in_pool();
@@ -320,6 +351,9 @@ static const struct {
 	{ alone_in_full_buffer, ": send to full (1 of 1), for " },
 	{ alone_in_empty_select, ": select of 0, for " },
 	{ in_group_beside_task, ": wait group 0x" },
+	{ in_a_group_whose_task_waits_for_a_place, ": place in group 0x" },
+	{ in_a_group_whose_task_waits_for_a_place, ": wait group 0x" },
+	{ before_a_group_without_a_place, ": place in group 0x" },
 	{ in_shutdown, ": wait group 0x" },
 	{ after_an_unknown_thread_has_ended, ": receive from never (0 of 0), for " },
 	{ after_a_known_thread_has_ended, ": receive from never (0 of 0), for " },

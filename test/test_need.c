@@ -30,7 +30,7 @@ static void remove_machine(void)
 	remove_scratch(scratch);
 }
 
-#define INSTALLS "echo \"${0##*/} $*\" >>log; cp packages/* bin"
+#define INSTALLS "echo \"${0##*/} $*\" >>log; echo begins; cp packages/* bin"
 #define REFUSES  "echo \"${0##*/} $*\" >>log; exit 1"
 
 static const char *needs = "pkg-config check crypto";
@@ -74,6 +74,30 @@ START_TEST(root_installs_with_the_manager_that_is_there)
 
 	stub(managers[_i].name, INSTALLS);
 	expect("", 0, managers[_i].call, output);
+}
+END_TEST
+
+/* And how to keep it from doing so. */
+START_TEST(it_says_what_it_installs_before_it_does)
+{
+	char output[2000];
+
+	stub("apt-get", INSTALLS);
+	expect("", 0, "apt-get install -y pkg-config check libssl-dev\n", output);
+	const char *said = strstr(output, "Installing (not with NEED=:, as in make test NEED=:): apt-get install -y pkg-config check libssl-dev\n");
+	const char *begun = strstr(output, "begins\n");
+	ck_assert_msg(said != NULL && begun != NULL && said < begun, "%s", output);
+}
+END_TEST
+
+START_TEST(with_need_switched_off_make_asks_for_nothing)
+{
+	char said[8192];
+
+	must("unset MAKEFLAGS MAKELEVEL; make -n test | grep -q need.sh");
+	command(said, sizeof said, "unset MAKEFLAGS MAKELEVEL; for target in run test tsan asan valgrind explore coverage elsewhere trace bench-setup;"
+	        "do make -n $target NEED=: | grep need.sh; done");
+	ck_assert_str_eq(said, "");
 }
 END_TEST
 
@@ -167,6 +191,8 @@ Suite *need_suite(void)
 	tcase_add_checked_fixture(installing, an_empty_machine, remove_machine);
 	tcase_add_test(installing, nothing_is_said_or_done_when_all_is_there);
 	tcase_add_loop_test(installing, root_installs_with_the_manager_that_is_there, 0, sizeof managers / sizeof managers[0]);
+	tcase_add_test(installing, it_says_what_it_installs_before_it_does);
+	tcase_add_test(installing, with_need_switched_off_make_asks_for_nothing);
 	tcase_add_loop_test(installing, zeromq_has_a_name_with_each_manager, 0, sizeof with_zmq / sizeof with_zmq[0]);
 	tcase_add_test(installing, brew_runs_without_root);
 	tcase_add_test(installing, others_install_through_a_sudo_that_asks_nothing);

@@ -1,4 +1,7 @@
-/* What a project copies: chan.c and chan.h alone, with each companion, with all; each is compiled in a directory of its own, and run. */
+/*
+ * What a project copies: chan.c and chan.h alone, with each companion, with all; each is compiled in a directory of its
+ * own, and run.  And what make vendor says.
+ */
 #define _POSIX_C_SOURCE 200809L
 #include "command.h"
 #include "test.h"
@@ -9,6 +12,7 @@
 Suite *vendor_suite(void);
 
 #define WARNINGS "-pedantic -Wall -Wextra -Wshadow -Wconversion -Wcast-qual -Werror -pthread"
+#define VENDOR "unset MAKEFLAGS MAKELEVEL DIR WITH; make -s vendor"
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
 /* ---- The program: a function for each pair of files ------------------------------------------------------------ */
@@ -163,17 +167,39 @@ static const char use_trace[] =
 	"	return 0;\n"
 	"}\n";
 
-/* Files, and a function that uses them; with the argument `no-signals` no signal is sent. */
+static const char use_group[] =
+	"#include \"chan_group.h\"\n"
+	"static int give(void *arg, chan *done) { return chan_try_recv(done, NULL) == EAGAIN ? *(int *)arg : -1; }\n"
+	"static int wait_for_end(void *arg, chan *done) { return arg == NULL && chan_recv(done, NULL) == EPIPE ? 0 : -2; }\n"
+	"static int use_group(void)\n"
+	"{\n"
+	"	chan_group *g = chan_group_new(NULL, 2);\n"
+	"	int v = 0, first = 0;\n"
+	"	if (g == NULL || chan_group_go(g, wait_for_end, NULL, 0) != 0) return 81;\n"
+	"	for (; v < 9; v++)\n"
+	"		if (chan_group_go(g, give, &v, sizeof v) != 0) break;\n"
+	"	if (chan_group_wait(g, &first, chan_now() + 60 * CHAN_SECOND) != 0 || first != 1) return 82;\n"
+	"	if (chan_recv(chan_group_done(g), NULL) != EPIPE || chan_group_try_go(g, give, &v, sizeof v) != ECANCELED) return 83;\n"
+	"	chan_group_free(g);\n"
+	"	return spawn_shutdown(chan_now() + 60 * CHAN_SECOND) == 0 ? 0 : 84;\n"
+	"}\n";
+
+/*
+ * A name, a function that uses what comes with it, and the pairs that it needs (1 << number); with the argument
+ * `no-signals` no signal is sent.
+ */
 static const struct pair {
-	const char *name, *files, *use;
+	const char *name, *use;
+	unsigned needs;
 } pairs[] = {
-	{ "spawn", "spawn", use_spawn },
-	{ "timer", "extra/chan_timer", use_timer },
-	{ "context", "extra/chan_context", use_context },
-	{ "fd", "extra/chan_fd", use_fd },
-	{ "signal", "extra/chan_signal", use_signal },
-	{ "watch", "extra/chan_watch", use_watch },
-	{ "trace", "extra/chan_trace", use_trace },
+	{ "spawn", use_spawn, 0 },
+	{ "timer", use_timer, 0 },
+	{ "context", use_context, 0 },
+	{ "fd", use_fd, 0 },
+	{ "signal", use_signal, 0 },
+	{ "watch", use_watch, 0 },
+	{ "trace", use_trace, 0 },
+	{ "group", use_group, 1 << 0 | 1 << 2 },
 };
 enum { PAIRS = COUNT(pairs), ALONE = PAIRS, ALL };
 
@@ -182,22 +208,22 @@ static char scratch[64];
 
 static bool has_pair(int which, int pair)
 {
-	return which == pair || which == ALL;
+	return which == pair || which == ALL || (which < PAIRS && (pairs[which].needs >> pair & 1));
 }
 
 static void make_directory(int which)
 {
 	static char program[32768];
 	size_t used = (size_t)sprintf(program, "#ifndef _POSIX_C_SOURCE\n#define _POSIX_C_SOURCE 200809L\n#endif\n%s", use_chan);
-	char directory[100];
+	char directory[100], names[200] = "";
 
 	snprintf(directory, sizeof directory, "%s/%d", scratch, which);
-	must("mkdir '%s' && cp chan.h chan.c '%s'", directory, directory);
 	for (int i = 0; i < PAIRS; i++)
 		if (has_pair(which, i)) {
-			must("cp %s.h %s.c '%s'", pairs[i].files, pairs[i].files, directory);
+			strcat(strcat(names, " "), pairs[i].name);
 			used += (size_t)sprintf(program + used, "%s", pairs[i].use);
 		}
+	must(VENDOR " DIR='%s' WITH='%s'", directory, names);
 	used += (size_t)sprintf(program + used, "int main(int argc, char **argv)\n{\n"
 		"	chan *never = chan_new(0, 0);\n"
 		"	int err = argc == 2 && argv[1][0] == 'd' ? chan_recv(never, NULL) : use_chan();\n");
@@ -240,6 +266,7 @@ static const struct combination {
 	{ 5, "", "timeout 30 ./prog && CHAN_DEADLOCK=abort timeout 30 ./prog deadlock 2>&1 | grep -q deadlock" },
 	{ 6, "", "timeout 30 ./prog" },
 	{ 6, "-DCHAN_TRACE", "CHAN_TRACE=trace.json timeout 30 ./prog && [ -s trace.json ]" },
+	{ 7, "", "timeout 30 ./prog" },
 	{ ALL, "", "timeout 30 ./prog && CHAN_DEADLOCK=abort timeout 30 ./prog deadlock 2>&1 | grep -q deadlock" },
 	{ ALL, "-DCHAN_TRACE", "CHAN_TRACE=trace.json timeout 30 ./prog && [ -s trace.json ]" },
 	{ ALL, "-DCHAN_DEBUG", "timeout 30 ./prog && CHAN_DEADLOCK=abort timeout 30 ./prog deadlock 2>&1 | grep -q 'prog.c:'" },
@@ -266,8 +293,8 @@ END_TEST
 /* A new companion is tried here too. */
 START_TEST(all_companions_are_among_them)
 {
-	must("ls extra/chan_*.h extra/chan_*.c | sed 's|.*/||' | sort >'%s/there' &&"
-	     "cd '%s/%d' && ls chan_* | sort | diff - ../there", scratch, scratch, ALL);
+	must("ls extra/chan_*.h extra/chan_*.c extra/*.py | sed 's|.*/||' | sort >'%s/there' &&"
+	     "cd '%s/%d' && ls chan_* *.py | sort | diff - ../there", scratch, scratch, ALL);
 }
 END_TEST
 
@@ -320,6 +347,114 @@ START_TEST(all_of_it_compiles_without_a_warning)
 }
 END_TEST
 
+/* ---- make vendor ---------------------------------------------------------------------------------------------------- */
+
+static int vendor(char said[8192], const char *arguments)
+{
+	return command(said, 8192, "at='%s/vendor'; " VENDOR " %s", scratch, arguments);
+}
+
+static void empty_directory(void)
+{
+	must("rm -rf '%s/vendor'", scratch);
+}
+
+/* The line is tried as it stands there, with a program in the directory. */
+START_TEST(it_says_how_to_compile_what_it_has_copied)
+{
+	char said[8192];
+
+	ck_assert_int_eq(vendor(said, "DIR=\"$at/a project\" WITH='timer spawn'"), 0);
+	ck_assert_msg(strstr(said, ": chan.c chan.h spawn.c spawn.h chan_timer.c chan_timer.h\nCompile") != NULL, "%s", said);
+	write_file(scratch, "said", said);
+	must("cd '%s/vendor/a project' && [ $(ls | wc -l) -eq 6 ] && cp '%s/1/prog.c' . &&"
+	     "sed -n 's/^    cc/${CC:-cc}/p' '%s/said' >line && sh ./line && timeout 30 ./a.out", scratch, scratch, scratch);
+}
+END_TEST
+
+/* From its first lines, whoever adds it. */
+START_TEST(a_new_companion_is_copied_with_what_it_needs)
+{
+	must("script=$PWD/packaging/vendor.sh; mkdir '%s/vendor' && cp -R chan.* spawn.* extra CHANGELOG.md '%s/vendor' && cd '%s/vendor' &&"
+	     "printf '/*\n * chan_late.c - a new one\n *\n * It is late.  Needs spawn.h, spawn.c, chan_fd.h, chan_fd.c, chan.h\n"
+	     " * and chan.c.  Not chan_timer.c.\n */\n' >extra/chan_late.c && : >extra/chan_late.h &&"
+	     "sh \"$script\" new late && [ \"$(echo $(ls new))\" = 'chan.c chan.h chan_fd.c chan_fd.h chan_late.c chan_late.h spawn.c spawn.h' ]",
+	     scratch, scratch, scratch);
+}
+END_TEST
+
+/* What is there is renewed, asked for or not, and only what is there. */
+START_TEST(an_older_copy_is_renewed_and_the_changes_are_told)
+{
+	char said[8192];
+
+	ck_assert_int_eq(vendor(said, "DIR=\"$at\" WITH='timer context'"), 0);
+	must("cd '%s/vendor' && cp chan.h new.h && cp chan_timer.c new.c && sed 's/CHAN_VERSION 200/CHAN_VERSION 100/' new.h >chan.h &&"
+	     "echo >>chan_timer.c", scratch);
+	ck_assert_int_eq(vendor(said, "DIR=\"$at\""), 0);
+	must("cd '%s/vendor' && cmp chan.h new.h && cmp chan_timer.c new.c && [ $(ls -A | wc -l) -eq 8 ]", scratch);
+	ck_assert_msg(strstr(said, "was version 0.1.0.  The changes since then:\n\n## [0.2.0]") != NULL, "%s", said);
+	ck_assert_msg(strstr(said, "`chan_timer_reset(c, deadline, period)`") != NULL && strstr(said, "## [0.1.0]") == NULL, "%s", said);
+}
+END_TEST
+
+/* Before 0.2.0 no file had a version. */
+START_TEST(a_copy_without_a_version_is_older)
+{
+	char said[8192];
+
+	must("mkdir '%s/vendor' && sed /CHAN_VERSION/d chan.h >'%s/vendor/chan.h'", scratch, scratch);
+	ck_assert_int_eq(vendor(said, "DIR=\"$at\""), 0);
+	ck_assert_msg(strstr(said, "was version 0.1.0.") != NULL, "%s", said);
+}
+END_TEST
+
+START_TEST(a_copy_of_this_version_that_was_changed_is_named)
+{
+	char said[8192];
+
+	ck_assert_int_eq(vendor(said, "DIR=\"$at\""), 0);
+	ck_assert_int_eq(vendor(said, "DIR=\"$at\""), 0);
+	ck_assert_msg(strncmp(said, "Version 0.2.0 is in ", 20) == 0, "%s", said);
+	must("echo >>'%s/vendor/chan.c'", scratch);
+	ck_assert_int_eq(vendor(said, "DIR=\"$at\""), 0);
+	ck_assert_msg(strstr(said, "these files of it were different: chan.c\n") != NULL, "%s", said);
+}
+END_TEST
+
+/* What is refused, and what is said; before, the file `before` there gets a line. */
+static const struct refused {
+	const char *arguments, *said, *before, *line;
+} refused[] = {
+	{ "", "DIR is missing: make vendor DIR=path [WITH='spawn ", NULL, NULL },
+	{ "DIR=", "DIR is missing", NULL, NULL },
+	{ "DIR=\"$at\" WITH='timer nothing'", "nothing here is called nothing; there are: spawn context ", NULL, NULL },
+	{ "DIR=\"$at\" WITH=../chan", "nothing here is called ../chan", NULL, NULL },
+	{ "DIR=\"$at/file\"", "/vendor/file cannot be made, or is no directory", "file", "" },
+	{ "DIR=/proc/nowhere", "/proc/nowhere cannot be made, or is no directory", NULL, NULL },
+	{ "DIR=/proc", "cannot write to /proc", NULL, NULL },
+	{ "DIR=.", ". is where the library itself stands", NULL, NULL },
+	{ "DIR=extra WITH=timer", "extra is where the library itself stands", NULL, NULL },
+	{ "DIR=\"$at\" WITH=spawn", "/vendor/spawn.c is not of this library; nothing was copied", "spawn.c", "int spawn;" },
+	{ "DIR=\"$at\"", "has version 1.2.3, which is newer than 0.2.0; nothing was copied", "chan.h", "/* chan.h - */\n#define CHAN_VERSION 10203" },
+};
+
+START_TEST(what_it_cannot_do_is_said_and_nothing_has_changed)
+{
+	const struct refused *k = &refused[_i];
+	char said[8192], path[100];
+
+	must("mkdir '%s/vendor'", scratch);
+	snprintf(path, sizeof path, "%s/vendor", scratch);
+	if (k->before != NULL)
+		write_file(path, k->before, k->line);
+	ck_assert_int_ne(vendor(said, k->arguments), 0);
+	ck_assert_msg(strstr(said, "make vendor: ") != NULL && strstr(said, k->said) != NULL, "%s", said);
+	must("cd '%s/vendor' && [ \"$(ls -A)\" = '%s' ] && { [ -z '%s' ] || printf '%%s' '%s' | cmp - '%s'; }", scratch,
+	     k->before != NULL ? k->before : "", k->before != NULL ? k->before : "", k->line != NULL ? k->line : "", k->before != NULL ? k->before : "");
+}
+END_TEST
+
 Suite *vendor_suite(void)
 {
 	Suite *s = suite_create("vendor");
@@ -334,5 +469,17 @@ Suite *vendor_suite(void)
 	tcase_add_loop_test(tc, all_of_it_builds_without_a_warning_and_runs, 0, COUNT(run_with));
 	tcase_add_loop_test(tc, all_of_it_compiles_without_a_warning, 0, COUNT(compile_with));
 	suite_add_tcase(s, tc);
+	TCase *copying = tcase_create("make vendor");
+	tcase_set_tags(copying, "process");
+	tcase_set_timeout(copying, 60);
+	tcase_add_unchecked_fixture(copying, copy_sources, remove_sources);
+	tcase_add_checked_fixture(copying, empty_directory, NULL);
+	tcase_add_test(copying, it_says_how_to_compile_what_it_has_copied);
+	tcase_add_test(copying, a_new_companion_is_copied_with_what_it_needs);
+	tcase_add_test(copying, an_older_copy_is_renewed_and_the_changes_are_told);
+	tcase_add_test(copying, a_copy_without_a_version_is_older);
+	tcase_add_test(copying, a_copy_of_this_version_that_was_changed_is_named);
+	tcase_add_loop_test(copying, what_it_cannot_do_is_said_and_nothing_has_changed, 0, COUNT(refused));
+	suite_add_tcase(s, copying);
 	return s;
 }

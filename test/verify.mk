@@ -7,7 +7,7 @@
 
 # The tests of the library itself, and some random programs, with counters (a child that was made in a handler cannot write them); what they do not reach must stand in exceptions.txt.
 COUNTED = BUILD=build/coverage CC=gcc CFLAGS='-O0 -g --coverage -fprofile-update=atomic'
-COUNTED_SUITES = $(filter-out build compile counterd course examples farm install manual need program sequence size trace treehash vendor,$(SUITES))
+COUNTED_SUITES = $(filter-out build compile counterd course examples farm install manual need package program sequence size trace treehash vendor,$(SUITES))
 DUMP = build/coverage/dump.o
 SOURCES_ONLY = --root . --filter 'chan\.c$$' --filter 'spawn\.c$$' --filter 'extra/chan_[a-z]*\.c$$'
 

@@ -19,8 +19,11 @@ struct work {
 /* 0 if it is no work: nothing to do, or more jobs than MAX_JOBS. */
 uint64_t job_count(const struct work *w);
 
-/* The primes in one job, by trial division: slow on purpose, and the same wherever it is done. */
-uint64_t do_job(const struct work *w, uint64_t job);
+/*
+ * The primes in one job, by trial division: slow on purpose, and the same wherever it is done.  False if
+ * the context `done` was closed before that.
+ */
+bool do_job(const struct work *w, uint64_t job, chan *done, uint64_t *primes);
 
 enum { MAX_JOBS = 1 << 26 };
 

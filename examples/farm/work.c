@@ -7,6 +7,8 @@
  */
 #include "farm.h"
 
+enum { LOOK = 64 };             /* numbers, until it looks whether it is to leave off */
+
 uint64_t job_count(const struct work *w)
 {
 	if (w->from >= w->to || w->step == 0)
@@ -25,12 +27,16 @@ static bool is_prime(uint64_t n)
 	return true;
 }
 
-uint64_t do_job(const struct work *w, uint64_t job)
+bool do_job(const struct work *w, uint64_t job, chan *done, uint64_t *primes)
 {
-	uint64_t first = w->from + job * w->step, primes = 0;
+	uint64_t first = w->from + job * w->step;
 	uint64_t end = w->to - first > w->step ? first + w->step : w->to;
 
-	for (uint64_t n = first; n < end; n++)
-		primes += is_prime(n);
-	return primes;
+	*primes = 0;
+	for (uint64_t n = first; n < end; n++) {
+		if (n % LOOK == 0 && chan_try_recv(done, NULL) != EAGAIN)
+			return false;
+		*primes += is_prime(n);
+	}
+	return true;
 }

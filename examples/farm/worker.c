@@ -13,15 +13,16 @@
  *
  * It stays when the run is over, or the ventilator gone, for the next one.  SIGTERM or
  * SIGINT ends it: it takes no more, does what it has in hand and sends the results, for
- * as long as the grace lasts.  Jobs that lay in its socket are given out again: who
- * receives by PULL cannot tell the other side to stop.
+ * as long as the grace lasts.  Then it closes the context of its tasks, and they leave
+ * off.  Jobs that lay in its socket are given out again: who receives by PULL cannot
+ * tell the other side to stop.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "farm.h"
+#include "chan_group.h"
 #include "chan_timer.h"
-#include "spawn.h"
 
 CHAN_TYPE(messages, struct message);
 
@@ -29,6 +30,7 @@ struct worker {
 	const struct options *o;
 	void *jobs_socket, *results_socket;
 	messages jobs, results;
+	chan_group *tasks;
 	size_t in_hand, limit;
 	struct message result;          /* to be sent next, if there is one */
 	bool has_result;
@@ -38,15 +40,17 @@ struct worker {
 	unsigned long ignored;
 };
 
-static void do_jobs(void *arg)
+static int do_jobs(void *arg, chan *done)
 {
 	struct worker *w = *(struct worker **)arg;
 
 	for (struct message m; CHAN_RECV(w->jobs.rx, &m) == 0; ) {
 		m.kind = RESULT;
-		m.primes = do_job(&m.work, m.job);
+		if (!do_job(&m.work, m.job, done, &m.primes))
+			return ECANCELED;
 		CHAN_SEND(w->results.tx, &m);
 	}
+	return 0;
 }
 
 /* ---- The loop ---------------------------------------------------------------------- */
@@ -139,20 +143,32 @@ static void open_sockets(struct worker *w, void *context)
 	connect_socket(w->jobs_socket, w->o->jobs, w->o);
 }
 
-static void start_tasks(struct worker *w, waitgroup *tasks, size_t n)
+static void start_tasks(struct worker *w)
 {
-	for (size_t i = 0; i < n; i++) {
-		errno = waitgroup_go(tasks, do_jobs, &w, sizeof w);
+	w->tasks = need(chan_group_new(NULL, w->o->tasks), "tasks");
+	for (size_t i = 0; i < w->o->tasks; i++) {
+		errno = chan_group_go(w->tasks, do_jobs, &w, sizeof w);
 		check(errno == 0, "cannot start a task");
 	}
 }
 
-/* The context's end waits until the results have left, or linger is over. */
-static void close_all(struct worker *w, void *context, waitgroup *tasks)
+/* Nobody waits for what is in hand, nor for a task that does not look whether it is to leave off. */
+static void give_up(struct worker *w)
 {
-	CHAN_CLOSE(w->jobs.tx);
-	waitgroup_wait(tasks);
-	waitgroup_destroy(tasks);
+	complain("farm: %zu jobs in hand are given up\n", w->in_hand);
+	chan_close(chan_group_done(w->tasks));
+	if (chan_group_wait(w->tasks, NULL, chan_now() + LAST_WORDS) != 0) {
+		say_end(chan_now() + LAST_WORDS);
+		_Exit(1);
+	}
+	set_option(w->results_socket, ZMQ_LINGER, 0);
+}
+
+/* ZeroMQ's end waits until the results have left, or linger is over. */
+static void close_all(struct worker *w, void *context)
+{
+	chan_group_wait(w->tasks, NULL, CHAN_FOREVER);
+	chan_group_free(w->tasks);
 	zmq_close(w->jobs_socket);
 	zmq_close(w->results_socket);
 	zmq_ctx_term(context);
@@ -165,20 +181,18 @@ int work(const struct options *o)
 {
 	struct worker w = { .o = o, .limit = 2 * o->tasks, .over = need(chan_at(CHAN_FOREVER), "a timer") };
 	void *context = need(zmq_ctx_new(), "ZeroMQ");
-	waitgroup tasks = WAITGROUP_INIT;
 
 	check(CHAN_MAKE(&w.jobs, w.limit) == 0 && CHAN_MAKE(&w.results, w.limit) == 0, "channels");
 	open_sockets(&w, context);
-	start_tasks(&w, &tasks, o->tasks);
+	start_tasks(&w);
 	say("tasks %zu\n", o->tasks);
 	run(&w);
+	CHAN_CLOSE(w.jobs.tx);
 	if (w.ignored > 0)
 		say("%lu messages ignored\n", w.ignored);
-	if (w.in_hand > 0) {
-		complain("farm: %zu jobs in hand are given up\n", w.in_hand);
-		say_end(chan_now() + LAST_WORDS);
-		_Exit(1);       /* tasks are at work on them, and nobody waits for these */
-	}
-	close_all(&w, context, &tasks);
-	return 0;
+	bool given_up = w.in_hand > 0;
+	if (given_up)
+		give_up(&w);
+	close_all(&w, context);
+	return given_up;
 }

@@ -13,7 +13,7 @@ sources= suites=
 for file in test/test_*.c; do
 	suite=${file#test/test_}
 	suite=${suite%.c}
-	case $suite in build | compile | counterd | course | examples | farm | install | manual | need | program | sequence | size | trace | treehash | vendor) continue ;; esac
+	case $suite in build | compile | counterd | course | examples | farm | install | manual | need | package | program | sequence | size | trace | treehash | vendor) continue ;; esac
 	sources="$sources $file"
 	suites="$suites $suite"
 done
@@ -37,11 +37,4 @@ tail -n 1 "$directory/tests.log"
 "$@" -std=c11 -O2 -g -pthread -I. -Iextra ${SOAK:-} test/soak.c $companions -o "$directory/soak"
 $runner "$directory/soak" "${SECONDS_EACH:-3}" | tail -n 1
 
-for file in examples/[0-9]*.c; do
-	name=${file#examples/}
-	name=${name%.c}
-	"$@" -std=c11 -O2 -pthread -I. -Iextra "$file" chan.c spawn.c $companions -o "$directory/$name"
-	$runner "$directory/$name" >"$directory/$name.out" </dev/null
-	cmp "$directory/$name.out" "examples/$name.expected"
-done
-echo "examples: all as expected"
+sh test/elsewhere/examples.sh "$directory" "$runner" "$@"

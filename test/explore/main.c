@@ -375,6 +375,7 @@ static const struct family polled = { polled_count, make_polled, true };
 static const struct family timers = { timer_count, make_timer, false };
 static const struct family timer_changes = { timer_change_count, make_timer_change, false };
 static const struct family contexts = { context_count, make_context, false };
+static const struct family groups = { group_count, make_group, false };
 static const struct family dumped = { dumped_count, make_dumped, true };
 
 static void of_family(const char *name, const struct family *f, int threads, uint64_t at_most, visitor *visit)
@@ -419,6 +420,7 @@ static void run_sets(void)
 		of_family("watched-timers", &timers, 2, all ? 1000 : 20, exhaust);
 		of_family("watched-timer-changes", &timer_changes, 2, all ? 1000 : 20, exhaust);
 		of_family("watched-contexts", &contexts, 2, all ? 300 : 10, exhaust);
+		of_family("watched-groups", &groups, 2, all ? 300 : 10, exhaust);
 		listed("watched-signals", of_signals, of_signals_count, all ? 1000 : 20, search_all);
 		listed("watched-pool", of_the_pool, of_the_pool_count, all ? 1000 : 20, search_all);
 		listed("watched-pool-random", of_the_pool, of_the_pool_count, all ? 1000 : 50, wander_all);
@@ -463,6 +465,10 @@ static void run_sets(void)
 	of_family("contexts", &contexts, 2, all ? 20000 : 50, exhaust);
 	of_family("contexts-three", &contexts, 3, all ? 300 : 3, exhaust);
 	of_family("faults-contexts", &contexts, 2, all ? 30 : 1, inject);
+	of_family("groups", &groups, 2, all ? 5000 : 30, exhaust);
+	of_family("groups-three", &groups, 3, all ? 300 : 3, exhaust);
+	of_family("groups-random", &groups, 3, all ? 300 : 5, wander_at_random);
+	of_family("faults-groups", &groups, 2, all ? 30 : 1, inject);
 	listed("signals", of_signals, of_signals_count, all ? 20000 : 300, search_all);
 	listed("signals-random", of_many_changes, of_many_changes_count, all ? 20000 : 200, wander_all);
 	listed("faults-signals", of_signals, of_signals_count, all ? 200 : 5, inject_all);
@@ -505,7 +511,7 @@ static bool find_scenario(const char *name)
 	for (int i = 0; i < of_many_changes_count; i++)
 		keep_if_wanted(&of_many_changes[i], NULL, 0);
 	for (int threads = 2; threads <= 3; threads++) {
-		const struct family *const families[] = { &polled, &timers, &timer_changes, &contexts, &dumped };
+		const struct family *const families[] = { &polled, &timers, &timer_changes, &contexts, &groups, &dumped };
 		for (int k = 0; k < (int)(sizeof families / sizeof *families); k++)
 			for (int i = 0; i < families[k]->count(threads); i++)
 				if (families[k]->make(&s, threads, i))

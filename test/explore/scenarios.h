@@ -36,13 +36,15 @@ int receive_by_polling(chan *c, int fd, void *value);
 extern const struct scenario of_life[], of_sleep[], of_the_pool[];
 extern const int of_life_count, of_sleep_count, of_the_pool_count;
 
-/* Timers (timers.c), cancellation (contexts.c), signals (notify.c): some threads with a role each. */
+/* Timers (timers.c), cancellation (contexts.c), groups (groups.c), signals (notify.c): some threads with a role each. */
 int timer_count(int threads);
 bool make_timer(struct scenario *s, int threads, int i);
 int timer_change_count(int threads);            /* a reset or a close beside each */
 bool make_timer_change(struct scenario *s, int threads, int i);
 int context_count(int threads);
 bool make_context(struct scenario *s, int threads, int i);
+int group_count(int threads);
+bool make_group(struct scenario *s, int threads, int i);
 extern const struct scenario of_signals[], of_many_changes[];
 extern const int of_signals_count, of_many_changes_count;
 

@@ -20,6 +20,7 @@ try() {
 		library="$LIBRARY chan_watch"
 		set -- '--short' '--only watched-pool-random' '--only watched-timer-changes' '--only watched-pairs' '--only watched-random'
 		;;
+	errgroup-*) set -- '--only groups' '--only groups-three' ;;
 	timer-* | context-*) set -- "$@" '--only timers-three' '--only timer-changes-three' '--only contexts-three' ;;
 	esac
 	sed -E -z "$script" "$file" >"$work/$changed.c" || exit 2

@@ -30,7 +30,7 @@ there()
 	yaml) python3 -c 'import yaml' 2>/dev/null || /usr/bin/python3 -c 'import yaml' 2>/dev/null ;;
 	aarch64) compiles aarch64-linux-gnu-gcc ;;
 	qemu) command -v qemu-aarch64 || command -v qemu-aarch64-static ;;
-	mingw) compiles x86_64-w64-mingw32-gcc-posix -pthread ;;
+	mingw) command -v x86_64-w64-mingw32-gcc-posix ;;
 	wine) command -v wine64 wine || [ -x /usr/lib/wine/wine64 ] ;;
 	faketime) ls /usr/lib*/faketime/libfaketimeMT.so.1 /usr/lib/*/faketime/libfaketimeMT.so.1 2>/dev/null | grep -q . ;;
 	glib) there pkg-config && pkg-config --exists glib-2.0 ;;

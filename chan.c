@@ -18,17 +18,17 @@
 #if !defined __STDC_VERSION__ || __STDC_VERSION__ < 201112L
 #error "chan.c needs a C compiler, and C11 or later: cc -std=c11"
 #endif
-/* CHAN_PORTABLE: POSIX only.  macOS has no clock attribute for condition variables. */
+/* CHAN_PORTABLE: POSIX only.  macOS and Windows have no clock attribute for condition variables. */
+#if (defined __APPLE__ || defined _WIN32) && !defined CHAN_PORTABLE
+#define CHAN_PORTABLE
+#endif
+#undef _POSIX_C_SOURCE          /* if it is defined, macOS and the BSDs hide the number of CPUs */
 #if defined __linux__ && !defined CHAN_PORTABLE
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE             /* sched_getaffinity */
 #endif
-#else
-#undef _POSIX_C_SOURCE
+#elif !defined __APPLE__ && !defined __FreeBSD__ && !defined __NetBSD__ && !defined __OpenBSD__
 #define _POSIX_C_SOURCE 200809L
-#endif
-#if defined __APPLE__ && !defined CHAN_PORTABLE
-#define CHAN_PORTABLE
 #endif
 
 #define CHAN_INSIDE
@@ -69,10 +69,6 @@
 /* ==== I. A channel =============================================================== */
 
 enum { CACHE_LINE = 64, FEW_BYTES = 256 };
-
-#ifndef __GNUC__
-#define __attribute__(list)
-#endif
 
 /* The threads that wait to send, or to receive. */
 struct side {
@@ -1463,7 +1459,11 @@ static _Thread_local int64_t sample_start, cpu_time;    /* at this thread's last
 static void begin_once(void)
 {
 	volatile int saved = errno;
+#ifdef _WIN32
+	long n = pthread_num_processors_np();
+#else
 	long n = sysconf(_SC_NPROCESSORS_ONLN);
+#endif
 #if defined __linux__ && !defined CHAN_PORTABLE
 	cpu_set_t set;
 	if (sched_getaffinity(getpid(), sizeof set, &set) == 0)

@@ -11,15 +11,13 @@
  * Waking a thread takes longer than many a task.  So while a woken thread is on its way, further
  * tasks queue, never more than there are idle threads.  That thread wakes the next two before it
  * begins its own task, and a thread whose task ends takes the oldest task of the queue.
- *
- * Lock order: the pool, a wait group, channels.
  */
+#undef _POSIX_C_SOURCE          /* if it is defined, FreeBSD hides some signals */
 #if defined __linux__ && !defined CHAN_PORTABLE
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE             /* sched_setaffinity */
 #endif
-#else
-#undef _POSIX_C_SOURCE
+#elif !defined __APPLE__ && !defined __FreeBSD__ && !defined __NetBSD__ && !defined __OpenBSD__
 #define _POSIX_C_SOURCE 200809L
 #endif
 
@@ -28,7 +26,6 @@
 
 #include <sched.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +34,8 @@
 #ifdef __linux__
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#elif defined _WIN32
+#define sysconf(name) -1L       /* not known */
 #endif
 
 /* ---- Wait groups --------------------------------------------------------------
@@ -364,17 +363,21 @@ static struct worker *leave_pool(struct worker *self)
 	return before;
 }
 
+#ifdef _WIN32                   /* has no masks, and threads get no signals from outside */
+#define end_signals() ((void)0)
+#else
 /* What a thread does to itself must reach the program's handlers, and a profiler must see the tasks. */
 static const int own_signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGPIPE, SIGPROF };
 enum { OWN_SIGNALS = sizeof own_signals / sizeof *own_signals };
 
 static sigset_t pool_mask;      /* of each thread of the pool: all but own_signals */
 static sigset_t program_mask;   /* of the program's start: what a child gets that a task forks */
+static sigset_t spawner_mask;   /* belongs to pool.lock: of the thread that starts another one */
 
 /* Gives the thread its mask back.  A signal that the task had blocked and sent itself ends with the task. */
 static void end_signals(void)
 {
-	sigset_t old, one;
+	__attribute__((unused)) sigset_t old, one, pending;
 
 	pthread_sigmask(SIG_BLOCK, &pool_mask, &old);
 	for (int i = 0; i < OWN_SIGNALS; i++) {
@@ -384,10 +387,14 @@ static void end_signals(void)
 		sigaddset(&one, own_signals[i]);
 #if defined _POSIX_REALTIME_SIGNALS && _POSIX_REALTIME_SIGNALS > 0
 		sigtimedwait(&one, NULL, &(struct timespec){ 0, 0 });
-		pthread_sigmask(SIG_UNBLOCK, &one, NULL);
+#else
+		if (sigpending(&pending) == 0 && sigismember(&pending, own_signals[i]) == 1)
+			sigwait(&one, &(int){ 0 });
 #endif
+		pthread_sigmask(SIG_UNBLOCK, &one, NULL);
 	}
 }
+#endif
 
 /*
  * The task is over.  If the thread goes on, it takes the next task or becomes idle, before
@@ -453,12 +460,9 @@ static void run_task(struct worker *self)
 /* At the idle timeout: false if a task or a shutdown is on its way, or a queued task needs the thread. */
 static bool retire(struct worker *self)
 {
-	struct worker *before = NULL;
-
 	pthread_mutex_lock(&pool.lock);
 	bool retires = self->idle && any_free();
-	if (retires)
-		before = leave_pool(self);
+	struct worker *before = retires ? leave_pool(self) : NULL;
 	pthread_mutex_unlock(&pool.lock);
 	join(before);
 	return retires;
@@ -525,7 +529,7 @@ static void *work(void *worker)
 static struct pool parents;     /* of a forked child: there leak checkers find what it did not free */
 
 /* A forked child has none of the threads, so its pool is empty.  Nothing is locked over a fork. */
-static void begin_anew(void)
+__attribute__((unused)) static void begin_anew(void)
 {
 	parents = pool;
 	pool = (struct pool){ .lock = PTHREAD_MUTEX_INITIALIZER, .handles_fork = true, .has_begun = true };
@@ -537,10 +541,7 @@ static void begin_anew(void)
 }
 
 /* Before main, if the compiler can arrange that: another thread may fork during the first spawn. */
-#ifdef __GNUC__
-__attribute__((constructor(104)))
-#endif
-static void begin(void)
+__attribute__((constructor(104))) static void begin(void)
 {
 	if (!pool.handles_fork)
 		pool.handles_fork = pthread_atfork(NULL, NULL, begin_anew) == 0;
@@ -550,10 +551,12 @@ static void begin(void)
 #if defined __linux__ && !defined CHAN_PORTABLE
 	sched_getaffinity(getpid(), sizeof program_cpus, &program_cpus);
 #endif
+#ifndef _WIN32
 	pthread_sigmask(SIG_BLOCK, NULL, &program_mask);
 	sigfillset(&pool_mask);
 	for (int i = 0; i < OWN_SIGNALS; i++)
 		sigdelset(&pool_mask, own_signals[i]);
+#endif
 }
 
 /* ---- Spawn: caller of these holds pool.lock ------------------------------------------------ */
@@ -567,7 +570,6 @@ static int start_thread(struct worker *w)
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE), enough = (size_t)64 << 20;
 	size_t size = options.stack_size;
 	pthread_attr_t attr;
-	sigset_t old;
 	int err = pthread_attr_init(&attr);
 
 	if (err != 0)
@@ -576,14 +578,14 @@ static int start_thread(struct worker *w)
 		size = (size + page - 1) / page * page;
 	if (chan_purpose.name != NULL)
 		tell_system("");        /* the new thread would have the name of this one */
-	pthread_sigmask(SIG_BLOCK, &pool_mask, &old);
+	pthread_sigmask(SIG_BLOCK, &pool_mask, &spawner_mask);
 	do {
 		err = pthread_attr_setstacksize(&attr, size);
 		if (err == 0)
 			err = pthread_create(&w->thread, &attr, work, w);
 		size *= 2;
 	} while (err == EINVAL && size > 0 && size <= enough);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_sigmask(SIG_SETMASK, &spawner_mask, NULL);
 	if (chan_purpose.name != NULL)
 		tell_system(chan_purpose.name);
 	pthread_attr_destroy(&attr);
@@ -594,7 +596,7 @@ static int start_thread(struct worker *w)
  * Since 6.16 Linux keeps a process's sleeping threads in a hash table sized by the number of CPUs.  On
  * 2 CPUs waking one of 10,000 threads takes 60 microseconds, with a larger table half as long.
  */
-static void enlarge_futex_hash(size_t threads)
+static void enlarge_futex_hash(__attribute__((unused)) size_t threads)
 {
 #ifdef __linux__
 	enum { FUTEX_HASH = 78, SET_SLOTS = 1, GET_SLOTS = 2, MANY = 256 };
@@ -603,8 +605,6 @@ static void enlarge_futex_hash(size_t threads)
 
 	if (slots > 0 && (size_t)slots < 4 * threads)
 		prctl(FUTEX_HASH, SET_SLOTS, 4 * threads, 0, 0);
-#else
-	(void)threads;
 #endif
 }
 

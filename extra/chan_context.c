@@ -29,7 +29,7 @@ struct context {
 static pthread_mutex_t tree_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* The child of a fork has none of the threads that may have held it. */
-static void renew_lock(void)
+__attribute__((unused)) static void renew_lock(void)
 {
 	tree_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 }

@@ -5,6 +5,9 @@
  * A thread that changes whether a receive would wait makes the descriptor say so before it unlocks:
  * so the descriptor never says anything else than the channel.
  */
+#ifdef _WIN32
+#error "chan_fd.c: Windows has no descriptors to poll; leave this file out"
+#endif
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 

@@ -14,6 +14,9 @@
  * blocked it, it may end, or be a thread of the pool, which blocks it again after the task.  So the
  * receiver keeps such a signal unblocked, and lives on for it.
  */
+#ifdef _WIN32
+#error "chan_signal.c: Windows sends a process no signals; leave this file out"
+#endif
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 

@@ -14,6 +14,9 @@
  * If there are no others, it is a deadlock.  If there are others, nobody will say when they end.  So one of
  * the threads asleep is the guard, which wakes up now and then and looks again.
  */
+#ifdef _WIN32
+#error "chan_watch.c: not for Windows; leave this file and -DCHAN_DEBUG out"
+#endif
 #if defined __linux__ && !defined CHAN_PORTABLE
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

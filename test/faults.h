@@ -6,7 +6,7 @@
 #if defined CALL_FAULTY && !defined _GNU_SOURCE && !defined _POSIX_C_SOURCE
 #if defined __linux__ && !defined CHAN_PORTABLE
 #define _GNU_SOURCE
-#else
+#elif !defined __APPLE__ && !defined __FreeBSD__ && !defined __NetBSD__ && !defined __OpenBSD__
 #define _POSIX_C_SOURCE 200809L
 #endif
 #endif
@@ -93,12 +93,15 @@ int faulty_key_create(pthread_key_t *key, void (*destructor)(void *));
 #define pthread_cond_init faulty_cond_init
 #define pthread_cond_destroy faulty_cond_destroy
 #define pthread_condattr_init faulty_condattr_init
+#ifndef __APPLE__                       /* which has none */
 #define pthread_condattr_setclock faulty_condattr_setclock
+#endif
 #define pthread_condattr_destroy faulty_condattr_destroy
 #define pthread_attr_init faulty_attr_init
 #define pthread_attr_setstacksize faulty_attr_setstacksize
 #define pthread_attr_destroy faulty_attr_destroy
 #define pthread_create faulty_create
+#undef pthread_atfork           /* Windows has a macro that does nothing */
 #define pthread_atfork faulty_atfork
 #define clock_gettime faulty_clock_gettime
 #define eventfd faulty_eventfd

@@ -1,9 +1,4 @@
 /* The library's own channels, seen from the inside and with calls that can fail: the tests are linked with this one instead of chan.c. */
-#if defined __linux__ && !defined CHAN_PORTABLE
-#define _GNU_SOURCE             /* as in chan.c */
-#else
-#define _POSIX_C_SOURCE 200809L
-#endif
 #define CALL_FAULTY
 #include "faults.h"
 #include "../chan.c"

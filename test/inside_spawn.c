@@ -1,9 +1,4 @@
 /* The library's own pool, seen from the inside and with calls that can fail: the tests are linked with this one instead of spawn.c. */
-#if defined __linux__ && !defined CHAN_PORTABLE
-#define _GNU_SOURCE
-#else
-#define _POSIX_C_SOURCE 200809L
-#endif
 #define CHAN_INSIDE
 #define CALL_FAULTY
 #include "faults.h"

@@ -1,7 +1,8 @@
 #!/bin/sh
 # need.sh NEED...: installs what this machine lacks of cc pkg-config check crypto zmq c++ clang musl multilib
 # 32-bit (what runs multilib's programs) valgrind gcovr python3 cmake meson mandoc aarch64 (a cross compiler) qemu (for its
-# programs) faketime yaml (for Python), and of the benchmark's peers glib apr go rust crossbeam (the source of its channels).
+# programs) faketime mingw wine yaml (for Python), and of the benchmark's peers glib apr go rust crossbeam (the source of its
+# channels).
 #
 # Says and does nothing when all is there.  Otherwise it installs, as root or through a sudo that asks nothing;
 # where it may not, it prints the command to type and exits with 1.
@@ -29,6 +30,8 @@ there()
 	yaml) python3 -c 'import yaml' 2>/dev/null || /usr/bin/python3 -c 'import yaml' 2>/dev/null ;;
 	aarch64) compiles aarch64-linux-gnu-gcc ;;
 	qemu) command -v qemu-aarch64 || command -v qemu-aarch64-static ;;
+	mingw) command -v x86_64-w64-mingw32-gcc-posix ;;
+	wine) command -v wine64 wine || [ -x /usr/lib/wine/wine64 ] ;;
 	faketime) ls /usr/lib*/faketime/libfaketimeMT.so.1 /usr/lib/*/faketime/libfaketimeMT.so.1 2>/dev/null | grep -q . ;;
 	glib) there pkg-config && pkg-config --exists glib-2.0 ;;
 	apr) there pkg-config && pkg-config --exists apr-1 apr-util-1 ;;
@@ -54,6 +57,8 @@ packages()
 	apt-get:aarch64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
 	apt-get:qemu | dnf:qemu | pacman:qemu | apt-get:32-bit | dnf:32-bit | pacman:32-bit) echo qemu-user ;;
 	apt-get:faketime) echo faketime libfaketime ;;
+	apt-get:mingw) echo gcc-mingw-w64-x86-64-posix ;;
+	apt-get:wine) echo wine64 ;;
 	apt-get:yaml) echo python3-yaml ;;
 	apt-get:glib) echo libglib2.0-dev ;;
 	apt-get:apr) echo libapr1-dev libaprutil1-dev ;;
@@ -97,7 +102,7 @@ packages()
 	apk:yaml) echo py3-yaml ;;
 	pacman:yaml) echo python-yaml ;;
 	*:faketime) echo libfaketime ;;
-	apk:musl | brew:musl | apk:multilib | brew:multilib | *:aarch64 | *:crossbeam | brew:yaml | brew:32-bit | brew:qemu | brew:valgrind) ;;
+	apk:musl | brew:musl | apk:multilib | brew:multilib | *:aarch64 | *:mingw | *:wine | *:crossbeam | brew:yaml | brew:32-bit | brew:qemu | brew:valgrind) ;;
 	*) echo "$1" ;;
 	esac
 }

@@ -14,7 +14,7 @@
  */
 #ifdef __linux__
 #define _GNU_SOURCE
-#else
+#elif !defined __APPLE__ && !defined __FreeBSD__ && !defined __NetBSD__ && !defined __OpenBSD__
 #define _POSIX_C_SOURCE 200809L
 #endif
 #include <errno.h>

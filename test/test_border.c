@@ -1025,7 +1025,11 @@ static void end_process(int how)
 
 static void end_in_the_middle(int how)
 {
+#ifdef SIGRTMIN
 	sigset_t set = only(SIGRTMIN);
+#else
+	sigset_t set = only(SIGURG);
+#endif
 	chan *never = chan_new(0, 0), *signals = chan_new(sizeof(int), 1);
 	pthread_t thread;
 

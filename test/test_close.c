@@ -192,7 +192,7 @@ START_TEST(close_ends_a_bulk_send_with_the_number_that_went)
 END_TEST
 
 struct race {
-	pthread_barrier_t *gate;
+	struct barrier *gate;
 	chan **round;
 	size_t n;
 	int *wins;
@@ -203,10 +203,10 @@ static void *close_each(void *arg)
 	struct race *r = arg;
 
 	for (size_t i = 0; i < r->n; i++) {
-		pthread_barrier_wait(r->gate);
+		wait_for_all(r->gate);
 		if (chan_close(*r->round) == 0)
 			r->wins[i]++;
-		pthread_barrier_wait(r->gate);
+		wait_for_all(r->gate);
 	}
 	return NULL;
 }
@@ -216,29 +216,27 @@ START_TEST(of_racing_closes_exactly_one_gets_zero)
 {
 	enum { CLOSERS = 3, MOST = 3000 };
 	static int wins[CLOSERS][MOST];
-	pthread_barrier_t gate;
+	struct barrier gate = BARRIER_INIT(CLOSERS + 1);
 	pthread_t thread[CLOSERS];
 	struct race r[CLOSERS];
 	chan *c = NULL;
 	size_t n = rounds(MOST) < MOST ? rounds(MOST) : MOST;
 
 	memset(wins, 0, sizeof wins);
-	pthread_barrier_init(&gate, NULL, CLOSERS + 1);
 	for (int i = 0; i < CLOSERS; i++) {
 		r[i] = (struct race){ &gate, &c, n, wins[i] };
 		thread[i] = start(close_each, &r[i]);
 	}
 	for (size_t i = 0; i < n; i++) {
 		c = chan_new(sizeof(int), i % 2);
-		pthread_barrier_wait(&gate);
-		pthread_barrier_wait(&gate);
+		wait_for_all(&gate);
+		wait_for_all(&gate);
 		chan_free(c);
 	}
 	for (int i = 0; i < CLOSERS; i++)
 		join(thread[i]);
 	for (size_t i = 0; i < n; i++)
 		ck_assert_int_eq(wins[0][i] + wins[1][i] + wins[2][i], 1);
-	pthread_barrier_destroy(&gate);
 }
 END_TEST
 

@@ -558,18 +558,17 @@ END_TEST
 
 /* ---- Once, and as the environment wishes ---------------------------------------------------------------------------------- */
 
-static pthread_barrier_t together;
+static struct barrier together = BARRIER_INIT(SOME);
 
 static void *wait_together(void *arg)
 {
-	pthread_barrier_wait(&together);
+	wait_for_all(&together);
 	chan_recv(never, NULL);
 	return arg;
 }
 
 static void some_fall_asleep(int arg)
 {
-	pthread_barrier_init(&together, NULL, SOME);
 	for (int i = 1; i < SOME; i++)
 		start(wait_together, &arg);
 	wait_together(NULL);

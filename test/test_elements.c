@@ -908,13 +908,13 @@ START_TEST(seventy_thousand_references_are_counted)
 }
 END_TEST
 
-static pthread_barrier_t all_there;
+static struct barrier all_there = BARRIER_INIT(4);
 
 static void *take_and_give_up(void *arg)
 {
 	chan *c = arg;
 
-	pthread_barrier_wait(&all_there);
+	wait_for_all(&all_there);
 	for (size_t i = 0, n = rounds(300000); i < n; i++)
 		chan_free(chan_ref(c));
 	chan_free(c);
@@ -929,12 +929,10 @@ START_TEST(references_are_counted_from_many_threads)
 
 	chan_set_drop(c, note_drop);
 	chan_send(c, &v);
-	pthread_barrier_init(&all_there, NULL, 4);
 	for (int i = 0; i < 4; i++)
 		thread[i] = start(take_and_give_up, chan_ref(c));
 	for (int i = 0; i < 4; i++)
 		join(thread[i]);
-	pthread_barrier_destroy(&all_there);
 	ck_assert_int_eq(drops, 0);
 	chan_free(c);
 	ck_assert_int_eq(drops, 1);

@@ -1,7 +1,7 @@
 /* The pool of threads: its options and statistics, shutting down, and forking. */
 #ifdef __linux__
 #define _GNU_SOURCE             /* pthread_getattr_np */
-#else
+#elif !defined __APPLE__ && !defined __FreeBSD__ && !defined __NetBSD__ && !defined __OpenBSD__
 #define _POSIX_C_SOURCE 200809L
 #endif
 
@@ -1105,8 +1105,8 @@ static void look_at_childs_mask(void *arg)
 	}
 	pthread_sigmask(SIG_BLOCK, NULL, &mask);
 	int n = 0;
-	for (int s = 1; s < SIGRTMAX; s++)
-		n += sigismember(&mask, s) != sigismember(&mask_at_start, s);
+	for (int s = 1; s < MANY_SIGNALS; s++)
+		n += IS_SIGNAL(s) && sigismember(&mask, s) != sigismember(&mask_at_start, s);
 	_exit(n);
 }
 

@@ -577,9 +577,9 @@ static bool keeper_goes(enum way way, bool at_deadline, int64_t wait)
 		pause_for(CHAN_MS / 10);
 	for (int i = 0; i < SOME; i++)
 		begin_recv(&rest[i], way, c, &value[i]);
-	while (waiting_in(c) < 1 + SOME && !returned(&keeper, 1))
+	while (waiting_in(c) < 1 + SOME && !returned(&keeper, 1) && chan_now() < due)
 		pause_for(CHAN_MS / 10);
-	bool in_time = !returned(&keeper, 1);
+	bool in_time = !returned(&keeper, 1) && chan_now() < due;
 	if (!at_deadline)
 		chan_send(other, NULL);
 	in_time = finish(&keeper) != 0 && in_time;      /* else it has taken the time itself */
@@ -1269,6 +1269,7 @@ START_TEST(who_waits_for_a_timer_uses_no_cpu)
 }
 END_TEST
 
+#ifndef __APPLE__                       /* which tells the CPU time of all threads only */
 /* Rule 21. */
 START_TEST(a_thread_is_not_woken_to_be_told_that_it_waits_longer)
 {
@@ -1289,6 +1290,7 @@ START_TEST(a_thread_is_not_woken_to_be_told_that_it_waits_longer)
 	chan_free(c);
 }
 END_TEST
+#endif
 
 static void *receive_and_be_cancelled(void *reached)
 {
@@ -1502,7 +1504,9 @@ Suite *timer_suite(void)
 	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, who_waits_for_a_timer_uses_no_cpu);
 	tcase_add_test(tc, a_tick_wakes_no_herd);
+#ifndef __APPLE__
 	tcase_add_loop_test(tc, a_thread_is_not_woken_to_be_told_that_it_waits_longer, 0, WAITING_WAYS);
+#endif
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("cancelled");

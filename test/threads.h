@@ -49,8 +49,25 @@ size_t rounds(size_t usual);
  */
 bool uniform(const size_t count[], size_t k);
 
-/* CPU time that the thread has used so far, in nanoseconds. */
+/* All n threads wait until the last of them is there.  (macOS has no pthread_barrier_t.) */
+struct barrier {
+	pthread_mutex_t lock;
+	pthread_cond_t all_there;
+	unsigned n, there, rounds;
+};
+#define BARRIER_INIT(n) { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, n, 0, 0 }
+void wait_for_all(struct barrier *b);
+
+/* CPU time that the thread has used so far, in nanoseconds; on macOS that of all. */
 int64_t cpu_time(pthread_t thread);
+
+/* Real-time signals are not everywhere; and between the others and these a system keeps some for itself. */
+#ifdef SIGRTMIN
+#define IS_SIGNAL(s) ((s) <= 31 || ((s) >= SIGRTMIN && (s) <= SIGRTMAX))
+#else
+#define IS_SIGNAL(s) ((s) <= 31)
+#endif
+enum { MANY_SIGNALS = 128 };
 
 void pause_for(int64_t nanoseconds);
 

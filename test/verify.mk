@@ -37,12 +37,12 @@ busy: all $(BUILD)/test/run
 # ---- Elsewhere ---------------------------------------------------------------------------------------------------
 
 # The tests, some random programs and the examples in other builds and on other systems; each also alone, elsewhere-musl.
-ELSEWHERE = portable no-spin one-cpu 32-bit musl aarch64
+ELSEWHERE = portable no-spin one-cpu 32-bit musl aarch64 windows macos freebsd openbsd
 # On Debian the kernel's headers of the 64 bit system serve for both.
 32_BIT = gcc -m32 -idirafter /usr/include/x86_64-linux-gnu
 
 elsewhere:
-	@$(NEED) cc musl multilib 32-bit aarch64 qemu faketime
+	@$(NEED) cc musl multilib 32-bit aarch64 qemu faketime mingw wine
 	@$(MAKE) --no-print-directory $(addprefix elsewhere-,$(ELSEWHERE))
 
 elsewhere-portable: COMPILER = $(CC) -DCHAN_PORTABLE
@@ -67,10 +67,20 @@ EMULATED = MULTIPLIER=20 EXCLUDE='process large timing many-locks'
 NOT_EMULATED = misuse_is_named_on_stderr_and_aborts a_thread_that_ends_has_its_signals_blocked_again \
 	a_task_finds_signals_blocked_and_cancellation_enabled_whatever_the_last_one_did
 
+# This system, with the headers of another one: test/elsewhere/headers/first.h.
+LIKE = gcc -U__linux__ -Werror=implicit-function-declaration -Itest/elsewhere/headers -include test/elsewhere/headers/first.h
+elsewhere-macos: COMPILER = $(LIKE) -D__APPLE__
+elsewhere-freebsd: COMPILER = $(LIKE) -D__FreeBSD__
+elsewhere-openbsd: COMPILER = $(LIKE) -D__OpenBSD__
+elsewhere-windows: SCRIPT = windows/run.sh
+elsewhere-windows: COMPILER = x86_64-w64-mingw32-gcc-posix
+elsewhere-windows: RUNNER = $(firstword $(shell command -v wine64 wine) /usr/lib/wine/wine64)
+
+SCRIPT = run.sh
 .PHONY: $(addprefix elsewhere-,$(ELSEWHERE))
 $(addprefix elsewhere-,$(ELSEWHERE)): elsewhere-%:
 	@echo '== $*: $(RUNNER) $(COMPILER)'
-	@$(SETTINGS) sh test/elsewhere/run.sh build/elsewhere/$* '$(RUNNER)' $(COMPILER)
+	@$(SETTINGS) sh test/elsewhere/$(SCRIPT) build/elsewhere/$* '$(RUNNER)' $(COMPILER)
 
 # ---- Soak --------------------------------------------------------------------------------------------------------
 

@@ -82,19 +82,26 @@ START_TEST(what_is_wrong_is_told)
 }
 END_TEST
 
+/* What "Again: " is followed by, run once more. */
+static int again(char *said, char *repeated)
+{
+	char *line = strstr(said, "Again: ");
+
+	ck_assert_msg(line != NULL, "%s", said);
+	line += strlen("Again: ");
+	return command(repeated, TEXT, "%.*s", (int)strcspn(line, "\n"), line);
+}
+
 /* The line that a failure prints to be repeated repeats it, and the trace is what a chart is made from. */
 START_TEST(a_failure_can_be_repeated_and_has_a_trace)
 {
-	char said[TEXT], again[TEXT];
+	char said[TEXT], repeated[TEXT];
 
 	if (!can_explore())
 		return;
 	command(said, sizeof said, EXPLORE " PROGRAM=test/programs/opposite_locks.c");
-	char *line = strstr(said, "Again: ");
-	ck_assert_ptr_nonnull(line);
-	line += strlen("Again: ");
-	ck_assert_int_eq(command(again, sizeof again, "%.*s", (int)strcspn(line, "\n"), line), 1);
-	expect(again, (const char *const[]){ ": deadlock: main waits for fork_2, which eat 1 has locked", NULL });
+	ck_assert_int_eq(again(said, repeated), 1);
+	expect(repeated, (const char *const[]){ ": deadlock: main waits for fork_2, which eat 1 has locked", NULL });
 	expect(said, (const char *const[]){ "/test-programs-opposite_locks.json\n", NULL });
 
 	char *trace = strstr(said, "Trace: ");
@@ -102,6 +109,27 @@ START_TEST(a_failure_can_be_repeated_and_has_a_trace)
 	trace += strlen("Trace: ");
 	must("grep -q '\"cat\":\"verdict\",\"name\":\"deadlock: main waits for fork_2' '%.*s'", (int)strcspn(trace, "\n"), trace);
 	must("grep -q '\"cat\":\"step\",\"name\":\"locks fork_1 (opposite_locks.c:22)\"' '%.*s'", (int)strcspn(trace, "\n"), trace);
+}
+END_TEST
+
+/* As a shell reads them; and each run gets them as they were typed, though this program cuts them up. */
+START_TEST(a_program_gets_its_arguments)
+{
+	char said[TEXT], repeated[TEXT];
+
+	if (!can_explore())
+		return;
+	ck_assert_int_ne(command(said, sizeof said, EXPLORE " PROGRAM=test/programs/takes_arguments.c ARGS='2 1,x'"), 0);
+	expect(said, (const char *const[]){ "takes_arguments.c: data race: counter: ", "-- '2' '1,x'\n", NULL });
+	ck_assert_int_eq(again(said, repeated), 1);
+	expect(repeated, (const char *const[]){ ": data race: counter: ", "-- '2' '1,x'\n", NULL });
+
+	int status = command(said, sizeof said, EXPLORE " PROGRAM=test/programs/takes_arguments.c ARGS=\"1 '3, it is'\"");
+	ck_assert_msg(status == 0, "%s", said);
+	expect(said, (const char *const[]){ "takes_arguments.c: no failure in 1 execution, all interleavings\n", NULL });
+
+	ck_assert_int_ne(command(said, sizeof said, EXPLORE " PROGRAM=test/programs/takes_arguments.c"), 0);
+	expect(said, (const char *const[]){ "exit status: main returned 1", " THREADS TIMES\n", NULL });
 }
 END_TEST
 
@@ -179,6 +207,7 @@ Suite *program_suite(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, what_is_wrong_is_told, 0, COUNT(wrong));
 	tcase_add_test(tc, a_failure_can_be_repeated_and_has_a_trace);
+	tcase_add_test(tc, a_program_gets_its_arguments);
 	tcase_add_test(tc, a_function_that_is_not_simulated_is_named);
 	tcase_add_loop_test(tc, nothing_is_wrong_in_all_interleavings, 0, COUNT(right));
 	tcase_add_test(tc, a_search_that_was_cut_short_says_so);

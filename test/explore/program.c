@@ -14,12 +14,14 @@ enum {
 	MANY_TURNS = 20,                /* so often one after the other: it is for ever */
 	AFTER_THE_END = 300,            /* steps of other threads after main has returned */
 	WALKS = 5000,                   /* random, and by priorities, where the search is cut short */
-	FAULT_EXECUTIONS = 20000        /* for each spurious wake-up */
+	FAULT_EXECUTIONS = 20000,       /* for each spurious wake-up */
+	MAX_ARGUMENTS = 64,
+	ARGUMENTS_SIZE = 4096
 };
 
 const char *program_name;
-static char *program_arguments[64];
-static int program_argument_count;
+static char **given_arguments;          /* of the program: what stands behind -- */
+static int given_count;
 
 int program_main(int argc, char **argv);
 
@@ -363,11 +365,34 @@ static void watch_the_clock(bool on)
 
 /* ---- The search --------------------------------------------------------------------------- */
 
+static const char *again;               /* the explorer itself, as it was called */
 extern char __start_program_text[], __stop_program_text[];
 
 bool in_program(uintptr_t pc)
 {
 	return pc - (uintptr_t)__start_program_text < (size_t)(__stop_program_text - __start_program_text);
+}
+
+/* As they were typed, in each run: a program may cut them up. */
+static char **fresh_arguments(void)
+{
+	static char *arguments[MAX_ARGUMENTS + 2], text[ARGUMENTS_SIZE];
+	size_t used = 0;
+	arguments[0] = (char *)(uintptr_t)again;
+	for (int i = 0; i < given_count; i++) {
+		size_t size = strlen(given_arguments[i]) + 1;
+		arguments[i + 1] = memcpy(text + used, given_arguments[i], size);
+		used += size;
+	}
+	return arguments;
+}
+
+static bool fits(void)
+{
+	size_t size = 0;
+	for (int i = 0; i < given_count; i++)
+		size += strlen(given_arguments[i]) + 1;
+	return given_count <= MAX_ARGUMENTS && size <= ARGUMENTS_SIZE;
 }
 
 static void run_program(const struct scenario *s)
@@ -379,18 +404,33 @@ static void run_program(const struct scenario *s)
 	calls_reset();
 	if (telling)
 		tell_begin();
-	int status = program_main(program_argument_count, program_arguments);
+	int status = program_main(given_count + 1, fresh_arguments());
 	run_exit_handlers();
 	process_is_ending(status, NULL, 0);
 }
 
 static const struct scenario scenario = { .name = "program", .run = run_program };
 static struct outcome outcome;
-static const char *trace_file, *again;
+static const char *trace_file;
 
 static const char *verdict_name(enum verdict v)
 {
 	return v == ASSERTION ? "assertion failed" : verdict_names[v];
+}
+
+/* As a shell takes them. */
+static void print_arguments(void)
+{
+	for (int i = 0; i < given_count; i++) {
+		printf("%s'", i > 0 ? " " : " -- ");
+		for (const char *at = given_arguments[i]; *at; at++)
+			if (*at == '\'')
+				printf("'\\''");
+			else
+				putchar(*at);
+		printf("'");
+	}
+	printf("\n");
 }
 
 /* The same run again, this time with an eye to what happens. */
@@ -421,7 +461,8 @@ static int tell_failure(const struct plan *failed)
 	printf("\nAgain: %s", again);
 	if (p.faults[0].fault)
 		printf(" --fault %s:%d:%d", fault_names[p.faults[0].fault], p.faults[0].thread, p.faults[0].nth);
-	printf(" --replay '%s'\n", schedule);
+	printf(" --replay '%s'", schedule);
+	print_arguments();
 	if (trace_file && write_trace(trace_file, verdict))
 		printf("Trace: %s\n", trace_file);
 	return 1;
@@ -537,6 +578,11 @@ int main(int argc, char **argv)
 	program_name = argv[0];
 	for (int i = 1; i < argc; i++) {
 		const char *option = argv[i];
+		if (strcmp(option, "--") == 0) {
+			given_arguments = argv + i + 1;
+			given_count = argc - i - 1;
+			break;
+		}
 		if (strcmp(option, "--compare") == 0) {
 			compare = true;
 			continue;
@@ -551,11 +597,15 @@ int main(int argc, char **argv)
 		else if (strcmp(option, "--replay") == 0)
 			p.schedule = value;
 		else if (strcmp(option, "--fault") != 0 || !parse_fault(value, &p.faults[0])) {
-			fprintf(stderr, "%s [--name NAME] [--limit N] [--trace FILE] [--replay SCHEDULE]\n", argv[0]);
+			fprintf(stderr, "%s [--name NAME] [--limit N] [--trace FILE] [--replay SCHEDULE] [-- ARGUMENT...]\n", argv[0]);
 			return 2;
 		}
 	}
-	program_arguments[program_argument_count++] = argv[0];
+	if (!fits()) {
+		fprintf(stderr, "%s: more than %d arguments, or more than %d bytes of them\n", program_name, MAX_ARGUMENTS,
+			ARGUMENTS_SIZE);
+		return 2;
+	}
 	program = &hooks;
 	watch_the_clock(true);
 	if (compare)

@@ -64,6 +64,8 @@ static const struct {
 	{ "never_freed", { "never_freed.c: leak: c is never freed" } },
 	{ "spins_for_ever", { "spins_for_ever.c: livelock: no end after 10000 steps", "loads ready = 0", "looks in vain" } },
 	{ "runs_for_ever", { "runs_for_ever.c: livelock: main runs on and on" } },
+	{ "large_array", { "large_array.c: stack used up: fill 1 has 128 KiB of it in the explorer, and needs more at large_array.c:6\n" } },
+	{ "deep_recursion", { "deep_recursion.c: stack used up: main has 128 KiB of it in the explorer, and needs more at deep_recursion.c:3\n" } },
 	{ "unlocks_twice", { "unlocks_twice.c: bad unlock: unlocks lock, which it does not hold, at unlocks_twice.c:10" } },
 	{ "destroys_in_use", { "destroys_in_use.c: destroyed in use: ", "lock", "destroys_in_use.c:9" } },
 	{ "local_is_gone", { "local_is_gone.c: use after free: ", "value", "look 1" } },

@@ -30,7 +30,7 @@
 
 const char *const verdict_names[VERDICTS] = {
 	"passed", "assertion", "deadlock", "livelock", "data race", "use after free", "bad free", "leak",
-	"bad unlock", "destroyed in use", "aborted", "crashed", "confused", "exit status"
+	"bad unlock", "destroyed in use", "aborted", "crashed", "confused", "exit status", "stack used up", "too long to explore"
 };
 
 const char *const fault_names[FAULTS] = {
@@ -1274,8 +1274,10 @@ void hang(const char *format, ...)
 /* ---- Crashes --------------------------------------------------------------------------- */
 
 /* On a stack of its own: the thread's may be what is used up.  The run is left, and with it the signal. */
-static void crash(int signal)
+static void crash(int signal, siginfo_t *info, void *context)
 {
+	if (program)
+		program->crashed((uintptr_t)info->si_addr, context);
 	fail(CRASHED, "%s at %s", strsignal(signal), last_access ? describe_pc(last_access) : "?");
 }
 
@@ -1283,7 +1285,7 @@ static void report_crashes(void)
 {
 	static char stack[64 * 1024];
 	const stack_t alternative = { .ss_sp = stack, .ss_size = sizeof stack };
-	struct sigaction action = { .sa_handler = crash, .sa_flags = SA_ONSTACK | SA_NODEFER };
+	struct sigaction action = { .sa_sigaction = crash, .sa_flags = SA_ONSTACK | SA_NODEFER | SA_SIGINFO };
 
 	sigaltstack(&alternative, NULL);
 	sigaction(SIGSEGV, &action, NULL);

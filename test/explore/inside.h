@@ -133,7 +133,8 @@ struct program {
 	void (*copy)(uintptr_t to, uintptr_t from, size_t size);
 	void (*race)(uintptr_t address, enum access kind, uintptr_t pc, int other, enum access before);
 	void (*deadlock)(void);
-	void (*too_long)(void);
+	void (*too_long)(void);                 /* may return: then it is as ever */
+	void (*crashed)(uintptr_t address, const void *context);        /* of a signal: address was touched; may return */
 	bool (*is_over)(void);
 	uintptr_t (*site)(uintptr_t pc);        /* where the program allocates this block; 0: it is the library's own */
 	bool (*holds)(uintptr_t pc);            /* this code is the program's, not the library's */
@@ -227,5 +228,6 @@ void stack_dead(uintptr_t low, uintptr_t high);
 /* The thread uses its stack down to here: so all above is part of functions that have not returned. */
 void stack_alive(uintptr_t low);
 char *stack_memory(int thread, size_t *size);
+bool is_guard(uintptr_t address);       /* of a stack: whoever touches it needs more than there is */
 
 #endif

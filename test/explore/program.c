@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
+#include <ucontext.h>
 
 #include "program.h"
 
@@ -15,6 +16,7 @@ enum {
 	AFTER_THE_END = 300,            /* steps of other threads after main has returned */
 	WALKS = 5000,                   /* random, and by priorities, where the search is cut short */
 	FAULT_EXECUTIONS = 20000,       /* for each spurious wake-up */
+	STACK_RESERVE = 8192,           /* for what the explorer itself does there, above the page that must not be touched */
 	MAX_ARGUMENTS = 64,
 	ARGUMENTS_SIZE = 4096
 };
@@ -86,6 +88,37 @@ void let_others_go_if_in_vain(uintptr_t pc, uintptr_t low)
 	}
 }
 
+/* ---- A stack that is used up --------------------------------------------------------- */
+
+/* Below it are another thread's, or the heap: so the function that is about to use them ends here, on another stack. */
+static uintptr_t needs_more;            /* the place; 0: it is another crash */
+
+static void look_at_stack(uintptr_t pc)
+{
+	if ((char *)__builtin_frame_address(0) >= threads[self].stack_low + STACK_RESERVE)
+		return;
+	needs_more = pc;
+	raise(SIGSEGV);
+}
+
+/* Where the signal came: as of a call, whose return address is behind it. */
+static uintptr_t interrupted(const void *context)
+{
+	const ucontext_t *c = context;
+	return (uintptr_t)c->uc_mcontext.gregs[REG_RIP] + 1;
+}
+
+static void crashed(uintptr_t address, const void *context)
+{
+	uintptr_t pc = needs_more, here = interrupted(context);
+	needs_more = 0;
+	if (!pc && is_guard(address))
+		pc = in_program(here) ? here : last_access;
+	if (pc)
+		fail(STACK_USED_UP, "%s has %d KiB of it in the explorer, and needs more at %s", thread_name(self),
+			(int)((threads[self].stack_high - threads[self].stack_low) / 1024), describe_pc(pc));
+}
+
 /* The stack of the program's function that has called the simulated one: all frames in between have frame pointers. */
 static uintptr_t stack_of_caller(uintptr_t pc)
 {
@@ -109,6 +142,7 @@ static int accesses, turns;
 /* A loop without any step: another thread may have to set what it looks at. */
 static void on_access(uintptr_t address, size_t size, enum access kind, uintptr_t pc)
 {
+	look_at_stack(pc);
 	if (telling)
 		tell_access(address, size, kind, pc);
 	if (++accesses < MANY_ACCESSES || !in_program(pc))
@@ -126,6 +160,7 @@ static uintptr_t end_of_frame(uintptr_t frame)
 
 static void on_begin(uintptr_t pc, uintptr_t frame)
 {
+	look_at_stack(pc);
 	if (in_program(pc))
 		stack_alive((uintptr_t)__builtin_frame_address(0));
 	if (telling)
@@ -340,7 +375,7 @@ static const struct program hooks = {
 	.before_step = before_step, .after_step = after_step, .access = on_access,
 	.begins = on_begin, .ends = on_end, .copy = on_copy, .race = race,
 	.deadlock = deadlock_of_program, .too_long = too_long, .is_over = is_over, .site = site, .holds = in_program,
-	.describe = name, .describe_pc = place, .thread_name = name_thread
+	.crashed = crashed, .describe = name, .describe_pc = place, .thread_name = name_thread
 };
 
 /* A thread that makes neither steps nor accesses: the clock of the CPU tells. */

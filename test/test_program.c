@@ -64,6 +64,7 @@ static const struct {
 	{ "never_freed", { "never_freed.c: leak: c is never freed" } },
 	{ "spins_for_ever", { "spins_for_ever.c: livelock: no end after 10000 steps", "loads ready = 0", "looks in vain" } },
 	{ "runs_for_ever", { "runs_for_ever.c: livelock: main runs on and on" } },
+	{ "gives_way", { "gives_way.c: livelock: no end after 10000 steps", "b_first 1", "tries to lock a, in vain", "unlocks b" } },
 	{ "large_array", { "large_array.c: stack used up: fill 1 has 128 KiB of it in the explorer, and needs more at large_array.c:6\n" } },
 	{ "deep_recursion", { "deep_recursion.c: stack used up: main has 128 KiB of it in the explorer, and needs more at deep_recursion.c:3\n" } },
 	{ "unlocks_twice", { "unlocks_twice.c: bad unlock: unlocks lock, which it does not hold, at unlocks_twice.c:10" } },
@@ -184,6 +185,56 @@ START_TEST(a_search_that_was_cut_short_says_so)
 }
 END_TEST
 
+/* Nothing in it comes twice, so it is no livelock; what does come twice is one, and fails above. */
+START_TEST(a_run_that_is_too_long_is_no_failure)
+{
+	char said[TEXT];
+
+	if (!can_explore())
+		return;
+	int status = command(said, sizeof said, EXPLORE " PROGRAM=test/programs/counts_far.c");
+	ck_assert_msg(status != 0, "%s", said);
+	expect(said, (const char *const[]){ "counts_far.c: too long to explore: a run has not ended after 10,000 steps: give it smaller numbers; "
+		"no failure in 1 execution, then ", " random ones, up to there\n", NULL });
+	ck_assert_msg(strstr(said, "Again: ") == NULL, "%s", said);
+
+	status = command(said, sizeof said, EXPLORE " PROGRAM=test/programs/counts_far.c ARGS=1");
+	ck_assert_msg(status == 0, "%s", said);
+	expect(said, (const char *const[]){ "counts_far.c: no failure in ", ", all interleavings\n", NULL });
+
+	command(said, sizeof said, EXPLORE " PROGRAM=test/programs/computes.c TIME_LIMIT=5");
+	expect(said, (const char *const[]){ "computes.c: too long to explore: one thread computes for seconds ", NULL });
+}
+END_TEST
+
+/* Seconds of computing: on a busy machine it takes longer.  The search would not end for hours. */
+START_TEST(a_search_that_takes_too_long_says_so)
+{
+	char said[TEXT];
+
+	if (!can_explore())
+		return;
+	int status = command(said, sizeof said, EXPLORE " PROGRAM=test/programs/counts_far.c ARGS=400 TIME_LIMIT=2");
+	ck_assert_msg(status == 0, "%s", said);
+	expect(said, (const char *const[]){ "counts_far.c: no failure in ", " executions, not all interleavings: stopped there (TIME_LIMIT=2), then ",
+		" random ones\n", NULL });
+	ck_assert_msg(strstr(said, "a second") == NULL, "this is no terminal: %s", said);
+}
+END_TEST
+
+START_TEST(a_terminal_sees_how_far_the_search_is)
+{
+	char said[TEXT];
+
+	if (!can_explore() || !has_program("script --version"))
+		return;
+	command(said, sizeof said, EXPLORE " PROGRAM=test/programs/counts_far.c ARGS=1");
+	command(said, sizeof said, "script -qec '\"${BUILD:-build}/explore/test-programs-counts_far.program\" --time-limit 3 -- 400' "
+		"\"${BUILD:-build}/explore/terminal\" </dev/null");
+	expect(said, (const char *const[]){ "\r", " executions, ", " choices deep, ", " a second\033[K\r", "\r\033[K", ": no failure in ", NULL });
+}
+END_TEST
+
 /* What the pruned search leaves out is equivalent to what it does: calls that are one step included. */
 START_TEST(pruning_leaves_nothing_out)
 {
@@ -213,6 +264,9 @@ Suite *program_suite(void)
 	tcase_add_test(tc, a_function_that_is_not_simulated_is_named);
 	tcase_add_loop_test(tc, nothing_is_wrong_in_all_interleavings, 0, COUNT(right));
 	tcase_add_test(tc, a_search_that_was_cut_short_says_so);
+	tcase_add_test(tc, a_run_that_is_too_long_is_no_failure);
+	tcase_add_test(tc, a_search_that_takes_too_long_says_so);
+	tcase_add_test(tc, a_terminal_sees_how_far_the_search_is);
 	tcase_add_loop_test(tc, pruning_leaves_nothing_out, 0, 4);
 	suite_add_tcase(s, tc);
 	return s;

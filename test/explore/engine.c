@@ -1421,6 +1421,8 @@ void explore(const struct scenario *s, const struct plan *p, struct outcome *o)
 			count_trace();
 		if (p->executions && o->executions >= p->executions)
 			break;
+		if (program && !program->in_time(node_count))
+			break;
 		if (p->mode == RANDOM || p->mode == PCT)
 			continue;
 		if (!next_path()) {

@@ -4,7 +4,7 @@
 #   make explore-short      a part, some seconds
 #   make explore-course     the programs of the course, each of which says what is to be found
 #   make explore-variants   known-bad variants of the library, each of which must fail
-#   make explore PROGRAM=my.c [ARGS='2 10'] [LIMIT=executions] [DEFINES='-D...']
+#   make explore PROGRAM=my.c [ARGS='2 10'] [DEFINES='-D...'] [LIMIT=executions] [TIME_LIMIT=seconds]
 #                           instead all interleavings of that program: test/explore/program.h
 #
 # The library, companions included, is compiled as ever, but for -fsanitize=thread, and then the names of what it calls are

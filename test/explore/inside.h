@@ -133,6 +133,7 @@ struct program {
 	void (*copy)(uintptr_t to, uintptr_t from, size_t size);
 	void (*race)(uintptr_t address, enum access kind, uintptr_t pc, int other, enum access before);
 	void (*deadlock)(void);
+	bool (*in_time)(int depth);             /* between two runs: false ends the search */
 	void (*too_long)(void);                 /* may return: then it is as ever */
 	void (*crashed)(uintptr_t address, const void *context);        /* of a signal: address was touched; may return */
 	bool (*is_over)(void);

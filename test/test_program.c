@@ -67,6 +67,7 @@ static const struct {
 	{ "gives_way", { "gives_way.c: livelock: no end after 10000 steps", "b_first 1", "tries to lock a, in vain", "unlocks b" } },
 	{ "large_array", { "large_array.c: stack used up: fill 1 has 128 KiB of it in the explorer, and needs more at large_array.c:6\n" } },
 	{ "deep_recursion", { "deep_recursion.c: stack used up: main has 128 KiB of it in the explorer, and needs more at deep_recursion.c:3\n" } },
+	{ "kept_lock", { "kept_lock.c: assertion failed: arg != NULL at kept_lock.c:16 in second" } },
 	{ "unlocks_twice", { "unlocks_twice.c: bad unlock: unlocks lock, which it does not hold, at unlocks_twice.c:10" } },
 	{ "destroys_in_use", { "destroys_in_use.c: destroyed in use: ", "lock", "destroys_in_use.c:9" } },
 	{ "local_is_gone", { "local_is_gone.c: use after free: ", "value", "look 1" } },

@@ -572,6 +572,21 @@ static void consider_races(int index)
 		consider_sleepers(index);
 }
 
+/* Who waits at the end of a run, for what another thread has and keeps, could have had it first. */
+static void consider_waiting(void)
+{
+	for (int id = 0; id < thread_count && event_count < MAX_STEPS; id++) {
+		const struct thread *t = &threads[id];
+		if (t->state != ALIVE || (t->op.kind != OP_LOCK && t->op.kind != OP_POLL && !(t->op.kind == OP_WAKE && t->signalled)))
+			continue;
+		struct event *e = &events[event_count];
+		*e = (struct event){ .thread = id, .node = -1, .block = event_count, .kind = t->op.kind };
+		e->uses = uses_now(id, e->object, e->use);
+		memcpy(e->clock, t->clock, sizeof e->clock);
+		consider_races(event_count);
+	}
+}
+
 static uint64_t mix(uint64_t h, uint64_t v)
 {
 	h = (h ^ v) * 0x9E3779B97F4A7C15u;
@@ -987,6 +1002,8 @@ static void schedule(void)
 		return;
 	}
 	unsigned enabled = enabled_threads();
+	if (!enabled && plan->mode == EXHAUSTIVE && !plan->no_pruning)
+		consider_waiting();
 	if (!enabled && program)
 		program->deadlock();
 	if (!enabled)

@@ -250,6 +250,38 @@ START_TEST(pruning_leaves_nothing_out)
 }
 END_TEST
 
+/* Threads that wait for ever, semaphores with more than one to take, and some that look at them only. */
+START_TEST(pruning_leaves_nothing_out_where_threads_wait_for_ever)
+{
+	static const char *const arguments[] = {
+		"110 u1 d0 d0u1d1d0", "000 d0 u0d0t0", "002 u1u0d0d0 t1 d1u0", "220 d0 d0d0t0", "210 l0k0 d1l0k0 d0g1d1", "201 d0t1 d0t0t1d0 u0d0d0",
+		"000 s0b1 l0l1k1l1k1 b0w1w1", "122 s0l0 l1k1 w0l1k1d1", "010 u0s0 d1w0d1d0 u1l0d1", "211 d0d0d0u0 d1 d1u0",
+		"102 d1t1u0 u1 d0g0u1", "111 d0d1u1u0 d0d1u1u0 d1d0u0u1"
+	};
+	char said[TEXT];
+
+	if (!can_explore())
+		return;
+	command(said, sizeof said, EXPLORE " PROGRAM=test/programs/operations.c ARGS=111");
+	for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++) {
+		int status = command(said, sizeof said, "\"${BUILD:-build}/explore/test-programs-operations.program\" --compare -- %s", arguments[i]);
+		ck_assert_msg(status == 0 && strstr(said, "different; without pruning ") && strstr(said, "not all") == NULL, "%s: %s", arguments[i], said);
+	}
+}
+END_TEST
+
+/* Orders that do not matter are not tried: two that go five times each may do so in 252, ten over five. */
+START_TEST(sections_under_a_semaphore_have_few_interleavings)
+{
+	char said[TEXT];
+
+	if (!can_explore())
+		return;
+	command(said, sizeof said, EXPLORE " PROGRAM=test/programs/counts_far.c ARGS=5");
+	expect(said, (const char *const[]){ "counts_far.c: no failure in 252 executions, all interleavings\n", NULL });
+}
+END_TEST
+
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
 Suite *program_suite(void)
@@ -269,6 +301,8 @@ Suite *program_suite(void)
 	tcase_add_test(tc, a_search_that_takes_too_long_says_so);
 	tcase_add_test(tc, a_terminal_sees_how_far_the_search_is);
 	tcase_add_loop_test(tc, pruning_leaves_nothing_out, 0, 4);
+	tcase_add_test(tc, pruning_leaves_nothing_out_where_threads_wait_for_ever);
+	tcase_add_test(tc, sections_under_a_semaphore_have_few_interleavings);
 	suite_add_tcase(s, tc);
 	return s;
 }

@@ -40,7 +40,7 @@ const char *const fault_names[FAULTS] = {
 static const char *const op_names[OP_KINDS] = {
 	"starts", "locks", "tries to lock", "unlocks", "waits on", "leaves its wait on", "signals", "broadcasts",
 	"loads", "stores to", "updates", "fence", "creates a thread", "joins", "joins all", "sees all settled", "yields",
-	"reads the clock", "changes", "polls", "waits for a signal of"
+	"reads the clock", "changes", "polls", "waits for a signal of", "takes from", "tries to take from", "adds to"
 };
 
 /* ---- State of a run --------------------------------------------------------- */
@@ -305,6 +305,8 @@ static bool is_enabled(int id)
 		return can_leave_poll(t);
 	case OP_SIGWAIT:
 		return signal_has_come(t);
+	case OP_DOWN:
+		return *semaphore_count(t->op.object[0]) > 0;
 	default:
 		return true;
 	}
@@ -349,12 +351,17 @@ static int uses_now(int id, struct object *object[MAX_USES], enum use use[MAX_US
 #define USES(o, u) (object[n] = (o), use[n++] = (u))
 	switch (t->op.kind) {
 	case OP_LOCK:
+	case OP_DOWN:
 		USES(a, ACQUIRES);
+		break;
+	case OP_TRY_DOWN:
+		USES(a, *semaphore_count(a) > 0 ? ACQUIRES : READS);
 		break;
 	case OP_TRYLOCK:
 		USES(a, a->owner < 0 ? ACQUIRES : READS);
 		break;
 	case OP_UNLOCK:
+	case OP_UP:
 		USES(a, RELEASES);
 		break;
 	case OP_WAIT:
@@ -526,7 +533,8 @@ static void consider_sleepers(int index)
 	}
 }
 
-static void consider_races(int index)
+/* For an event that happens, or for one that will not, since its thread waits for ever. */
+static void consider_races(int index, bool happens)
 {
 	const struct event *e = &events[index];
 	const struct thread *t = &threads[e->thread];
@@ -542,15 +550,18 @@ static void consider_races(int index)
 	}
 	for (int i = 0; i < e->uses; i++) {
 		const struct object *o = e->object[i];
-		/* Who polls a counter has waited for the last write, but not for the last read, as with a lock. */
-		bool exchangeable = !((e->kind == OP_LOCK || e->kind == OP_WAKE) && e->use[i] == ACQUIRES)
-			&& !(e->kind == OP_POLL && !t->timed);
+		/*
+		 * Who polls a counter has waited for the last write, but not for the last read, as with a lock;
+		 * and who takes from a semaphore for the last write if there was nothing before.
+		 */
+		bool exchangeable = happens && !((e->kind == OP_LOCK || e->kind == OP_WAKE) && e->use[i] == ACQUIRES)
+			&& !(e->kind == OP_DOWN && o->was_zero) && !(e->kind == OP_POLL && !t->timed);
 		int w = exchangeable ? o->last_write : o->last_acquire;
 		if (w >= 0)
 			found[n++] = w;
 		if (e->kind == OP_SIGWAIT && o->last_acquire >= 0)
 			found[n++] = o->last_acquire;
-		if (e->use[i] != READS)
+		if (e->use[i] != READS && happens)
 			for (int r = 0; r < thread_count; r++)
 				if (o->last_read[r] >= 0)
 					found[n++] = o->last_read[r];
@@ -572,18 +583,28 @@ static void consider_races(int index)
 		consider_sleepers(index);
 }
 
-/* Who waits at the end of a run, for what another thread has and keeps, could have had it first. */
+static bool waits_for_what_is_taken(int id)
+{
+	const struct thread *t = &threads[id];
+	enum op_kind k = t->op.kind;
+	return t->state == ALIVE && !is_enabled(id)
+		&& (k == OP_LOCK || k == OP_DOWN || k == OP_POLL || (k == OP_WAKE && t->signalled));
+}
+
+/*
+ * Who waits where a run ends, or where the search leaves it, for what another thread has, could have had it first.
+ * Nothing else tells so if that thread keeps it.
+ */
 static void consider_waiting(void)
 {
 	for (int id = 0; id < thread_count && event_count < MAX_STEPS; id++) {
-		const struct thread *t = &threads[id];
-		if (t->state != ALIVE || (t->op.kind != OP_LOCK && t->op.kind != OP_POLL && !(t->op.kind == OP_WAKE && t->signalled)))
-			continue;
 		struct event *e = &events[event_count];
-		*e = (struct event){ .thread = id, .node = -1, .block = event_count, .kind = t->op.kind };
+		if (!waits_for_what_is_taken(id))
+			continue;
+		*e = (struct event){ .thread = id, .node = -1, .block = event_count, .kind = threads[id].op.kind };
 		e->uses = uses_now(id, e->object, e->use);
-		memcpy(e->clock, t->clock, sizeof e->clock);
-		consider_races(event_count);
+		memcpy(e->clock, threads[id].clock, sizeof e->clock);
+		consider_races(event_count, false);
 	}
 }
 
@@ -695,7 +716,7 @@ static void commit(int id, int node)
 	e->hash = hash;
 	event_count++;
 	if (plan->mode == EXHAUSTIVE && !plan->no_pruning && depth > first_new)
-		consider_races(index);
+		consider_races(index, true);
 
 	memcpy(t->clock, e->clock, sizeof t->clock);
 	t->hash = hash;
@@ -818,6 +839,8 @@ static bool can_go_on(unsigned enabled)
 
 static void prune(void)
 {
+	if (plan->mode == EXHAUSTIVE && !plan->no_pruning)
+		consider_waiting();
 	pruned = true;
 	leave_run();
 }

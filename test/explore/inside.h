@@ -10,6 +10,7 @@ enum op_kind {
 	OP_START, OP_LOCK, OP_TRYLOCK, OP_UNLOCK, OP_WAIT, OP_WAKE, OP_SIGNAL, OP_BROADCAST,
 	OP_LOAD, OP_STORE, OP_UPDATE, OP_FENCE, OP_CREATE, OP_JOIN, OP_JOIN_ALL, OP_SETTLE, OP_YIELD, OP_CLOCK,
 	OP_CHANGE, OP_POLL, OP_SIGWAIT,         /* of a descriptor, of the signals that are pending, of the number of threads */
+	OP_DOWN, OP_TRY_DOWN, OP_UP,            /* of a semaphore */
 	OP_KINDS
 };
 
@@ -32,6 +33,7 @@ struct object {
 	int owner;                              /* thread that holds it, or -1 */
 	bool destroyed;
 	unsigned waiters;                       /* of a condition variable: bit per thread */
+	bool was_zero;                          /* a semaphore, before its latest change */
 	/* atomics: what happens before a load of the latest value, and the one before */
 	uint32_t release[MAX_THREADS];
 	uint64_t previous, latest;
@@ -188,6 +190,13 @@ extern const int variables_count;
 extern char __start_per_thread[] __attribute__((weak)), __stop_per_thread[] __attribute__((weak));
 
 /* sim.c */
+unsigned *semaphore_count(const struct object *o);
+void semaphore_init(void *s, unsigned value, uintptr_t pc);
+void semaphore_destroy(void *s, uintptr_t pc);
+void semaphore_down(void *s, uintptr_t pc);
+bool semaphore_try_down(void *s, uintptr_t pc);
+void semaphore_up(void *s, uintptr_t pc);
+unsigned semaphore_value(void *s, uintptr_t pc);
 void sim_reset(void);
 void sim_end(void);                     /* nothing may be left */
 void keep_last_words(const char *text, size_t size);

@@ -456,59 +456,55 @@ static void made(void *p, size_t size, uintptr_t pc)
 	memset(p, 0, size);
 }
 
-/* The count stands behind the two. */
-static unsigned *semaphore(sem_t *s)
-{
-	return (unsigned *)(void *)((char *)s + 16);
-}
-
 int program_sem_init(sem_t *s, int shared, unsigned value)
 {
 	(void)shared;
-	made(s, sizeof *s, HERE);
-	*semaphore(s) = value;
+	semaphore_init(s, value, HERE);
 	return 0;
 }
 
 int program_sem_wait(sem_t *s)
 {
 	ENTER(ABOUT(s));
-	lock_it(s);
-	while (*semaphore(s) == 0)
-		wait_for_it(s);
-	--*semaphore(s);
-	unlock_it(s);
+	semaphore_down(s, HERE);
 	return leave(0);
+}
+
+/* As those of POSIX give it. */
+static int in_errno(int err)
+{
+	if (err == 0)
+		return 0;
+	errno = err;
+	return -1;
 }
 
 int program_sem_trywait(sem_t *s)
 {
 	ENTER(ABOUT(s));
-	lock_it(s);
-	bool got = *semaphore(s) > 0;
-	*semaphore(s) -= got;
-	unlock_it(s);
-	leave(got ? 0 : EAGAIN);
-	if (got)
-		return 0;
-	errno = EAGAIN;
-	return -1;
+	return in_errno(leave(semaphore_try_down(s, HERE) ? 0 : EAGAIN));
 }
 
 int program_sem_post(sem_t *s)
 {
 	ENTER(ABOUT(s));
-	lock_it(s);
-	++*semaphore(s);
-	wake_all(s);
-	unlock_it(s);
+	semaphore_up(s, HERE);
+	return leave(0);
+}
+
+int program_sem_getvalue(sem_t *s, int *value)
+{
+	ENTER(ABOUT(s));
+	*value = (int)semaphore_value(s, HERE);
+	shadow_access((uintptr_t)value, sizeof *value, PLAIN_WRITE, HERE);
 	return leave(0);
 }
 
 int program_sem_destroy(sem_t *s)
 {
-	shadow_access((uintptr_t)s, sizeof *s, PLAIN_WRITE, HERE);
-	return 0;
+	ENTER(ABOUT(s));
+	semaphore_destroy(s, HERE);
+	return leave(0);
 }
 
 struct barrier {

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -183,6 +184,83 @@ int sim_pthread_mutex_unlock(pthread_mutex_t *m)
 	step(OP_UNLOCK, o, NULL, PC);
 	let_go(o, PC);
 	return 0;
+}
+
+/* ---- Semaphores: the count stands in the first bytes -------------------------------------- */
+
+unsigned *semaphore_count(const struct object *o)
+{
+	return (unsigned *)o->address;
+}
+
+void semaphore_init(void *s, unsigned value, uintptr_t pc)
+{
+	struct object *o = object_at((uintptr_t)s);
+	shadow_access(o->address, sizeof(sem_t), PLAIN_WRITE, pc);
+	memset(s, 0, sizeof(sem_t));
+	o->destroyed = o->was_zero = false;
+	memset(o->release, 0, sizeof o->release);
+	*semaphore_count(o) = value;
+}
+
+void semaphore_destroy(void *s, uintptr_t pc)
+{
+	struct object *o = object_at((uintptr_t)s);
+	touch(o, "destroys", pc);
+	for (int i = 0; i < thread_count; i++)
+		if (threads[i].state == ALIVE && threads[i].op.kind == OP_DOWN && threads[i].op.object[0] == o)
+			fail(DESTROYED_IN_USE, "destroys %s, which %s waits for, at %s", describe(o->address), thread_name(i),
+				describe_pc(pc));
+	shadow_destroy(o->address, sizeof(sem_t), pc);
+	leave_destroyed(o, s, sizeof(sem_t));
+}
+
+static void taken_from(struct object *o, uintptr_t pc)
+{
+	touch(o, "takes from", pc);
+	o->was_zero = false;
+	--*semaphore_count(o);
+	acquire_from(o);
+}
+
+void semaphore_down(void *s, uintptr_t pc)
+{
+	struct object *o = object_at((uintptr_t)s);
+	step(OP_DOWN, o, NULL, pc);
+	taken_from(o, pc);
+}
+
+bool semaphore_try_down(void *s, uintptr_t pc)
+{
+	struct object *o = object_at((uintptr_t)s);
+	step(OP_TRY_DOWN, o, NULL, pc);
+	if (*semaphore_count(o) > 0) {
+		taken_from(o, pc);
+		return true;
+	}
+	touch(o, "tries", pc);
+	remark("fails");
+	return false;
+}
+
+/* Who takes from it comes after all that have added to it. */
+void semaphore_up(void *s, uintptr_t pc)
+{
+	struct object *o = object_at((uintptr_t)s);
+	step(OP_UP, o, NULL, pc);
+	touch(o, "adds to", pc);
+	o->was_zero = *semaphore_count(o) == 0;
+	++*semaphore_count(o);
+	join_time(o->release, threads[self].time);
+	threads[self].time[self]++;
+}
+
+unsigned semaphore_value(void *s, uintptr_t pc)
+{
+	struct object *o = object_at((uintptr_t)s);
+	step(OP_LOAD, o, NULL, pc);
+	touch(o, "looks at", pc);
+	return *semaphore_count(o);
 }
 
 /* ---- Condition variables ------------------------------------------------------------ */

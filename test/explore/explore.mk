@@ -32,9 +32,9 @@ EXPLORE_COMPANIONS = $(filter-out chan_trace chan_watch,$(patsubst extra/%.c,%,$
 EXPLORE_LIBRARY = $(patsubst %,$(EXPLORE)/lib-%.o,spawn $(EXPLORE_COMPANIONS))
 
 # A program: more of everything than a scenario needs, and stacks that can be walked.
-PROGRAM_PARTS = $(patsubst %,$(EXPLORE)/program-%.o,engine shadow sim system program program_calls program_names program_tell chan spawn \
+PROGRAM_PARTS = $(patsubst %,$(EXPLORE)/program-%.o,engine shadow sim system program program_calls program_c11 program_names program_tell chan spawn \
 	$(EXPLORE_COMPANIONS))
-PROGRAM_SIZES = -DMAX_THREADS=16 -DMAX_STEPS=10000 -DMAX_WATCHED=64 -DMAX_TLS=4096 -DHEAP_SIZE=4194304 -DMAX_BLOCKS=1000
+PROGRAM_SIZES = -DMAX_THREADS=16 -DMAX_STEPS=10000 -DMAX_WATCHED=64 -DMAX_TLS=4096 -DMAX_KEYS=32 -DHEAP_SIZE=4194304 -DMAX_BLOCKS=1000
 PROGRAM_TSAN = -O0 -g -fno-omit-frame-pointer -fno-builtin -fno-pie -fno-stack-protector -U_FORTIFY_SOURCE -fsanitize=thread \
 	'-D_Thread_local=__attribute__((section("per_thread")))' '-D__thread=__attribute__((section("per_thread")))'
 PROGRAM_RENAME = --rename-section .text=program_text --rename-section .data=program_data \

@@ -2,7 +2,9 @@
 #ifndef INSIDE_H
 #define INSIDE_H
 
+#include <pthread.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "engine.h"
 
@@ -69,7 +71,9 @@ enum thread_state { UNUSED, ALIVE, FINISHED };
 #define MAX_TLS     512
 #endif
 #define MAX_CALLS   32
+#ifndef MAX_KEYS
 #define MAX_KEYS    4
+#endif
 
 struct thread {
 	enum thread_state state;
@@ -106,6 +110,7 @@ struct thread {
 	void *cleanup;
 	bool cancel_disabled, cancelled;
 	void *of_key[MAX_KEYS];                 /* pthread_setspecific */
+	bool keeps_values;                      /* the process ends, and not the thread: they are not destroyed */
 	uintptr_t callers[MAX_CALLS];           /* where each function of the library that it is in was called */
 	int calls;
 	char tls[MAX_TLS];
@@ -189,7 +194,14 @@ extern const int variables_count;
 /* _Thread_local variables of what is explored, those of the thread that runs. */
 extern char __start_per_thread[] __attribute__((weak)), __stop_per_thread[] __attribute__((weak));
 
-/* sim.c */
+/* sim.c: what is called at pc */
+int mutex_init(pthread_mutex_t *m, uintptr_t pc);
+bool mutex_try(pthread_mutex_t *m, uintptr_t pc);
+int cond_init(pthread_cond_t *c, clockid_t clock, uintptr_t pc);
+int cond_wait_until(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *t, uintptr_t pc);
+int thread_create(pthread_t *id, void *(*fn)(void *), void *arg, uintptr_t pc);
+void *thread_join(pthread_t id, uintptr_t pc);
+int key_create(pthread_key_t *key, void (*destructor)(void *), uintptr_t pc);
 unsigned *semaphore_count(const struct object *o);
 void semaphore_init(void *s, unsigned value, uintptr_t pc);
 void semaphore_destroy(void *s, uintptr_t pc);
@@ -197,6 +209,8 @@ void semaphore_down(void *s, uintptr_t pc);
 bool semaphore_try_down(void *s, uintptr_t pc);
 void semaphore_up(void *s, uintptr_t pc);
 unsigned semaphore_value(void *s, uintptr_t pc);
+
+void let_pass_until(const struct timespec *t);  /* the time, to this one of the wall clock */
 void sim_reset(void);
 void sim_end(void);                     /* nothing may be left */
 void keep_last_words(const char *text, size_t size);

@@ -411,10 +411,13 @@ static bool reachable(const struct block *wanted)
 	size_t n = 0, done = 0;
 	const char *low = NULL, *high = NULL;
 	memset(seen, 0, sizeof seen);
-	for (int i = 0; i < variables_count || done < n; ) {
+	for (int i = 0; i < variables_count + thread_count || done < n; ) {
 		if (i < variables_count) {
 			low = variables[i].start;
 			high = variables[i++].stop;
+		} else if (i < variables_count + thread_count) {
+			low = (const char *)threads[i++ - variables_count].of_key;
+			high = low + sizeof threads->of_key;
 		} else {
 			low = queue[done]->start;
 			high = low + queue[done++]->size;
@@ -480,6 +483,7 @@ static void process_is_ending(int status, const char *how, uintptr_t pc)
 	if (!ending)
 		end_step = steps_so_far();
 	ending = true;
+	threads[self].keeps_values = true;
 	left_running = false;
 	for (int i = 0; i < thread_count; i++)
 		left_running |= i != self && threads[i].state == ALIVE && !threads[i].idle;

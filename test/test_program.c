@@ -3,6 +3,7 @@
 #include "command.h"
 #include "test.h"
 
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,8 @@ Suite *program_suite(void);
 #define EXPLORE "unset MAKEFLAGS MAKELEVEL; make -s explore BUILD=\"${BUILD:-build}\""
 
 enum { TEXT = 20000 };
+
+static glob_t classical;
 
 static bool can_explore(void)
 {
@@ -243,6 +246,36 @@ START_TEST(a_terminal_sees_how_far_the_search_is)
 }
 END_TEST
 
+/* Each says at its top what is to be found; with two conditions, philosophers, a barber, and so on. */
+START_TEST(classical_programs_are_known)
+{
+	char said[TEXT];
+
+	if (!can_explore())
+		return;
+	int status = command(said, sizeof said, "unset MAKEFLAGS MAKELEVEL; MAKE=\"make BUILD='${BUILD:-build}'\" "
+		"sh test/explore/course.sh '%s'", classical.gl_pathv[_i]);
+	ck_assert_msg(status == 0 && *said == '\0', "%s", said);
+}
+END_TEST
+
+START_TEST(what_is_said_of_a_program_is_compared)
+{
+	char said[TEXT];
+
+	if (!can_explore())
+		return;
+	ck_assert_uint_ge(classical.gl_pathc, 16);
+	must("mkdir -p \"${BUILD:-build}/classical\" && for which in wrong right; do "
+		"sed 's/explore: deadlock/explore: no failure/; t; s/explore: no failure/explore: deadlock/' "
+		"test/programs/classical/barrier-$which.c >\"${BUILD:-build}/classical/$which.c\"; done");
+	int status = command(said, sizeof said, "unset MAKEFLAGS MAKELEVEL; MAKE=\"make BUILD='${BUILD:-build}'\" "
+		"sh test/explore/course.sh \"${BUILD:-build}\"/classical/*.c");
+	ck_assert_msg(status != 0, "%s", said);
+	expect(said, (const char *const[]){ "right.c: deadlock; but found: no failure in", "wrong.c: no failure; but found: deadlock: ", NULL });
+}
+END_TEST
+
 /* What the pruned search leaves out is equivalent to what it does: calls that are one step included. */
 START_TEST(pruning_leaves_nothing_out)
 {
@@ -304,6 +337,9 @@ Suite *program_suite(void)
 	tcase_add_test(tc, a_function_that_is_not_simulated_is_named);
 	tcase_add_loop_test(tc, nothing_is_wrong_in_all_interleavings, 0, COUNT(right));
 	tcase_add_test(tc, a_search_that_was_cut_short_says_so);
+	glob("test/programs/classical/*.c", 0, NULL, &classical);
+	tcase_add_loop_test(tc, classical_programs_are_known, 0, (int)classical.gl_pathc);
+	tcase_add_test(tc, what_is_said_of_a_program_is_compared);
 	tcase_add_test(tc, a_run_that_is_too_long_is_no_failure);
 	tcase_add_test(tc, a_search_that_takes_too_long_says_so);
 	tcase_add_test(tc, a_terminal_sees_how_far_the_search_is);

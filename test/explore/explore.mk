@@ -2,7 +2,7 @@
 #
 #   make explore            everything, some minutes on one core
 #   make explore-short      a part, some seconds
-#   make explore-course     the programs of the course, each of which says what is to be found
+#   make explore-course     the programs of the course and the classical ones, each of which says what is to be found
 #   make explore-variants   known-bad variants of the library, each of which must fail
 #   make explore PROGRAM=my.c [ARGS='2 10'] [DEFINES='-D...'] [LIMIT=executions] [TIME_LIMIT=seconds]
 #                           instead all interleavings of that program: test/explore/program.h
@@ -69,9 +69,9 @@ explore-short: $(EXPLORE)/explore $(EXPLORE)/explore-naps $(EXPLORE)/explore-wat
 	$(EXPLORE)/explore-watched --watched --short --baseline test/explore/baseline-short.txt
 	@BUILD='$(EXPLORE)' sh test/explore/variants.sh --stale
 
-# The programs of the course, each of which says at its top what is to be found.
+# The programs of the course and test/programs/classical, each of which says at its top what is to be found.
 explore-course: $(PROGRAM_PARTS)
-	@sh test/explore/course.sh && echo 'The programs of the course: found what each says'
+	@sh test/explore/course.sh && echo 'The programs of the course, and the classical ones: found what each says'
 
 # After a change of the library that moves the counts, and a look at why it does.
 explore-baseline: $(EXPLORE)/explore $(EXPLORE)/explore-naps $(EXPLORE)/explore-watched

@@ -72,6 +72,7 @@ static int event_count;
 static struct node nodes[MAX_STEPS];
 static int node_count, depth, first_new;
 static unsigned sleeping;               /* the sleep set where the run is now, */
+static int slept_since[MAX_THREADS];    /* how many events had been then */
 static uint64_t sleepers_use[MAX_THREADS], sleepers_write[MAX_THREADS];        /* and what these would do */
 static int preemptions;
 static char picks[3 * MAX_STEPS];       /* the run's choices, for the replay line */
@@ -212,6 +213,25 @@ static struct object objects[OBJECTS];
 static struct object *used_objects[OBJECTS];
 static int used_count;
 
+/* One of 64: the first objects have one each, in all runs. */
+static unsigned group_of(uintptr_t address)
+{
+	static uintptr_t known[OBJECTS];
+	static unsigned char groups[OBJECTS];
+	static unsigned count;
+	size_t i = (size_t)((address >> 2) * 0x9E3779B97F4A7C15u >> 54);
+	for (size_t tries = 0; known[i] != address; i = (i + 1) % OBJECTS) {
+		if (++tries == OBJECTS)
+			return i % 64;
+		if (known[i] != 0)
+			continue;
+		known[i] = address;
+		groups[i] = (unsigned char)(count++ % 64);
+		break;
+	}
+	return groups[i];
+}
+
 struct object *object_at(uintptr_t address)
 {
 	size_t i = (size_t)((address >> 2) * 0x9E3779B97F4A7C15u >> 54);
@@ -224,6 +244,7 @@ struct object *object_at(uintptr_t address)
 	struct object *o = used_objects[used_count++] = &objects[i];
 	memset(o, 0, sizeof *o);
 	o->address = address;
+	o->group = program ? group_of(address) : 0;
 	o->run = run_number;
 	o->owner = o->writer = o->last_write = o->last_acquire = -1;
 	memset(o->last_read, -1, sizeof o->last_read);
@@ -485,7 +506,7 @@ static void groups_of(const struct event *e, uint64_t *used, uint64_t *written)
 {
 	*used = *written = 0;
 	for (int i = 0; i < e->uses; i++) {
-		uint64_t bit = (uint64_t)1 << (e->object[i]->address * 0x9E3779B97F4A7C15u >> 58);
+		uint64_t bit = (uint64_t)1 << e->object[i]->group;
 		*used |= bit;
 		if (e->use[i] != READS)
 			*written |= bit;
@@ -533,6 +554,16 @@ static void consider_sleepers(int index)
 	}
 }
 
+/* When the last of those that sleep fell asleep. */
+static int latest_sleep(void)
+{
+	int latest = 0;
+	for (unsigned rest = sleeping; rest; rest &= rest - 1)
+		if (slept_since[__builtin_ctz(rest)] > latest)
+			latest = slept_since[__builtin_ctz(rest)];
+	return latest;
+}
+
 /* For an event that happens, or for one that will not, since its thread waits for ever. */
 static void consider_races(int index, bool happens)
 {
@@ -557,7 +588,7 @@ static void consider_races(int index, bool happens)
 		bool exchangeable = happens && !((e->kind == OP_LOCK || e->kind == OP_WAKE) && e->use[i] == ACQUIRES)
 			&& !(e->kind == OP_DOWN && o->was_zero) && !(e->kind == OP_POLL && !t->timed);
 		int w = exchangeable ? o->last_write : o->last_acquire;
-		if (w >= 0)
+		if (w >= 0 && (happens || w >= latest_sleep()))
 			found[n++] = w;
 		if (e->kind == OP_SIGWAIT && o->last_acquire >= 0)
 			found[n++] = o->last_acquire;
@@ -593,7 +624,8 @@ static bool waits_for_what_is_taken(int id)
 
 /*
  * Who waits where a run ends, or where the search leaves it, for what another thread has, could have had it first.
- * Nothing else tells so if that thread keeps it.
+ * Nothing else tells so if that thread keeps it.  But what came before one fell asleep has come in the runs in which
+ * that one went on, too, and was looked at there.
  */
 static void consider_waiting(void)
 {
@@ -949,6 +981,8 @@ static int choose(unsigned enabled)
 	if (n->enabled != enabled)
 		fail(CONFUSED, "a run did not repeat: enabled %x, was %x", enabled, n->enabled);
 	if (plan->mode == EXHAUSTIVE && !plan->no_pruning) {
+		for (unsigned rest = (n->sleep | n->done) & ~sleeping; rest; rest &= rest - 1)
+			slept_since[__builtin_ctz(rest)] = event_count;
 		sleeping = n->sleep | n->done;
 		for (int i = 0; i < MAX_THREADS && program; i++) {
 			sleepers_use[i] = n->used[i];

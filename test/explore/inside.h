@@ -29,6 +29,7 @@ enum access { PLAIN_READ, PLAIN_WRITE, ATOMIC_READ, ATOMIC_WRITE };
 struct object {
 	uintptr_t address;
 	uint32_t run;                           /* the run that this entry belongs to */
+	unsigned group;                         /* see goes_on */
 	/* mutex, condition variable */
 	const char *initialised;                /* by an init function, as what */
 	bool monotonic;

@@ -68,7 +68,7 @@
 
 /* ==== I. A channel =============================================================== */
 
-enum { CACHE_LINE = 64 };               /* bytes */
+enum { CACHE_LINE = 64, FEW_BYTES = 256 };
 
 #ifndef __GNUC__
 #define __attribute__(list)
@@ -96,7 +96,7 @@ struct side {
  * them.  None is held over a fork: the child begins with new ones.
  *
  * The first 64 bytes are what every operation writes, the next are only read, the rest is for threads that
- * wait.  DOC: channel
+ * wait.  What is atomic is read as it stands here, the latest value, with the lock or without.  DOC: channel
  */
 struct chan {
 	pthread_mutex_t lock;           /* protects all that is not constant or atomic */
@@ -115,6 +115,7 @@ struct chan {
 	void (*drop)(void *value);      /* constant once the channel is shared */
 	char *name;                     /* belongs to the watcher's lock; may be NULL */
 	atomic_size_t owners;
+	chan *next;                     /* without owners: the next that this thread destroys */
 	atomic_size_t signallers;       /* threads that signal after they have unlocked */
 	bool kept;                      /* if timed: one that waits wakes for that, so the others need not */
 
@@ -136,10 +137,7 @@ static bool hand_over(chan *c, enum chan_op op, void *value, struct wakeups *wak
 static void release_all(struct sleeper *s);
 static int rendezvous(chan *c, enum chan_op op, void *value, int64_t deadline, struct wakeups *wakeups);
 static void sleep_plain(chan *c, enum chan_op op, int64_t deadline, int64_t until);
-static bool waits_claimed(const chan *c, int64_t *recheck);
-static void look(chan *c);
 static void before_unlock(chan *c);
-static int64_t due(const chan *c, bool kept);
 static bool wait_awake(const chan *c, enum chan_op op, struct sleeper *s);
 static void lock_soon(chan *c);
 static void lock_when_ready(chan *c, enum chan_op op, int64_t deadline);
@@ -169,32 +167,12 @@ static bool passed(int64_t deadline)
 	return deadline <= 0 || (deadline != CHAN_FOREVER && chan_now() >= deadline);
 }
 
-/* ---- The ring: the caller holds the channel's lock, or looks at the latest value without ---------- */
-
-static size_t count(const chan *c)
-{
-	return atomic_load(&c->count);
-}
-
-static bool closed(const chan *c)
-{
-	return atomic_load(&c->closed);
-}
-
-static unsigned waiters(const chan *c)
-{
-	return atomic_load(&c->waiters);
-}
-
-static struct chan_extra *extras(const chan *c)
-{
-	return atomic_load_explicit(&c->extras, memory_order_acquire);
-}
+/* ---- The ring: the caller holds the channel's lock ------------------------------------------ */
 
 /* One more waits, or one less (-1). */
 static void count_waiter(chan *c, int change)
 {
-	atomic_store_explicit(&c->waiters, waiters(c) + (unsigned)change, memory_order_relaxed);
+	atomic_store_explicit(&c->waiters, c->waiters + (unsigned)change, memory_order_relaxed);
 }
 
 /* Copies, if there is anything to copy; NULL discards. */
@@ -224,7 +202,7 @@ static size_t after(const chan *c, size_t p, size_t i)
 static inline size_t move(chan *c, enum chan_op op, void *values, size_t n)
 {
 	bool sends = op == CHAN_OP_SEND;
-	size_t used = count(c), size = c->elem_size;
+	size_t used = c->count, size = c->elem_size;
 	size_t most = sends ? c->capacity - used : used;
 
 	if (most == 0)
@@ -243,6 +221,24 @@ static inline size_t move(chan *c, enum chan_op op, void *values, size_t n)
 }
 
 /* ---- The lock, and sleeping -------------------------------------------------------- */
+
+/* Brings in what time has brought, see part III.  The caller holds the lock, as for the next one. */
+static void look(chan *c)
+{
+	for (struct chan_extra *x = c->extras; x != NULL; x = x->next)
+		if (x->kind->look != NULL && passed(x->due))
+			x->kind->look(c, x);
+}
+
+/* When to look again; never if another thread does. */
+static int64_t due(const chan *c, bool kept)
+{
+	int64_t first = CHAN_FOREVER;
+
+	for (const struct chan_extra *x = kept ? NULL : c->extras; x != NULL; x = x->next)
+		first = earlier(first, x->due);
+	return first;
+}
 
 void chan_lock(chan *c)
 {
@@ -333,7 +329,7 @@ static bool serve_one(chan *c, enum chan_op op, struct wakeups *wakeups)
 	struct side *side = side_of(c, op);
 	struct waiter *w;
 
-	if ((op == CHAN_OP_RECV ? count(c) : c->capacity - count(c)) <= side->woken)
+	if ((op == CHAN_OP_RECV ? c->count : c->capacity - c->count) <= side->woken)
 		return false;
 	if (take_turn(c, side)) {
 		count_woken(side, 1);
@@ -349,7 +345,7 @@ static bool serve_one(chan *c, enum chan_op op, struct wakeups *wakeups)
 /* After a move: an element handed on makes room, and the other way round.  DOC: serve */
 static void serve(chan *c, struct wakeups *wakeups)
 {
-	while (waiters(c) > 0 && (serve_one(c, CHAN_OP_RECV, wakeups) || serve_one(c, CHAN_OP_SEND, wakeups)))
+	while (c->waiters > 0 && (serve_one(c, CHAN_OP_RECV, wakeups) || serve_one(c, CHAN_OP_SEND, wakeups)))
 		;
 }
 
@@ -382,7 +378,7 @@ static size_t move_some(chan *c, enum chan_op op, void *values, size_t n, struct
 {
 	size_t done = 0, k = 1;
 
-	if (op == CHAN_OP_SEND && closed(c))
+	if (op == CHAN_OP_SEND && c->closed)
 		return 0;
 	for (; done < n && k > 0; done += k) {
 		void *rest = element(values, done, c->elem_size);
@@ -393,6 +389,19 @@ static size_t move_some(chan *c, enum chan_op op, void *values, size_t n, struct
 		}
 	}
 	return done;
+}
+
+/*
+ * Whether a plain operation waits in the queue instead: at capacity 0, where time comes in, and, where the C
+ * library can lose a signal, once it has slept for CHAN_RECHECK.  So that is a short delay.  DOC: bridge
+ */
+static bool waits_claimed(const chan *c, int64_t *recheck)
+{
+	if (c->capacity == 0 || c->timed)
+		return true;
+	if (CHAN_RECHECK < CHAN_FOREVER && *recheck == CHAN_FOREVER)
+		*recheck = chan_now() + CHAN_RECHECK;
+	return passed(*recheck);
 }
 
 /*
@@ -412,7 +421,7 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 		bool late = passed(deadline);
 		look(c);
 		*moved += move_some(c, op, element(values, *moved, elem_size), n - *moved, &wakeups);
-		if (*moved >= least || closed(c) || late)
+		if (*moved >= least || c->closed || late)
 			break;
 		if (waits_claimed(c, &recheck)) {
 			void *value = element(values, *moved, elem_size);
@@ -428,7 +437,7 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 			sleep_plain(c, op, deadline, earlier(deadline, recheck));
 		}
 	}
-	err = *moved >= least ? 0 : closed(c) ? EPIPE : ETIMEDOUT;
+	err = *moved >= least ? 0 : c->closed ? EPIPE : ETIMEDOUT;
 	unlock_and_wake(c, &wakeups);
 	return err;
 }
@@ -436,9 +445,9 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 /* Whether an operation need not wait.  At capacity 0, and without the lock, yes is only a guess. */
 static bool may(const chan *c, enum chan_op op)
 {
-	if (closed(c) || c->capacity == 0)
-		return closed(c) || waiters(c) > 0;
-	return op == CHAN_OP_SEND ? count(c) < c->capacity : count(c) > 0;
+	if (c->closed || c->capacity == 0)
+		return c->closed || c->waiters > 0;
+	return op == CHAN_OP_SEND ? c->count < c->capacity : c->count > 0;
 }
 
 /* As most calls find the channel: one value can be moved, the lock is free, and there is nobody to wake. */
@@ -447,11 +456,11 @@ static inline int transfer_one(chan *c, enum chan_op op, void *value, int64_t de
 	bool seems_ready = may(c, op);
 	size_t moved;
 
-	if (!seems_ready && deadline <= CHAN_NOWAIT && extras(c) == NULL)
+	if (!seems_ready && deadline <= CHAN_NOWAIT && c->extras == NULL)
 		return ETIMEDOUT;       /* threads that only try keep nobody from the lock */
 	if (CHAN_SPIN == 0 || !seems_ready || pthread_mutex_trylock(&c->lock) != 0)
 		lock_when_ready(c, op, deadline);
-	bool is_plain = waiters(c) == 0 && extras(c) == NULL && !(op == CHAN_OP_SEND && closed(c));
+	bool is_plain = c->waiters == 0 && c->extras == NULL && !(op == CHAN_OP_SEND && c->closed);
 	if (is_plain && move(c, op, value, 1) == 1) {
 		pthread_mutex_unlock(&c->lock);
 		return 0;
@@ -508,6 +517,42 @@ int chan_try_recv(chan *c, void *value)
 	return err == ETIMEDOUT ? EAGAIN : err;
 }
 
+/* The newest takes the place of the oldest, which leaves by a copy: none is missing then.  DOC: latest */
+int chan_send_latest(chan *c, const void *value, bool *displaced)
+{
+	alignas(max_align_t) unsigned char few[FEW_BYTES];
+	struct wakeups wakeups = { 0 };
+	volatile int saved = errno;
+
+	if (c == NULL || c->capacity == 0 || is_wrong(c, CHAN_OP_SEND, value))
+		return EINVAL;
+	void (*drop)(void *) = c->drop;
+	void *old = drop == NULL ? NULL : c->elem_size <= sizeof few ? few : malloc(c->elem_size);
+	errno = saved;
+	if (drop != NULL && old == NULL)
+		return ENOMEM;
+	chan_lock(c);
+	bool open = !c->closed, full = open && c->count == c->capacity;
+	if (full) {
+		unsigned char *place = element(c->ring, c->head, c->elem_size);
+		copy(old, place, c->elem_size);
+		copy(place, value, c->elem_size);
+		c->head = after(c, c->head, 1);
+		TRACE(displaced(c));
+	} else {
+		move_some(c, CHAN_OP_SEND, (void *)(uintptr_t)value, 1, &wakeups);
+	}
+	unlock_and_wake(c, &wakeups);
+	if (full && drop != NULL)
+		drop(old);
+	if (old != few)
+		free(old);
+	if (displaced != NULL)
+		*displaced = full;
+	errno = saved;
+	return open ? 0 : EPIPE;
+}
+
 static int transfer_many(chan *c, enum chan_op op, void *values, size_t least, size_t n, size_t *out,
 	int64_t deadline)
 {
@@ -543,7 +588,7 @@ size_t chan_len(const chan *c)
 		chan_lock(ch);
 		chan_unlock(ch);
 	}
-	return c != NULL ? count(c) : 0;
+	return c != NULL ? c->count : 0;
 }
 
 size_t chan_cap(const chan *c)
@@ -608,16 +653,13 @@ void chan_set_drop(chan *c, void (*drop)(void *value))
 		c->drop = drop;
 }
 
-/* DOC: free */
-void chan_free(chan *c)
+/* Nobody may wait in the channel any more, and the signals for those that have left must be over. */
+static void await_end(chan *c)
 {
-	volatile int saved = errno;
 	int cancel;
 
-	if (c == NULL || atomic_fetch_sub_explicit(&c->owners, 1, memory_order_acq_rel) > 1)
-		return;
 	chan_lock(c);
-	unsigned n = waiters(c);
+	unsigned n = c->waiters;
 	chan_unlock(c);
 	if (n > 0) {
 		fprintf(stderr, "chan_free: channel %p is freed while %u threads or cases wait in it\n",
@@ -628,10 +670,13 @@ void chan_free(chan *c)
 	while (atomic_load_explicit(&c->signallers, memory_order_acquire) > 0)
 		nanosleep(&(struct timespec){ 0, 20000 }, NULL);        /* a yield helps no lower priority */
 	pthread_setcancelstate(cancel, &cancel);
+}
 
-	for (size_t i = 0; c->drop != NULL && i < count(c); i++)
+static void destroy(chan *c)
+{
+	for (size_t i = 0; c->drop != NULL && i < c->count; i++)
 		c->drop(element(c->ring, after(c, c->head, i), c->elem_size));
-	for (struct chan_extra *x = extras(c), *next; x != NULL; x = next) {
+	for (struct chan_extra *x = c->extras, *next; x != NULL; x = next) {
 		next = x->next;
 		x->kind->end(c, x);
 	}
@@ -640,6 +685,27 @@ void chan_free(chan *c)
 	pthread_mutex_destroy(&c->lock);
 	free(c->name);
 	free(c->memory);
+}
+
+/* What a callback frees is destroyed after it: in it, a long chain would overflow the stack.  DOC: free */
+void chan_free(chan *c)
+{
+	static _Thread_local struct { chan *list; bool is_at_work; } doomed;
+	volatile int saved = errno;
+
+	if (c == NULL || atomic_fetch_sub_explicit(&c->owners, 1, memory_order_acq_rel) > 1)
+		return;
+	await_end(c);
+	c->next = doomed.list;
+	doomed.list = c;
+	if (doomed.is_at_work)
+		return;
+	doomed.is_at_work = true;
+	while ((c = doomed.list) != NULL) {
+		doomed.list = c->next;
+		destroy(c);
+	}
+	doomed.is_at_work = false;
 	errno = saved;
 }
 
@@ -660,6 +726,7 @@ struct waiter {
 	size_t index;                   /* of the case in its select */
 	enum chan_op op;
 	bool keeps;                     /* the time, for all that wait in its channel */
+	bool in_order;                  /* of several cases the first is done, not one by lot */
 	int err;                        /* 0; EPIPE: closed; EAGAIN: look at the channel again */
 };
 
@@ -684,11 +751,6 @@ struct sleeper {
 
 enum { CLAIMED = 1, DONE = 2, PARKED = 4 };
 
-static int set_state(struct sleeper *s, int bit)
-{
-	return atomic_fetch_or_explicit(&s->state, bit, memory_order_acq_rel);
-}
-
 /* ---- Claim, park, release ----------------------------------------------------------- */
 
 /*
@@ -697,7 +759,7 @@ static int set_state(struct sleeper *s, int bit)
  */
 static bool claim(struct sleeper *s)
 {
-	int before = set_state(s, CLAIMED);
+	int before = atomic_fetch_or(&s->state, CLAIMED);
 
 	if (before & CLAIMED)
 		return false;
@@ -714,7 +776,7 @@ static void release_all(struct sleeper *s)
 {
 	for (struct sleeper *next; s != NULL; s = next) {
 		next = s->next;
-		if (!(set_state(s, DONE) & PARKED))
+		if (!(atomic_fetch_or(&s->state, DONE) & PARKED))
 			continue;
 		pthread_mutex_lock(&s->lock);
 		s->fired = true;
@@ -781,7 +843,7 @@ static bool wait_for_claim(struct sleeper *s, int64_t deadline)
 	if (wait_awake(NULL, CHAN_OP_SEND, s))
 		return true;
 	init_sleeper(s, deadline);
-	int before = set_state(s, PARKED);
+	int before = atomic_fetch_or(&s->state, PARKED);
 	bool done = (before & DONE) || park(s, deadline, chan_watcher != NULL && !(before & CLAIMED));
 	pthread_cond_destroy(&s->wake);
 	pthread_mutex_destroy(&s->lock);
@@ -836,36 +898,102 @@ static struct waiter *oldest(struct side *side)
 	return w;
 }
 
+/* A number from 0 to n-1, uniform.  Each thread has its own generator (splitmix64). */
+static uint64_t pick(uint64_t n)
+{
+	static _Thread_local uint64_t state;
+	if (state == 0)
+		state = (uint64_t)(uintptr_t)&state ^ (uint64_t)chan_now() << 20;
+	uint64_t x = state += 0x9e3779b97f4a7c15u;
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+	return ((x ^ x >> 31) >> 32) * n >> 32;
+}
+
+/* Whether this case goes before the one chosen so far: by lot, or by its place in the program's array. */
+static bool is_preferred(const struct waiter *w, const struct waiter *chosen, uint64_t *lots)
+{
+	return w->in_order ? chosen == NULL || w->index < chosen->index : pick(++*lots) == 0;
+}
+
 /*
- * Claims the oldest waiter that can be claimed.  All the waiters of its sleeper in this channel leave the
- * queue now: its thread must not come back to a channel that its receiver may have freed.  DOC: claim-oldest
+ * Claims the oldest waiter that can be claimed, or another one of its select that waits for the same.  All
+ * waiters of the sleeper in this channel leave the queue now: its thread must not come back to a channel that
+ * its receiver may have freed.  DOC: claim-oldest
  */
 static struct waiter *claim_oldest(struct side *side, struct wakeups *wakeups)
 {
-	struct waiter *w;
-	struct sleeper *s;
+	struct waiter *w, *chosen = NULL;
+	uint64_t lots = 0;
 
 	do {
 		w = oldest(side);
 		if (w == NULL)
 			return NULL;
-		s = w->sleeper;
-	} while (!claim(s));
-
-	for (struct waiter *v = w; v >= s->wait.cases && v->ch == w->ch; v--)
+	} while (!claim(w->sleeper));
+	struct sleeper *s = w->sleeper;
+	struct waiter *v = w, *end = s->wait.cases + s->wait.n;
+	while (v > s->wait.cases && v[-1].ch == w->ch)
+		v--;
+	for (; v < end && v->ch == w->ch; v++) {
 		dequeue(v);
-	for (struct waiter *v = w + 1; v < s->wait.cases + s->wait.n && v->ch == w->ch; v++)
-		dequeue(v);
-	s->winner = w;
+		if (v->op == w->op && is_preferred(v, chosen, &lots))
+			chosen = v;
+	}
+	s->winner = chosen;
 	s->next = wakeups->claimed;
 	wakeups->claimed = s;
-	return w;
+	return chosen;
 }
 
 static void serve_waiter(struct waiter *w)
 {
 	move(w->ch, w->op, w->value, 1);
 	TRACE(served(w->ch, w->op, &w->sleeper->wait));
+}
+
+/* The waiters of one channel stand together: i is the first of them. */
+static bool is_first(const struct waiter *w, size_t i)
+{
+	return i == 0 || w[i].ch != w[i - 1].ch;
+}
+
+/* Unlocks the others, then `last`, if it is one of them, and wakes. */
+static void unlock_all(struct waiter *w, size_t n, chan *last, struct wakeups *wakeups)
+{
+	for (size_t i = 0; i < n; i++)
+		if (is_first(w, i) && w[i].ch != last)
+			chan_unlock(w[i].ch);
+	if (last != NULL)
+		unlock_and_wake(last, wakeups);
+}
+
+/* Leaves the queues of all channels but the one where a case was done.  DOC: leave */
+static void leave(struct waiter *w, size_t n, const chan *served)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (w[i].ch == served)
+			continue;
+		chan_lock(w[i].ch);
+		dequeue(&w[i]);
+		chan_unlock(w[i].ch);
+	}
+}
+
+/* Waits for a case to be done; NULL: none was.  The caller holds all locks, and loses them.  DOC: queued */
+static struct waiter *wait_in_queues(struct waiter *w, size_t n, int64_t deadline, struct wakeups *wakeups)
+{
+	alignas(CACHE_LINE) struct sleeper s;   /* two lines travel, not three or four: a fifth less time */
+	struct waiter *done = NULL;
+
+	begin_wait(&s, w, n);
+	unlock_all(w, n, n > 0 ? w->ch : NULL, wakeups);
+	if (wait_for_claim(&s, deadline)) {
+		done = s.winner;
+		TRACE(was_served(&s.wait));
+	}
+	leave(w, n, done != NULL ? done->ch : NULL);
+	return done;
 }
 
 /* ---- Capacity 0, and plain operations that sleep ---------------------------------------------- */
@@ -889,19 +1017,9 @@ static bool hand_over(chan *c, enum chan_op op, void *value, struct wakeups *wak
  */
 static int rendezvous(chan *c, enum chan_op op, void *value, int64_t deadline, struct wakeups *wakeups)
 {
-	alignas(CACHE_LINE) struct waiter w = { .ch = c, .op = op, .value = value };
-	alignas(CACHE_LINE) struct sleeper s;   /* two lines travel, not three or four: a fifth less time */
+	alignas(CACHE_LINE) struct waiter w = { .ch = c, .op = op, .value = value, .in_order = true };
 
-	begin_wait(&s, &w, 1);
-	unlock_and_wake(c, wakeups);
-	if (wait_for_claim(&s, deadline)) {
-		TRACE(was_served(&s.wait));
-		return w.err;
-	}
-	chan_lock(c);
-	dequeue(&w);
-	chan_unlock(c);
-	return ETIMEDOUT;
+	return wait_in_queues(&w, 1, deadline, wakeups) != NULL ? w.err : ETIMEDOUT;
 }
 
 /*
@@ -935,32 +1053,7 @@ static void sleep_plain(chan *c, enum chan_op op, int64_t deadline, int64_t unti
 		side->woken--;
 }
 
-/*
- * Whether a plain operation waits in the queue instead: at capacity 0, where time comes in, and, where the C
- * library can lose a signal, once it has slept for CHAN_RECHECK.  So that is a short delay.  DOC: bridge
- */
-static bool waits_claimed(const chan *c, int64_t *recheck)
-{
-	if (c->capacity == 0 || c->timed)
-		return true;
-	if (CHAN_RECHECK < CHAN_FOREVER && *recheck == CHAN_FOREVER)
-		*recheck = chan_now() + CHAN_RECHECK;
-	return passed(*recheck);
-}
-
 /* ---- Select -------------------------------------------------------------------------- */
-
-/* A number from 0 to n-1, uniform.  Each thread has its own generator (splitmix64). */
-static uint64_t pick(uint64_t n)
-{
-	static _Thread_local uint64_t state;
-	if (state == 0)
-		state = (uint64_t)(uintptr_t)&state ^ (uint64_t)chan_now() << 20;
-	uint64_t x = state += 0x9e3779b97f4a7c15u;
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-	return ((x ^ x >> 31) >> 32) * n >> 32;
-}
 
 /* By channel address, so that all threads lock in one order (shell sort).  DOC: lock-order */
 static void sort(struct waiter *w, size_t n)
@@ -976,54 +1069,11 @@ static void sort(struct waiter *w, size_t n)
 	}
 }
 
-/* The waiters of one channel stand together: i is the first of them. */
-static bool is_first(const struct waiter *w, size_t i)
-{
-	return i == 0 || w[i].ch != w[i - 1].ch;
-}
-
-/* The waiters of one channel change places by lot: the first in its queue is served. */
-static void shuffle(struct waiter *w, size_t n)
-{
-	for (size_t first = 0, i = 0; i < n; i++) {
-		if (is_first(w, i))
-			first = i;
-		size_t j = first < i ? first + (size_t)pick(i - first + 1) : i;
-		struct waiter moving = w[i];
-		w[i] = w[j];
-		w[j] = moving;
-	}
-}
-
-/* Unlocks the others, then `last`, if it is one of them, and wakes. */
-static void unlock_all(struct waiter *w, size_t n, chan *last, struct wakeups *wakeups)
-{
-	for (size_t i = 0; i < n; i++)
-		if (is_first(w, i) && w[i].ch != last)
-			chan_unlock(w[i].ch);
-	if (last != NULL)
-		unlock_and_wake(last, wakeups);
-}
-
-/* Leaves the queues of all channels but the one where a case was done.  DOC: leave */
-static void leave(struct waiter *w, size_t n, const chan *served)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (w[i].ch == served)
-			continue;
-		if (is_first(w, i))
-			chan_lock(w[i].ch);
-		dequeue(&w[i]);
-		if (i + 1 == n || w[i + 1].ch != w[i].ch)
-			chan_unlock(w[i].ch);
-	}
-}
-
 static bool is_ready(const struct waiter *w)
 {
 	chan *c = w->ch;
 
-	if (c->capacity > 0 || closed(c))
+	if (c->capacity > 0 || c->closed)
 		return may(c, w->op);
 	return oldest(w->op == CHAN_OP_SEND ? &c->receivers : &c->senders) != NULL;
 }
@@ -1040,23 +1090,23 @@ static bool attempt(struct waiter *w, struct wakeups *wakeups)
 {
 	if (move_some(w->ch, w->op, w->value, 1, wakeups) == 1)
 		return true;
-	if (closed(w->ch))
+	if (w->ch->closed)
 		end_wait(w, EPIPE);
 	return w->err == EPIPE;
 }
 
 /*
- * Does one of the ready cases, each with the same chance; NULL if none is ready.  The caller holds all locks,
- * so no case becomes ready meanwhile.  A partner at capacity 0 may still be claimed through another channel,
- * or give up: then it looks again.  DOC: lot
+ * Does one of the ready cases; NULL if none is ready.  The caller holds all locks, so no case becomes ready
+ * meanwhile.  A partner at capacity 0 may still be claimed through another channel, or give up: then it looks
+ * again.  DOC: lot
  */
 static struct waiter *do_ready(struct waiter *w, size_t n, struct wakeups *wakeups)
 {
 	for (;;) {
 		struct waiter *chosen = NULL;
-		uint64_t ready = 0;
+		uint64_t lots = 0;
 		for (size_t i = 0; i < n; i++)
-			if (is_ready(&w[i]) && pick(++ready) == 0)
+			if (is_ready(&w[i]) && is_preferred(&w[i], chosen, &lots))
 				chosen = &w[i];
 		if (chosen == NULL || attempt(chosen, wakeups))
 			return chosen;
@@ -1070,10 +1120,8 @@ static struct waiter *do_ready(struct waiter *w, size_t n, struct wakeups *wakeu
 static struct waiter *select_one(struct waiter *w, size_t n, int64_t deadline)
 {
 	struct wakeups wakeups = { 0 };
-	struct sleeper s;
 
 	sort(w, n);
-	shuffle(w, n);
 	for (;;) {
 		bool late = passed(deadline);
 		for (size_t i = 0; i < n; i++)
@@ -1087,13 +1135,7 @@ static struct waiter *select_one(struct waiter *w, size_t n, int64_t deadline)
 		int64_t wakes = deadline;
 		for (size_t i = 0; i < n; i++)
 			wakes = earlier(wakes, due(w[i].ch, w[i].ch->kept));
-		begin_wait(&s, w, n);
-		unlock_all(w, n, NULL, &wakeups);
-		if (wait_for_claim(&s, wakes)) {
-			done = s.winner;
-			TRACE(was_served(&s.wait));
-		}
-		leave(w, n, done != NULL ? done->ch : NULL);
+		done = wait_in_queues(w, n, wakes, &wakeups);
 		if (done != NULL && done->err != EAGAIN)
 			return done;
 		if (done != NULL)
@@ -1101,9 +1143,10 @@ static struct waiter *select_one(struct waiter *w, size_t n, int64_t deadline)
 	}
 }
 
-static struct waiter waiter_for(const chan_case *k, size_t index)
+static struct waiter waiter_for(const chan_case *k, size_t index, bool in_order)
 {
 	return (struct waiter){ .ch = k->ch, .op = k->op, .value = k->value, .index = index,
+		.in_order = in_order,
 		.zeroes = k->op == CHAN_OP_RECV && k->value != NULL ? k->ch->elem_size : 0 };
 }
 
@@ -1111,7 +1154,7 @@ static struct waiter waiter_for(const chan_case *k, size_t index)
 static bool do_alone(chan_case *k)
 {
 	struct wakeups wakeups = { 0 };
-	struct waiter w = waiter_for(k, 0);
+	struct waiter w = waiter_for(k, 0, true);
 
 	chan_lock(k->ch);
 	bool done = attempt(&w, &wakeups);
@@ -1122,7 +1165,7 @@ static bool do_alone(chan_case *k)
 }
 
 /* The cases with a channel, of which there are so many, as waiters. */
-static int select_live(chan_case cases[], size_t n, size_t live, int64_t deadline)
+static int select_live(chan_case cases[], size_t n, size_t live, int64_t deadline, bool in_order)
 {
 	struct waiter few[FEW_CASES], *w = few, *done, *next;
 	volatile int saved = errno;
@@ -1140,7 +1183,7 @@ static int select_live(chan_case cases[], size_t n, size_t live, int64_t deadlin
 	next = w;
 	for (size_t i = 0; i < n; i++)
 		if (cases[i].ch != NULL)
-			*next++ = waiter_for(&cases[i], i);
+			*next++ = waiter_for(&cases[i], i, in_order);
 	done = select_one(w, live, deadline);
 	index = done != NULL ? (int)done->index : -1;
 	if (done != NULL)
@@ -1153,13 +1196,13 @@ static int select_live(chan_case cases[], size_t n, size_t live, int64_t deadlin
 
 /*
  * Draws lots among the cases that seem ready, and does that one alone.  All locks are needed to see that none
- * is ready, or what time has brought, or which channels another select joins at this moment.  DOC: select
+ * is ready, or which is the first, or what time brought, or which channels a select joins.  DOC: select
  */
-int chan_select(chan_case cases[], size_t n, int64_t deadline)
+static int select_by(chan_case cases[], size_t n, int64_t deadline, bool in_order)
 {
 	size_t live = 0, chosen = 0;
 	uint64_t ready = 0;
-	bool all = false;
+	bool all = in_order;
 
 	for (size_t i = 0; i < n; i++) {
 		chan_case *k = &cases[i];
@@ -1170,13 +1213,23 @@ int chan_select(chan_case cases[], size_t n, int64_t deadline)
 			return (int)i;
 		}
 		live++;
-		all = all || k->ch->timed || (k->ch->capacity == 0 && waiters(k->ch) > 0);
+		all = all || k->ch->timed || (k->ch->capacity == 0 && k->ch->waiters > 0);
 		if (may(k->ch, k->op) && pick(++ready) == 0)
 			chosen = i;
 	}
 	if (ready > 0 && !all && do_alone(&cases[chosen]))
 		return (int)chosen;
-	return select_live(cases, n, live, deadline);
+	return select_live(cases, n, live, deadline, in_order);
+}
+
+int chan_select(chan_case cases[], size_t n, int64_t deadline)
+{
+	return select_by(cases, n, deadline, false);
+}
+
+int chan_select_first(chan_case cases[], size_t n, int64_t deadline)
+{
+	return select_by(cases, n, deadline, true);
 }
 
 chan_case chan_on_send(chan *c, const void *value)
@@ -1197,17 +1250,17 @@ static void signal_all(struct side *side)
 	pthread_cond_broadcast(&side->ready);
 }
 
-/* Waiters end with this error; plain operations come back and look at the channel. */
-static void wake_all(chan *c, int err, struct wakeups *wakeups)
+/* Waiters end with EPIPE; plain operations come back and look at the channel. */
+static void wake_all(chan *c, struct wakeups *wakeups)
 {
 	struct waiter *w;
 
 	/* A select may wait beside an element that a plain receiver is on its way for. */
-	while (count(c) > 0 && (w = claim_oldest(&c->receivers, wakeups)) != NULL)
+	while (c->count > 0 && (w = claim_oldest(&c->receivers, wakeups)) != NULL)
 		serve_waiter(w);
 	while ((w = claim_oldest(&c->receivers, wakeups)) != NULL ||
 			(w = claim_oldest(&c->senders, wakeups)) != NULL)
-		end_wait(w, err);
+		end_wait(w, EPIPE);
 	signal_all(&c->receivers);
 	signal_all(&c->senders);
 }
@@ -1218,10 +1271,10 @@ int chan_close_alone(chan *c)
 	struct wakeups wakeups = { 0 };
 
 	chan_lock(c);
-	bool was_open = !closed(c);
+	bool was_open = !c->closed;
 	if (was_open) {
 		chan_end(c);
-		wake_all(c, EPIPE, &wakeups);
+		wake_all(c, &wakeups);
 	}
 	unlock_and_wake(c, &wakeups);
 	return was_open ? 0 : EPIPE;
@@ -1231,7 +1284,7 @@ int chan_close(chan *c)
 {
 	if (c == NULL)
 		return EINVAL;
-	struct chan_extra *x = extras(c);
+	struct chan_extra *x = c->extras;
 	while (x != NULL && x->kind->close == NULL)
 		x = x->next;
 	return x != NULL ? x->kind->close(c, x) : chan_close_alone(c);
@@ -1246,12 +1299,12 @@ static void check(chan *c)
 	struct side *r = &c->receivers, *s = &c->senders;
 	bool no_receiver = r->waiting == r->woken && oldest(r) == NULL;
 	bool no_sender = s->waiting == s->woken && oldest(s) == NULL;
-	bool right = count(c) <= c->capacity && r->waiting + s->waiting <= waiters(c);
+	bool right = c->count <= c->capacity && r->waiting + s->waiting <= c->waiters;
 
 	if (right && !c->timed)
-		right = (no_receiver || count(c) <= r->woken) &&
-			(no_sender || c->capacity - count(c) <= s->woken) &&
-			(!closed(c) || (no_receiver && no_sender));
+		right = (no_receiver || c->count <= r->woken) &&
+			(no_sender || c->capacity - c->count <= s->woken) &&
+			(!c->closed || (no_receiver && no_sender));
 	if (!right)
 		abort();
 }
@@ -1265,33 +1318,15 @@ static void check(chan *c)
  * channel's state before the lock is given up.  Most channels have none.  DOC: extras
  */
 
-/* Brings in what has come by itself.  The caller holds the lock, as for the next four. */
-static void look(chan *c)
-{
-	for (struct chan_extra *x = extras(c); x != NULL; x = x->next)
-		if (x->kind->look != NULL && passed(x->due))
-			x->kind->look(c, x);
-}
-
-/* When to look again; never if another thread does. */
-static int64_t due(const chan *c, bool kept)
-{
-	int64_t first = CHAN_FOREVER;
-
-	for (const struct chan_extra *x = kept ? NULL : extras(c); x != NULL; x = x->next)
-		first = earlier(first, x->due);
-	return first;
-}
-
-/* The one that kept the time has gone: the next one comes to look, and keeps it.  A close is for all. */
+/* The one that kept the time is gone: another comes to look, and keeps it.  A close is for all.  Locked. */
 static void pass_time_on(chan *c)
 {
 	struct wakeups wakeups = { 0 };
 	struct waiter *w = NULL;
 
-	if (closed(c))
-		wake_all(c, EPIPE, &wakeups);
-	else if (due(c, false) < CHAN_FOREVER && (w = claim_oldest(&c->receivers, &wakeups)) != NULL)
+	if (c->closed)
+		wake_all(c, &wakeups);
+	else if (chan_ready_at(c) < CHAN_FOREVER && (w = claim_oldest(&c->receivers, &wakeups)) != NULL)
 		end_wait(w, EAGAIN);
 	release_all(wakeups.claimed);
 }
@@ -1299,10 +1334,10 @@ static void pass_time_on(chan *c)
 static void before_unlock(chan *c)
 {
 	check(c);
-	for (struct chan_extra *x = extras(c); x != NULL; x = x->next)
+	for (struct chan_extra *x = c->extras; x != NULL; x = x->next)
 		if (x->kind->settle != NULL)
 			x->kind->settle(c, x);
-	if (c->timed && !c->kept && waiters(c) > 0)
+	if (c->timed && !c->kept && c->waiters > 0)
 		pass_time_on(c);
 }
 
@@ -1323,7 +1358,7 @@ void chan_add_extra(chan *c, struct chan_extra *x, bool receives_only)
 
 struct chan_extra *chan_extra(const chan *c, const struct chan_extra_kind *kind)
 {
-	struct chan_extra *x = extras(c);
+	struct chan_extra *x = c->extras;
 
 	while (x != NULL && kind != NULL && x->kind != kind)
 		x = x->next;
@@ -1345,25 +1380,21 @@ void chan_end(chan *c)
 	atomic_store_explicit(&c->closed, true, memory_order_relaxed);
 }
 
-void chan_wake(chan *c)
+void chan_look_again(chan *c)
 {
-	struct wakeups wakeups = { 0 };
-
-	chan_lock(c);
-	wake_all(c, EAGAIN, &wakeups);
-	unlock_and_wake(c, &wakeups);
+	c->kept = false;
 }
 
 int64_t chan_ready_at(chan *c)
 {
-	if (closed(c) || count(c) > 0 || (c->capacity == 0 && oldest(&c->senders) != NULL))
+	if (c->closed || c->count > 0 || (c->capacity == 0 && oldest(&c->senders) != NULL))
 		return CHAN_NOWAIT;
 	return due(c, false);
 }
 
 struct chan_state chan_state(const chan *c)
 {
-	return (struct chan_state){ c->elem_size, count(c), closed(c) };
+	return (struct chan_state){ c->elem_size, c->count, c->closed };
 }
 
 /* ---- The watcher, and names --------------------------------------------------------------------- */
@@ -1404,12 +1435,12 @@ void chan_set_name(chan *c, const char *name)
 /* ==== IV. Speed: waiting without sleeping =================================================
  *
  * To sleep and be woken costs microseconds, many if the CPU went idle; a hand-over between two running
- * threads costs a tenth of one.  So a thread looks for a while before it sleeps.  But it must not keep the
- * CPU from the thread that it waits for: soon it goes on only while fewer threads than CPUs do, or yields.
+ * threads costs a tenth of one.  So a thread looks for a while before it sleeps, as long as that was of use
+ * lately.  It must not keep the CPU from the thread that it waits for: then it yields.
  */
 
 enum {
-	UNCOUNTED = CHAN_SPIN / 16,     /* looks after which a thread counts as one that spins */
+	LEAST_LOOKS = CHAN_SPIN / 16,   /* after many waits in which looking was in vain */
 	YIELDS = 4,             /* looks with a sched_yield between them, after the spinning */
 	LONG_YIELD = 100000,    /* nanoseconds: somebody has used the CPU; a switch takes 1,000 or 2,000 */
 	SAMPLE = 20000000,      /* nanoseconds, of which the system knows the CPU time well enough */
@@ -1423,18 +1454,8 @@ enum {
 };
 
 static int cpus = 1;                    /* that the process may use; constant once the library has begun */
-static atomic_int spinning;             /* threads that spin for long */
 static atomic_int no_yields;            /* up to the end of this half second since the clock began */
-static pthread_mutex_t sampling = PTHREAD_MUTEX_INITIALIZER;
-static int64_t sample_start, cpu_time;  /* belong to sampling */
-
-/* The threads that spun in the parent are not there. */
-static void begin_child(void)
-{
-	atomic_store_explicit(&spinning, 0, memory_order_relaxed);
-	sample_start = 0;
-	sampling = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-}
+static _Thread_local int64_t sample_start, cpu_time;    /* at this thread's last long yield */
 
 static void begin_once(void)
 {
@@ -1446,7 +1467,6 @@ static void begin_once(void)
 		n = CPU_COUNT(&set);
 #endif
 	cpus = n > 1 ? (int)n : 1;
-	pthread_atfork(NULL, NULL, begin_child);
 	errno = saved;
 }
 
@@ -1475,42 +1495,20 @@ static bool has_come(const chan *c, enum chan_op op, struct sleeper *s)
 }
 
 /*
- * Looks until the wait is over, so many times at most.  A thread that looks only a few times is not counted:
- * the counter is one more cache line that travels, with which a hand-over takes up to twice as long.
- */
-static bool spin(const chan *c, enum chan_op op, struct sleeper *s, int looks)
-{
-	bool yes = false, others_do = false;
-	int i = 0;
-
-	for (; cpus > 1 && i < looks && !others_do && !(yes = has_come(c, op, s)); i++) {
-		if (i == UNCOUNTED)
-			others_do = atomic_fetch_add_explicit(&spinning, 1, memory_order_relaxed) >= cpus - 1;
-		relax_cpu(1);
-	}
-	if (i > UNCOUNTED)
-		atomic_fetch_sub_explicit(&spinning, 1, memory_order_relaxed);
-	return yes;
-}
-
-/*
- * Whether strangers have the CPUs.  Where each CPU computes for another process too, a yield gives away a
- * time slice, for one element.  Where threads of this process share the CPUs it may take as long, but
- * thousands of elements move.  The process's CPU time tells the two apart: after less than three fifths of
- * all there was, nobody yields for half a second to a second.  DOC: yield
+ * Whether strangers have the CPUs: then a yield gives away a time slice, for one element.  Where threads of
+ * this process share the CPUs it may take as long, but thousands of elements move.  The process's CPU time
+ * tells: if it was less than three fifths of all, nobody yields for half a second to a second.  DOC: yield
  */
 static void judge_yields(int64_t now)
 {
-	if (pthread_mutex_trylock(&sampling) != 0)
-		return;
 	int64_t all = now - sample_start, before = cpu_time;
-	if (all >= SAMPLE) {
-		sample_start = now;
-		cpu_time = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-		if (all < 2 * CHAN_SECOND && cpu_time - before < all / 5 * 3 * cpus)
-			atomic_store_explicit(&no_yields, (int)(now / HALF_SECOND) + 1, memory_order_relaxed);
-	}
-	pthread_mutex_unlock(&sampling);
+
+	if (all < SAMPLE)
+		return;
+	sample_start = now;
+	cpu_time = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	if (all < 2 * CHAN_SECOND && cpu_time - before < all / 5 * 3 * cpus)
+		atomic_store_explicit(&no_yields, (int)(now / HALF_SECOND) + 1, memory_order_relaxed);
 }
 
 static bool yield(void)
@@ -1531,7 +1529,7 @@ static int next_looks(int looks, bool success)
 {
 	if (success)
 		return looks <= CHAN_SPIN / 2 ? looks * 2 : CHAN_SPIN;
-	return looks / 2 >= UNCOUNTED ? looks / 2 : UNCOUNTED;
+	return looks / 2 >= LEAST_LOOKS ? looks / 2 : LEAST_LOOKS;
 }
 
 /*
@@ -1547,7 +1545,10 @@ static bool wait_awake(const chan *c, enum chan_op op, struct sleeper *s)
 	if (yes || CHAN_SPIN == 0)
 		return yes;
 	TRACE(wait());
-	yes = spin(c, op, s, looks);
+	for (int i = 0; cpus > 1 && i < looks && !yes; i++) {
+		relax_cpu(1);
+		yes = has_come(c, op, s);
+	}
 	looks = next_looks(looks, yes);
 	for (int i = 0; i < YIELDS && !yes && yield(); i++)
 		yes = has_come(c, op, s);
@@ -1576,13 +1577,13 @@ static void lock_soon(chan *c)
  */
 static void let_batch_grow(chan *c)
 {
-	size_t now = count(c), before;
+	size_t now = c->count, before;
 
 	for (int i = 0; i < BATCH_LOOKS; i++) {
 		int pause = i == 0 ? FIRST_PAUSE : NEXT_PAUSE;
 		relax_cpu(c->capacity < (size_t)pause ? (int)c->capacity : pause);
 		before = now;
-		now = count(c);
+		now = c->count;
 		if (now == before || now == 0 || now == c->capacity)
 			return;
 	}

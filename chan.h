@@ -27,9 +27,8 @@
  * Compile chan.c beside your program, with -pthread.  Every function may be called from any thread,
  * none from a signal handler.  Results are 0 or an errno number, as with pthreads.  Only functions that
  * create a channel set errno, and only on failure.  EINTR does not occur, and no call is a cancellation
- * point (do not cancel a thread asynchronously while it is in a call).  EINVAL (a NULL channel, a NULL
- * value) comes before every other error.  A channel belongs to the copy of this library that made it:
- * do not pass it to a plug-in that has a copy of its own.
+ * point.  EINVAL (a NULL channel, a NULL value) comes before every other error.  A channel belongs to the
+ * copy of this library that made it: do not pass it to a plug-in that has a copy of its own.
  */
 #ifndef CHAN_H
 #define CHAN_H
@@ -37,6 +36,7 @@
 #define CHAN_VERSION 200        /* major * 10000 + minor * 100 + patch */
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -51,10 +51,7 @@ typedef struct chan chan;
 
 /* ---- Make and free ------------------------------------------------------- */
 
-/*
- * A new open channel for elements of elem_size bytes (0 is legal: a counter), with
- * one owner.  NULL with errno ENOMEM when memory is short or the sizes overflow.
- */
+/* A new open channel with one owner; elem_size may be 0.  NULL with errno ENOMEM: no memory, or overflow. */
 chan *chan_new(size_t elem_size, size_t capacity);
 
 /* Adds an owner, which calls chan_free too; returns c. */
@@ -68,16 +65,12 @@ chan *chan_ref(chan *c);
 void chan_free(chan *c);
 
 /*
- * Calls drop(element) for each element that is still in the channel when it is freed:
- * nobody will receive it.  It runs without any lock and may call functions of this
- * library; NULL takes it away.  Set it before you share the channel.
+ * Calls drop(element) for each element that nobody will receive: it was displaced, or the channel is freed.
+ * It runs without a lock, and may call this library.  NULL: none.  Set it before you share the channel.
  */
 void chan_set_drop(chan *c, void (*drop)(void *value));
 
-/*
- * Names the channel in dumps, deadlock reports and traces; the name is copied.  NULL takes it away.  If
- * memory is refused, the channel keeps its old name.
- */
+/* Names the channel in dumps and traces, by a copy; NULL: no name.  Without memory the old one stays. */
 void chan_set_name(chan *c, const char *name);
 
 /* ---- Send and receive ----------------------------------------------------
@@ -111,6 +104,13 @@ int chan_send_until(chan *c, const void *value, int64_t deadline);
 int chan_recv_until(chan *c, void *value, int64_t deadline);
 
 /*
+ * Sends without waiting: if the channel is full, the oldest element makes room and goes to the drop
+ * callback; *displaced, which may be NULL, says so.  EINVAL at capacity 0, too.  ENOMEM, and nothing is
+ * sent, if there is a callback, elements have more than 256 bytes, and memory for a copy is refused.
+ */
+int chan_send_latest(chan *c, const void *value, bool *displaced);
+
+/*
  * Sends the n elements of the array in order, waiting as needed; others may send
  * in between.  *sent says how many went, whatever is returned; sent may be NULL.
  */
@@ -124,9 +124,8 @@ int chan_send_n(chan *c, const void *values, size_t n, size_t *sent, int64_t dea
 int chan_recv_n(chan *c, void *values, size_t max, size_t *got, int64_t deadline);
 
 /*
- * No more sends.  Wakes every thread that waits in the channel: receivers get what is
- * left, then EPIPE; waiting senders get EPIPE and keep their values.  EPIPE if it was
- * closed before; of two calls at once exactly one gets 0.  EINVAL for NULL.
+ * No more sends.  Wakes every thread that waits in the channel: receivers get what is left, then EPIPE;
+ * senders get EPIPE, and keep their values.  EPIPE if it was closed before; of two calls one gets 0.
  */
 int chan_close(chan *c);
 
@@ -149,16 +148,18 @@ chan_case chan_on_send(chan *c, const void *value);
 chan_case chan_on_recv(chan *c, void *value);
 
 /*
- * Does exactly one case that is ready and returns its index; waits while none is,
- * and returns -1 at the deadline (CHAN_NOWAIT: Go's default).  Several ready: a
- * uniform choice.  Closed channels are ready: .err is EPIPE.  The same channel may
- * stand in several cases; a select meets other selects, never itself.
+ * Does exactly one case that is ready and returns its index; waits while none is, and returns -1 at the
+ * deadline (CHAN_NOWAIT: Go's default).  Several ready: a uniform choice.  Closed channels are ready: .err
+ * is EPIPE.  The same channel may stand in several cases; a select meets other selects, never itself.
  *
  * A case that is EINVAL as a call, or has an unknown op, is returned at once with that .err, and nothing
  * else happens.  Without any channel it waits for the deadline.  A select over more than 16 channels
  * allocates.  If that fails, the first case with a channel is returned with ENOMEM, and nothing is done.
  */
 int chan_select(chan_case cases[], size_t n, int64_t deadline);
+
+/* The same, but of several ready cases it does the first of the array: the others may starve. */
+int chan_select_first(chan_case cases[], size_t n, int64_t deadline);
 
 /* ---- Time: nanoseconds of a clock that only goes forward ------------------ */
 
@@ -171,9 +172,8 @@ int64_t chan_now(void);
 
 /* ---- Typed channels --------------------------------------------------------
  *
- * CHAN_TYPE(ints, int); declares ints, a channel of int with its two ends c.tx and c.rx, of the types
- * ints_tx and ints_rx: what a function takes as a parameter says what it may do.  A wrong element type
- * or a wrong end is a compile error.  The untyped channel is in .ch of either end.
+ * CHAN_TYPE(ints, int); declares ints, a channel of int with the ends c.tx and c.rx of types ints_tx and
+ * ints_rx.  A wrong element type or end is a compile error.  The untyped channel is in .ch of either end.
  */
 #define CHAN_TYPE(name, type) \
 	typedef union name##_tx { chan *ch; type *can_send; } name##_tx; \
@@ -203,6 +203,7 @@ extern "C++" template <typename type> struct chan_bytes {
 #define CHAN_TRY_SEND(to, ...)        chan_try_send((to).ch, CHAN_CHECKED((to).can_send, __VA_ARGS__))
 #define CHAN_ON_SEND(to, ...)         chan_on_send((to).ch, CHAN_CHECKED((to).can_send, __VA_ARGS__))
 #define CHAN_SEND_UNTIL(to, ptr, t)   chan_send_until((to).ch, CHAN_CHECKED((to).can_send, ptr), t)
+#define CHAN_SEND_LATEST(to, ptr, d)  chan_send_latest((to).ch, CHAN_CHECKED((to).can_send, ptr), d)
 #define CHAN_SEND_N(to, ptr, n, k, t) chan_send_n((to).ch, CHAN_CHECKED((to).can_send, ptr), n, k, t)
 
 #define CHAN_RECV(by, ptr)            chan_recv((by).ch, CHAN_CHECKED((by).can_recv, ptr))
@@ -227,7 +228,6 @@ extern "C++" template <typename type> struct chan_bytes {
  */
 #ifdef CHAN_INSIDE
 #include <pthread.h>
-#include <stdbool.h>
 
 struct chan_extra {
 	struct chan_extra *_Atomic next;
@@ -247,7 +247,7 @@ bool chan_put(chan *c, const void *value);      /* in look: puts an element, if 
 bool chan_take(chan *c);                        /* locked: takes one that nobody receives, if there is one */
 void chan_end(chan *c);                         /* in look, or not shared yet: closed from now on */
 int chan_close_alone(chan *c);                  /* not locked: as chan_close of a channel without extras */
-void chan_wake(chan *c);                        /* not locked: all who sleep in c look at it again */
+void chan_look_again(chan *c);                  /* locked: a thread that waits does, when it is unlocked */
 int64_t chan_ready_at(chan *c);                 /* locked: from when on a receive does not wait */
 struct chan_state { size_t elem_size, len; bool is_closed; };
 struct chan_state chan_state(const chan *c);    /* not locked, or locked: what is so at some moment */

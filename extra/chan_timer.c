@@ -104,8 +104,6 @@ chan *chan_tick(int64_t period)
 
 int chan_timer_reset(chan *c, int64_t deadline, int64_t period)
 {
-	bool sooner = false;
-
 	if (c == NULL || period <= 0)
 		return EINVAL;
 	chan_lock(c);
@@ -113,14 +111,11 @@ int chan_timer_reset(chan *c, int64_t deadline, int64_t period)
 	int err = t == NULL ? EINVAL : chan_state(c).is_closed ? EPIPE : 0;
 	if (err == 0) {
 		chan_take(c);           /* at once, so at no moment a timer that is due has nothing */
-		sooner = deadline < t->extra.due;
+		if (deadline < t->extra.due)
+			chan_look_again(c);     /* whoever waits would wake at the old time */
 		t->period = period;
 		set(t, deadline);
 	}
-	chan_ref(c);                    /* its receiver may free c as soon as it is unlocked */
 	chan_unlock(c);
-	if (sooner)
-		chan_wake(c);           /* the others wake at the old time and look */
-	chan_free(c);
 	return err;
 }

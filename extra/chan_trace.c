@@ -389,6 +389,17 @@ void chan_trace_moved(chan *c, enum chan_op op, size_t n)
 		add_step(count(t, op, n));
 }
 
+/* The oldest element counts as received, by nobody. */
+void chan_trace_displaced(chan *c)
+{
+	struct traced_chan *t = known(c);
+
+	if (t == NULL)
+		return;
+	count(t, CHAN_OP_RECV, 1);
+	add_step(count(t, CHAN_OP_SEND, 1));
+}
+
 /* At capacity 0 a receive is no step of its own. */
 void chan_trace_met(chan *c, enum chan_op op, struct chan_wait *theirs)
 {
@@ -469,6 +480,7 @@ CALL(send_until, CHAN_OP_SEND, value, (chan *c, const void *value, int64_t t), (
 CALL(recv_until, CHAN_OP_RECV, value, (chan *c, void *value, int64_t t), (c, value, t))
 CALL(send_n, CHAN_OP_SEND, NULL, (chan *c, const void *v, size_t n, size_t *k, int64_t t), (c, v, n, k, t))
 CALL(recv_n, CHAN_OP_RECV, NULL, (chan *c, void *v, size_t n, size_t *k, int64_t t), (c, v, n, k, t))
+CALL(send_latest, CHAN_OP_SEND, value, (chan *c, const void *value, bool *displaced), (c, value, displaced))
 CALL(close, CLOSE, NULL, (chan *c), (c))
 
 /* t[i] becomes what is noted of the channel of case i.  Returns how many cases have a channel. */
@@ -483,13 +495,14 @@ static size_t trace_cases(struct traced_chan **t, const chan_case cases[], size_
 	return live;
 }
 
-int chan_trace_select(chan_case cases[], size_t n, int64_t deadline)
+static int select_by(int (*select)(chan_case *, size_t, int64_t), chan_case cases[], size_t n,
+	int64_t deadline)
 {
 	struct traced_chan *few[FEW_CASES], **t = NULL;
 
 	if (notes() && (t = n <= FEW_CASES ? few : quiet_calloc(n * sizeof *t)) != NULL)
 		begin_event(SELECT, NULL, trace_cases(t, cases, n));
-	int i = chan_select(cases, n, deadline);
+	int i = select(cases, n, deadline);
 	if (i >= 0 && t != NULL && cases[i].err != EINVAL) {
 		current.traced = t[i];
 		current.winner = (size_t)i;
@@ -499,6 +512,16 @@ int chan_trace_select(chan_case cases[], size_t n, int64_t deadline)
 	if (t != few)
 		quiet_free(t);
 	return i;
+}
+
+int chan_trace_select(chan_case cases[], size_t n, int64_t deadline)
+{
+	return select_by(chan_select, cases, n, deadline);
+}
+
+int chan_trace_select_first(chan_case cases[], size_t n, int64_t deadline)
+{
+	return select_by(chan_select_first, cases, n, deadline);
 }
 
 void chan_trace_begin_wait(void)

@@ -49,8 +49,10 @@ int chan_trace_send_until(chan *c, const void *value, int64_t deadline);
 int chan_trace_recv_until(chan *c, void *value, int64_t deadline);
 int chan_trace_send_n(chan *c, const void *values, size_t n, size_t *sent, int64_t deadline);
 int chan_trace_recv_n(chan *c, void *values, size_t max, size_t *got, int64_t deadline);
+int chan_trace_send_latest(chan *c, const void *value, bool *displaced);
 int chan_trace_close(chan *c);
 int chan_trace_select(chan_case cases[], size_t n, int64_t deadline);
+int chan_trace_select_first(chan_case cases[], size_t n, int64_t deadline);
 void chan_trace_set_name(chan *c, const char *name);
 chan *chan_trace_named(chan *c, const char *name);
 
@@ -69,6 +71,7 @@ int chan_trace_spawned(void *task, int err);
 void chan_trace_wait(void);             /* about to wait */
 /* The channel is locked.  This thread has moved n elements into the ring, or out of it. */
 void chan_trace_moved(chan *c, enum chan_op op, size_t n);
+void chan_trace_displaced(chan *c);     /* locked: it has put one element in the place of the oldest */
 /* Locked.  At capacity 0 it has done op together with a claimed sleeper. */
 void chan_trace_met(chan *c, enum chan_op op, struct chan_wait *theirs);
 /* Locked.  It has done the op of a claimed sleeper, on the ring. */
@@ -103,8 +106,10 @@ void chan_trace_write(void);            /* the file, now */
 #define chan_recv_until(...)      CHAN_TRACED(chan_trace_recv_until(__VA_ARGS__))
 #define chan_send_n(...)          CHAN_TRACED(chan_trace_send_n(__VA_ARGS__))
 #define chan_recv_n(...)          CHAN_TRACED(chan_trace_recv_n(__VA_ARGS__))
+#define chan_send_latest(...)     chan_trace_send_latest(__VA_ARGS__)
 #define chan_close(...)           chan_trace_close(__VA_ARGS__)
 #define chan_select(...)          CHAN_TRACED(chan_trace_select(__VA_ARGS__))
+#define chan_select_first(...)    CHAN_TRACED(chan_trace_select_first(__VA_ARGS__))
 #define chan_set_name(...)        chan_trace_set_name(__VA_ARGS__)
 
 #undef CHAN_NAMED

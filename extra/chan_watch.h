@@ -66,6 +66,7 @@ void chan_named_after(chan *c, const char *variable);
 #define chan_send_n(...)     CHAN_HERE(chan_send_n(__VA_ARGS__))
 #define chan_recv_n(...)     CHAN_HERE(chan_recv_n(__VA_ARGS__))
 #define chan_select(...)     CHAN_HERE(chan_select(__VA_ARGS__))
+#define chan_select_first(...) CHAN_HERE(chan_select_first(__VA_ARGS__))
 #undef CHAN_NAMED
 #define CHAN_NAMED(c)        chan_named_after((c)->tx.ch, #c),
 #endif

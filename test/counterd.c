@@ -32,6 +32,7 @@ bool as_nobody;
 static void begin_counterd(void)
 {
 	make_scratch(scratch);
+	signal(SIGHUP, SIG_DFL);        /* nohup make test leaves it ignored, in the server too */
 	snprintf(snapshot, sizeof snapshot, "%s/snapshot", scratch);
 	snprintf(err_path, sizeof err_path, "%s/err", scratch);
 }

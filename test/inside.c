@@ -13,9 +13,22 @@ size_t waiting_in(chan *c);
 size_t waiting_in(chan *c)
 {
 	pthread_mutex_lock(&c->lock);
-	size_t n = waiters(c);
+	size_t n = c->waiters;
 	pthread_mutex_unlock(&c->lock);
 	return n;
+}
+
+void hold_lock(chan *c);
+void give_lock(chan *c);
+
+void hold_lock(chan *c)
+{
+	pthread_mutex_lock(&c->lock);
+}
+
+void give_lock(chan *c)
+{
+	pthread_mutex_unlock(&c->lock);
 }
 
 int looks_after(const char *waits);
@@ -32,7 +45,7 @@ int looks_after(const char *waits)
 
 bool yields_after(int64_t since, int64_t used);
 
-/* Whether a thread yields, once a yield was long and the process has used so much CPU time since the last one that was. */
+/* Whether a thread yields, once two yields were long and the process has used so much CPU time between them. */
 bool yields_after(int64_t since, int64_t used)
 {
 	int64_t now = chan_now();
@@ -42,13 +55,6 @@ bool yields_after(int64_t since, int64_t used)
 	cpu_time = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - used * cpus;
 	judge_yields(now);
 	return yield();
-}
-
-int spinning_now(void);
-
-int spinning_now(void)
-{
-	return atomic_load(&spinning);
 }
 
 void wake_without_reason(chan *c);

@@ -853,6 +853,42 @@ START_TEST(the_drop_callback_sees_the_whole_of_a_big_element)
 }
 END_TEST
 
+static void drop_channel(void *value)
+{
+	chan_free(*(chan **)value);
+	drops++;
+}
+
+static void free_chain(void *length)
+{
+	chan *first = NULL;
+
+	for (int i = 0; i < *(int *)length; i++) {
+		chan *c = chan_new(sizeof c, 1);
+		chan_set_drop(c, drop_channel);
+		if (first != NULL)
+			chan_send(c, &first);
+		first = c;
+	}
+	chan_free(first);
+}
+
+/* Failure: each channel that is an element of another one is freed in the callback of that: the stack overflows. */
+START_TEST(a_chain_of_channels_takes_no_stack_to_free)
+{
+	int length = (int)rounds(200000);
+
+	if (_i == 0) {
+		free_chain(&length);
+	} else {
+		waitgroup wg = WAITGROUP_INIT;
+		ck_assert_int_eq(waitgroup_go(&wg, free_chain, &length, sizeof length), 0);
+		waitgroup_wait(&wg);
+	}
+	ck_assert_int_eq(drops, length - 1);
+}
+END_TEST
+
 /* Failure: reference counts that wrap after 255 (libdill #66). */
 START_TEST(seventy_thousand_references_are_counted)
 {
@@ -956,6 +992,7 @@ Suite *elements_suite(void)
 	tcase_add_test(tc, the_drop_callback_at_the_last_free_may_use_other_channels);
 	tcase_add_test(tc, the_drop_callback_gets_a_pointer_at_size_zero_too);
 	tcase_add_test(tc, the_drop_callback_sees_the_whole_of_a_big_element);
+	tcase_add_loop_test(tc, a_chain_of_channels_takes_no_stack_to_free, 0, 2);
 	tcase_add_test(tc, seventy_thousand_references_are_counted);
 	tcase_add_test(tc, references_are_counted_from_many_threads);
 	suite_add_tcase(s, tc);

@@ -538,6 +538,36 @@ START_TEST(a_select_of_16_cases_takes_no_memory)
 }
 END_TEST
 
+static void ignore(void *value)
+{
+	(void)value;
+}
+
+/* Rule 24.  Rule 50.  Memory is needed for a copy of more than 256 bytes; without it nothing happens. */
+START_TEST(a_latest_value_takes_memory_for_a_large_copy_only)
+{
+	static const struct { size_t size; bool drops; int err; } ways[] = {
+		{ 256, true, 0 }, { 257, false, 0 }, { 257, true, ENOMEM },
+	};
+	unsigned char first[257] = { 1 }, second[257] = { 2 }, got[257];
+	chan *c = chan_new(ways[_i].size, 1);
+	bool displaced = false;
+
+	if (ways[_i].drops)
+		chan_set_drop(c, ignore);
+	ck_assert_int_eq(chan_send(c, first), 0);
+	fail_calls_from(FAIL_MALLOC, 1);
+	errno = 77;
+	ck_assert_int_eq(chan_send_latest(c, second, &displaced), ways[_i].err);
+	ck_assert_int_eq(errno, 77);
+	fail_call(FAIL_MALLOC, 0);
+	ck_assert(displaced == (ways[_i].err == 0));
+	ck_assert_int_eq(chan_recv(c, got), 0);
+	ck_assert_int_eq(got[0], displaced ? 2 : 1);
+	chan_free(c);
+}
+END_TEST
+
 static int dump_on(void)
 {
 	int err;
@@ -1128,6 +1158,7 @@ Suite *faults_suite(void)
 	tcase_add_loop_test(tc, whichever_call_fails_nothing_is_lost_and_nothing_kept, 0, 2 * KINDS);
 	tcase_add_loop_test(tc, whichever_call_fails_no_descriptor_timer_context_or_signal_is_lost, 0, 2 * NEW_KINDS);
 	tcase_add_loop_test(tc, a_select_of_16_cases_takes_no_memory, 16, 18);
+	tcase_add_loop_test(tc, a_latest_value_takes_memory_for_a_large_copy_only, 0, 3);
 	tcase_add_test(tc, a_stack_of_half_the_address_space_that_is_refused_is_eagain);
 	tc = add_case(suite, "start", 30, NULL);
 	tcase_add_test(tc, what_is_refused_before_main_is_asked_for_again_or_done_without);

@@ -606,6 +606,34 @@ START_TEST(the_time_is_kept_when_the_one_that_kept_it_goes)
 }
 END_TEST
 
+/* It goes when the time has come already, which brings the element: that is for the others. */
+START_TEST(the_one_that_kept_the_time_leaves_what_it_brought_to_the_others)
+{
+	const int64_t due = in(50 * CHAN_MS);
+	chan *c = chan_at(due), *other = chan_new(0, 1);
+	chan_case two[] = { chan_on_recv(c, NULL), chan_on_recv(other, NULL) };
+	struct call keeper, late;
+	int64_t value = 0;
+
+	begin_select(&keeper, two, 2, CHAN_FOREVER);
+	await_waiting(c, 1);
+	begin_recv(&late, (enum way)_i, c, &value);
+	await_waiting(c, 2);
+	hold_lock(c);
+	bool in_time = chan_now() < due;
+	chan_send(other, NULL);
+	while (chan_now() <= due)
+		pause_for(CHAN_MS);
+	give_lock(c);
+	ck_assert_int_eq(finish(&late), 0);
+	ck_assert(value == due);
+	ck_assert_int_eq(finish(&keeper), 1);
+	ck_assert(in_time);
+	chan_free(c);
+	chan_free(other);
+}
+END_TEST
+
 /* ---- Closed ---------------------------------------------------------------------------------------------------- */
 
 enum { KINDS = 5 };
@@ -1439,6 +1467,7 @@ Suite *timer_suite(void)
 	tcase_add_test(tc, of_several_threads_exactly_one_gets_it);
 	tcase_add_test(tc, no_tick_goes_to_two_threads);
 	tcase_add_loop_test(tc, the_time_is_kept_when_the_one_that_kept_it_goes, 0, 2 * WAITING_WAYS);
+	tcase_add_loop_test(tc, the_one_that_kept_the_time_leaves_what_it_brought_to_the_others, 0, WAITING_WAYS);
 	tcase_add_loop_test(tc, a_close_stops_it_and_a_second_one_is_told_so, 0, KINDS);
 	tcase_add_loop_test(tc, what_was_due_before_a_close_is_drained_and_nothing_comes_after_it, 0, 3);
 	tcase_add_loop_test(tc, a_time_that_comes_after_the_close_brings_nothing, 0, 2);

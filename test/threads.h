@@ -60,11 +60,12 @@ void pause_for(int64_t nanoseconds);
  */
 int run_in_child(void (*fn)(int arg), int arg, char *text, size_t size);
 
+/* The channel's lock, without a look at what time has brought (test/inside.c). */
+void hold_lock(chan *c);
+void give_lock(chan *c);
+
 /* A spurious wake-up of everybody who sleeps in c and is served by nobody meanwhile (test/inside.c). */
 void wake_without_reason(chan *c);
-
-/* How many threads spin for long, as the library counts them (test/inside.c). */
-int spinning_now(void);
 
 /* The program is instrumented, which forbids limits on its address space. */
 bool sanitized(void);

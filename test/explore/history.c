@@ -17,6 +17,8 @@ struct call {
 	bool has_deadline;
 	int after;                      /* the call that must come before, or -1 */
 	unsigned sends, receives;       /* of a select: bit per channel */
+	unsigned no_sends, no_receives; /* that were not ready when it did its case: likewise */
+	bool displaced;
 };
 
 static struct call calls[MAX_CALLS];
@@ -31,7 +33,8 @@ void history_begins(int cap)
 int call_starts(enum call_kind kind, int ch, int value)
 {
 	check(call_count < MAX_CALLS, "too many calls for the history");
-	calls[call_count] = (struct call){ kind, this_thread(), ch, value, -1, moment++, INT_MAX, false, -1, 0, 0 };
+	calls[call_count] = (struct call){ .kind = kind, .thread = this_thread(), .ch = ch, .value = value, .err = -1,
+		.start = moment++, .end = INT_MAX, .after = -1 };
 	return call_count++;
 }
 
@@ -51,6 +54,16 @@ int call_selects(void)
 void call_offers(int call, bool sends, int ch)
 {
 	*(sends ? &calls[call].sends : &calls[call].receives) |= 1u << ch;
+}
+
+void call_passes_over(int call, bool sends, int ch)
+{
+	*(sends ? &calls[call].no_sends : &calls[call].no_receives) |= 1u << ch;
+}
+
+void call_displaced(int call, bool displaced)
+{
+	calls[call].displaced = displaced;
 }
 
 void call_has_deadline(int call)
@@ -114,7 +127,8 @@ void history_settled(const size_t len[2])
 			receivers += r;
 			alone += s && r;
 			closed += calls[i].kind == CALL_CLOSE && calls[i].ch == ch && calls[i].end != INT_MAX;
-			if ((calls[i].kind == CALL_CLOSE || calls[i].kind == CALL_LEN) && calls[i].end == INT_MAX)
+			if ((calls[i].kind == CALL_CLOSE || calls[i].kind == CALL_LEN || calls[i].kind == CALL_LATEST)
+					&& calls[i].end == INT_MAX)
 				hang("thread %d hangs in a call that never waits", calls[i].thread);
 		}
 		if (closed && senders + receivers > 0)
@@ -142,11 +156,21 @@ static bool is_ready(const struct model *m, bool send, int ch)
 	return send ? capacity > 0 && m->len[ch] < capacity : m->len[ch] > 0;
 }
 
+static bool any_is_ready(const struct model *m, unsigned sends, unsigned receives)
+{
+	for (int ch = 0; ch < 2; ch++)
+		if (((sends & 1u << ch) && is_ready(m, true, ch)) || ((receives & 1u << ch) && is_ready(m, false, ch)))
+			return true;
+	return false;
+}
+
 /* Does the call in the model, if its result is possible there. */
 static bool applies(struct model *m, const struct call *c)
 {
 	int *len = &m->len[c->ch], *queue = m->queue[c->ch];
 	bool closed = m->closed[c->ch];
+	if (any_is_ready(m, c->no_sends, c->no_receives))
+		return false;
 	switch (c->kind) {
 	case CALL_VOID:
 		return true;
@@ -175,10 +199,16 @@ static bool applies(struct model *m, const struct call *c)
 	case CALL_LEN:
 		return c->value == *len;
 	case CALL_SELECT:
-		for (int ch = 0; ch < 2; ch++)
-			if (((c->sends & 1u << ch) && is_ready(m, true, ch)) || ((c->receives & 1u << ch) && is_ready(m, false, ch)))
-				return false;
-		return true;
+		return !any_is_ready(m, c->sends, c->receives);
+	case CALL_LATEST:
+		if (c->err == EPIPE)
+			return closed && !c->displaced;
+		if (closed || c->displaced != (*len == capacity))
+			return false;
+		if (c->displaced)
+			memmove(queue, queue + 1, (size_t)--*len * sizeof *queue);
+		queue[(*len)++] = c->value;
+		return c->err == 0;
 	}
 	return false;
 }
@@ -216,7 +246,7 @@ static bool explained(struct model m, unsigned left)
 
 void history_ends(void)
 {
-	static const char *const names[] = { "void", "send", "recv", "discard", "close", "len", "select" };
+	static const char *const names[] = { "void", "send", "recv", "discard", "close", "len", "select", "latest" };
 	struct model empty = { { { 0 } }, { 0 }, { 0 } };
 	if (explained(empty, (1u << call_count) - 1))
 		return;

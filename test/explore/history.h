@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum call_kind { CALL_VOID, CALL_SEND, CALL_RECV, CALL_DISCARD, CALL_CLOSE, CALL_LEN, CALL_SELECT };
+enum call_kind { CALL_VOID, CALL_SEND, CALL_RECV, CALL_DISCARD, CALL_CLOSE, CALL_LEN, CALL_SELECT, CALL_LATEST };
 
 enum { NOTHING_LEFT = 10000 };  /* result of a bulk receive's end: nothing more was there at once */
 
@@ -18,6 +18,8 @@ int call_starts(enum call_kind kind, int ch, int value);
 int call_follows(int first, enum call_kind kind, int value);    /* part of the same call */
 int call_selects(void);
 void call_offers(int call, bool sends, int ch);         /* one of the cases of the select */
+void call_passes_over(int call, bool sends, int ch);    /* and does a later case, so this one was not ready */
+void call_displaced(int call, bool displaced);
 void call_has_deadline(int call);
 void call_becomes(int call, enum call_kind kind, int ch, int value);
 void call_received(int call, int value);

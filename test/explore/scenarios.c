@@ -16,16 +16,16 @@
 #define SOON (sim_time() + CHAN_SECOND)
 
 enum operation {
-	SEND, RECV, TRY_SEND, TRY_RECV, TIMED_SEND, TIMED_RECV, BULK_SEND, BULK_RECV, CLOSE, LEN, DISCARD,
-	SELECT_RECV, SELECT_SEND, SELECT_BOTH, SELECT_TIMED, SELECT_DEFAULT, RECV_FREE, OPERATIONS,
+	SEND, RECV, TRY_SEND, TRY_RECV, TIMED_SEND, TIMED_RECV, BULK_SEND, BULK_RECV, SEND_LATEST, CLOSE, LEN, DISCARD,
+	SELECT_RECV, SELECT_SEND, SELECT_BOTH, SELECT_TIMED, SELECT_FIRST, SELECT_DEFAULT, RECV_FREE, OPERATIONS,
 	/* only in combinations made by hand */
-	SEND_B = OPERATIONS, RECV_B, CLOSE_B, SELECT_CROSSED, SELECT_FORTH, SELECT_TWICE, POLL_RECV, DUMP, ALL_OPERATIONS
+	SEND_B = OPERATIONS, SEND_BOTH, RECV_B, CLOSE_B, SELECT_FIRST_B, SELECT_CROSSED, SELECT_FORTH, SELECT_TWICE, POLL_RECV, DUMP, ALL_OPERATIONS
 };
 
 static const char *const operation_names[ALL_OPERATIONS] = {
-	"send", "recv", "try_send", "try_recv", "timed_send", "timed_recv", "bulk_send", "bulk_recv", "close", "len",
-	"discard", "select_recv", "select_send", "select_both", "select_timed", "select_default", "recv_free",
-	"send_b", "recv_b", "close_b", "select_crossed", "select_forth", "select_twice", "poll_recv", "dump"
+	"send", "recv", "try_send", "try_recv", "timed_send", "timed_recv", "bulk_send", "bulk_recv", "send_latest", "close",
+	"len", "discard", "select_recv", "select_send", "select_both", "select_timed", "select_first", "select_default", "recv_free",
+	"send_b", "send_both", "recv_b", "close_b", "select_first_b", "select_crossed", "select_forth", "select_twice", "poll_recv", "dump"
 };
 
 int operation_count(void)
@@ -117,7 +117,7 @@ static void after_receive(int err, int *value)
 
 static void do_send(int ch, int64_t deadline)
 {
-	int value = make_value(0), err;
+	int value = make_value(ch), err;
 	will_send(value);
 	int call = call_starts(CALL_SEND, ch, value);
 	if (deadline != CHAN_FOREVER)
@@ -128,6 +128,24 @@ static void do_send(int ch, int64_t deadline)
 	call_ends(call, err);
 	if (err == 0)
 		was_taken(value);
+}
+
+/* Rule 50. */
+static void do_send_latest(void)
+{
+	int value = make_value(0);
+	bool displaced = false;
+	will_send(value);
+	int call = call_starts(CALL_LATEST, 0, value);
+	int err = chan_send_latest(world.ch[0], &value, &displaced);
+	returned();
+	if (world.capacity == 0) {
+		check(err == EINVAL && !displaced, "latest at capacity 0: %d", err);
+		call_is_void(call);
+		return;
+	}
+	call_displaced(call, displaced);
+	call_ends(call, err);
 }
 
 static int do_recv(int ch, int64_t deadline)
@@ -241,7 +259,7 @@ struct choice {
 };
 
 /* Exactly one case is done; the others are as they were. */
-static void do_select(size_t n, const struct choice choice[], int64_t deadline)
+static void select_by(int (*by)(chan_case *, size_t, int64_t), size_t n, const struct choice choice[], int64_t deadline)
 {
 	int *buffer = will_receive(), values[MAX_CASES];
 	chan_case cases[MAX_CASES];
@@ -257,8 +275,10 @@ static void do_select(size_t n, const struct choice choice[], int64_t deadline)
 	}
 	if (deadline != CHAN_FOREVER)
 		call_has_deadline(call);
-	int done = chan_select(cases, n, deadline);
+	int done = by(cases, n, deadline);
 	returned();
+	for (int i = 0; i < done && by == chan_select_first; i++)
+		call_passes_over(call, choice[i].op == CHAN_OP_SEND, choice[i].ch);
 	check(done >= -1 && done < (int)n, "select returned %d", done);
 	check(done >= 0 || deadline != CHAN_FOREVER, "select gave up");
 	for (int i = 0; i < (int)n; i++)
@@ -279,6 +299,17 @@ static void do_select(size_t n, const struct choice choice[], int64_t deadline)
 		call_ends(call, err);
 		after_receive(err, &buffer[done]);
 	}
+}
+
+static void do_select(size_t n, const struct choice choice[], int64_t deadline)
+{
+	select_by(chan_select, n, choice, deadline);
+}
+
+/* Rule 51. */
+static void do_select_first(size_t n, const struct choice choice[])
+{
+	select_by(chan_select_first, n, choice, CHAN_FOREVER);
 }
 
 /* Rule 14: takes all that will come, then gives up the last ownership. */
@@ -338,6 +369,9 @@ static void perform(void *arg)
 	case BULK_RECV:
 		do_bulk_recv();
 		break;
+	case SEND_LATEST:
+		do_send_latest();
+		break;
 	case CLOSE:
 		do_close(0);
 		break;
@@ -359,10 +393,20 @@ static void perform(void *arg)
 	case SELECT_TIMED:
 		do_select(2, (struct choice[]){ { r, 0 }, { r, 1 } }, SOON);
 		break;
+	case SELECT_FIRST:
+		do_select_first(2, (struct choice[]){ { r, 0 }, { s, 0 } });
+		break;
+	case SELECT_FIRST_B:
+		do_select_first(2, (struct choice[]){ { r, 0 }, { r, 1 } });
+		break;
 	case SELECT_DEFAULT:
 		do_select(2, (struct choice[]){ { s, 0 }, { r, 1 } }, CHAN_NOWAIT);
 		break;
 	case SEND_B:
+		do_send(1, CHAN_FOREVER);
+		break;
+	case SEND_BOTH:
+		do_send(0, CHAN_FOREVER);
 		do_send(1, CHAN_FOREVER);
 		break;
 	case RECV_B:
@@ -530,6 +574,10 @@ static const struct {
 	{ 6, { SEND, TRY_RECV, CLOSE, LEN } },
 	/* Freed right after the last receive while the senders still have to unlock (tylertreat/chan). */
 	{ 7, { SEND, SEND, SELECT_SEND, RECV_FREE } },
+	/* The cases are looked at one after the other, and the first becomes ready after its look. */
+	{ 6, { SEND_BOTH, SELECT_FIRST_B, SELECT_FIRST_B, SEND } },
+	/* The newest in the place of the oldest, while others wait for room or take it. */
+	{ 6, { SEND_LATEST, SEND_LATEST, BULK_SEND, BULK_RECV } },
 };
 
 int four_count(void)

@@ -4,6 +4,6 @@
 #
 # program: course/4-rendezvous/leave.c
 # says: is freed while 1 threads or cases wait in it
-/^static int rendezvous(/,/^}/{
-	/dequeue(&w);/d
+/^static void leave(/,/^}/{
+	/dequeue(&w\[i\]);/d
 }

@@ -4,4 +4,4 @@
 #
 # program: course/5-close/after.c
 # says: err == EPIPE
-/^static inline int transfer_one(/,/^}/s/ && !(op == CHAN_OP_SEND && closed(c))//
+/^static inline int transfer_one(/,/^}/s/ && !(op == CHAN_OP_SEND && c->closed)//

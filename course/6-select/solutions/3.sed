@@ -4,4 +4,4 @@
 #
 # program: course/6-select/fair.c
 # says: chosen[0] > 0 && chosen[1] > 0
-/^int chan_select(/,/^}/s/pick(++ready) == 0/++ready > 0/
+/^static int select_by(/,/^}/s/pick(++ready) == 0/++ready > 0/

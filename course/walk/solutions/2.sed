@@ -5,4 +5,4 @@
 # suite: select
 # case: one case
 # fails: a_waiting_select_does_the_case_that_becomes_ready_and_no_other
-/^static struct waiter \*select_one(/,/^}/s/done = s.winner;/done = w;/
+/^static struct waiter \*wait_in_queues(/,/^}/s/done = s.winner;/done = w;/

@@ -136,6 +136,6 @@ $(patsubst %,$(EXPLORE)/program-%.o,spawn $(EXPLORE_COMPANIONS)): $(EXPLORE)/pro
 	@cp $< $@
 
 $(EXPLORE)/program-chan.o: chan.c $(EXPLORE_HEADERS) test/explore/symbols.txt test/explore/explore.mk | $(EXPLORE)
-	@$(PROGRAM_PICK) chan.c >$(EXPLORE)/program-chan.c && grep -q sim_pick $(EXPLORE)/program-chan.c
+	@$(PROGRAM_PICK) chan.c >$(EXPLORE)/program-chan.c && grep -q sim_pick $(EXPLORE)/program-chan.c && grep -q 'YIELDS = 0,' $(EXPLORE)/program-chan.c
 	@$(EXPLORE_CC) $(EXPLORE_TSAN) -fno-builtin-memcpy $(EXPLORE_NO_NAPS) -c -o $@.raw $(EXPLORE)/program-chan.c
 	@$(EXPLORE_RENAME) $@.raw $@

@@ -37,7 +37,7 @@ static const char public_functions[] =
 	"chan_send\nchan_send_latest\nchan_send_n\n"
 	"chan_send_until\nchan_set_drop\nchan_set_name\nchan_subscribe\nchan_tick\nchan_timer_reset\nchan_try_recv\nchan_try_send\n"
 	"chan_unsubscribe\n"
-	"spawn\nspawn_configure\nspawn_get_stats\nspawn_shutdown\n"
+	"spawn\nspawn_configure\nspawn_get_stats\nspawn_set_name\nspawn_shutdown\n"
 	"waitgroup_add\nwaitgroup_destroy\nwaitgroup_done\nwaitgroup_go\nwaitgroup_init\n"
 	"waitgroup_wait\nwaitgroup_wait_until\n";
 

@@ -3,6 +3,7 @@
 #include "command.h"
 #include "test.h"
 
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,8 @@ Suite *program_suite(void);
 #define EXPLORE "unset MAKEFLAGS MAKELEVEL; make -s explore BUILD=\"${BUILD:-build}\""
 
 enum { TEXT = 20000 };
+
+static glob_t classical;
 
 static bool can_explore(void)
 {
@@ -64,6 +67,15 @@ static const struct {
 	{ "never_freed", { "never_freed.c: leak: c is never freed" } },
 	{ "spins_for_ever", { "spins_for_ever.c: livelock: no end after 10000 steps", "loads ready = 0", "looks in vain" } },
 	{ "runs_for_ever", { "runs_for_ever.c: livelock: main runs on and on" } },
+	{ "gives_way", { "gives_way.c: livelock: no end after 10000 steps", "b_first 1", "tries to lock a, in vain", "unlocks b" } },
+	{ "large_array", { "large_array.c: stack used up: fill 1 has 128 KiB of it in the explorer, and needs more at large_array.c:6\n" } },
+	{ "deep_recursion", { "deep_recursion.c: stack used up: main has 128 KiB of it in the explorer, and needs more at deep_recursion.c:3\n" } },
+	{ "kept_lock", { "kept_lock.c: assertion failed: arg != NULL at kept_lock.c:16 in second" } },
+	{ "c11_opposite_locks", { "c11_opposite_locks.c: deadlock: main waits for fork_2, which eat 1 has locked, at c11_opposite_locks.c:23; "
+		"eat 1 waits for fork_1, which main has locked, at c11_opposite_locks.c:9\n", "main   c11_opposite_locks.c:21  starts eat 1" } },
+	{ "c11_kept_value", { "c11_kept_value.c: leak: block 2 (allocated at c11_kept_value.c:10) is never freed" } },
+	{ "c11_recursive", { "c11_recursive.c: cannot be explored: a recursive mutex, which is not simulated, at c11_recursive.c:8" } },
+	{ "semaphore_in_use", { "semaphore_in_use.c: destroyed in use: takes from done after it was destroyed, at semaphore_in_use.c:9" } },
 	{ "unlocks_twice", { "unlocks_twice.c: bad unlock: unlocks lock, which it does not hold, at unlocks_twice.c:10" } },
 	{ "destroys_in_use", { "destroys_in_use.c: destroyed in use: ", "lock", "destroys_in_use.c:9" } },
 	{ "local_is_gone", { "local_is_gone.c: use after free: ", "value", "look 1" } },
@@ -82,19 +94,26 @@ START_TEST(what_is_wrong_is_told)
 }
 END_TEST
 
+/* What "Again: " is followed by, run once more. */
+static int again(char *said, char *repeated)
+{
+	char *line = strstr(said, "Again: ");
+
+	ck_assert_msg(line != NULL, "%s", said);
+	line += strlen("Again: ");
+	return command(repeated, TEXT, "%.*s", (int)strcspn(line, "\n"), line);
+}
+
 /* The line that a failure prints to be repeated repeats it, and the trace is what a chart is made from. */
 START_TEST(a_failure_can_be_repeated_and_has_a_trace)
 {
-	char said[TEXT], again[TEXT];
+	char said[TEXT], repeated[TEXT];
 
 	if (!can_explore())
 		return;
 	command(said, sizeof said, EXPLORE " PROGRAM=test/programs/opposite_locks.c");
-	char *line = strstr(said, "Again: ");
-	ck_assert_ptr_nonnull(line);
-	line += strlen("Again: ");
-	ck_assert_int_eq(command(again, sizeof again, "%.*s", (int)strcspn(line, "\n"), line), 1);
-	expect(again, (const char *const[]){ ": deadlock: main waits for fork_2, which eat 1 has locked", NULL });
+	ck_assert_int_eq(again(said, repeated), 1);
+	expect(repeated, (const char *const[]){ ": deadlock: main waits for fork_2, which eat 1 has locked", NULL });
 	expect(said, (const char *const[]){ "/test-programs-opposite_locks.json\n", NULL });
 
 	char *trace = strstr(said, "Trace: ");
@@ -102,6 +121,27 @@ START_TEST(a_failure_can_be_repeated_and_has_a_trace)
 	trace += strlen("Trace: ");
 	must("grep -q '\"cat\":\"verdict\",\"name\":\"deadlock: main waits for fork_2' '%.*s'", (int)strcspn(trace, "\n"), trace);
 	must("grep -q '\"cat\":\"step\",\"name\":\"locks fork_1 (opposite_locks.c:22)\"' '%.*s'", (int)strcspn(trace, "\n"), trace);
+}
+END_TEST
+
+/* As a shell reads them; and each run gets them as they were typed, though this program cuts them up. */
+START_TEST(a_program_gets_its_arguments)
+{
+	char said[TEXT], repeated[TEXT];
+
+	if (!can_explore())
+		return;
+	ck_assert_int_ne(command(said, sizeof said, EXPLORE " PROGRAM=test/programs/takes_arguments.c ARGS='2 1,x'"), 0);
+	expect(said, (const char *const[]){ "takes_arguments.c: data race: counter: ", "-- '2' '1,x'\n", NULL });
+	ck_assert_int_eq(again(said, repeated), 1);
+	expect(repeated, (const char *const[]){ ": data race: counter: ", "-- '2' '1,x'\n", NULL });
+
+	int status = command(said, sizeof said, EXPLORE " PROGRAM=test/programs/takes_arguments.c ARGS=\"1 '3, it is'\"");
+	ck_assert_msg(status == 0, "%s", said);
+	expect(said, (const char *const[]){ "takes_arguments.c: no failure in 1 execution, all interleavings\n", NULL });
+
+	ck_assert_int_ne(command(said, sizeof said, EXPLORE " PROGRAM=test/programs/takes_arguments.c"), 0);
+	expect(said, (const char *const[]){ "exit status: main returned 1", " THREADS TIMES\n", NULL });
 }
 END_TEST
 
@@ -127,6 +167,8 @@ static const struct {
 	{ "locked_counter", { "locked_counter.c: no failure in ", " executions, all interleavings\n" } },
 	{ "spinning", { "spinning.c: no failure in ", " executions, all interleavings, but for loops that look in vain" } },
 	{ "beside_sockets", { "beside_sockets.c: no failure in ", " executions, all interleavings\n" } },
+	{ "c11_everything", { "c11_everything.c: no failure in ", " executions, all interleavings; nor in ", " with a spurious wake-up\n" } },
+	{ "timed", { "timed.c: no failure in ", " executions, all interleavings\n" } },
 	{ "everything", { "everything.c: no failure in ", " executions, all interleavings; nor in ", " with a spurious wake-up\n" } },
 };
 
@@ -154,6 +196,86 @@ START_TEST(a_search_that_was_cut_short_says_so)
 }
 END_TEST
 
+/* Nothing in it comes twice, so it is no livelock; what does come twice is one, and fails above. */
+START_TEST(a_run_that_is_too_long_is_no_failure)
+{
+	char said[TEXT];
+
+	if (!can_explore())
+		return;
+	int status = command(said, sizeof said, EXPLORE " PROGRAM=test/programs/counts_far.c");
+	ck_assert_msg(status != 0, "%s", said);
+	expect(said, (const char *const[]){ "counts_far.c: too long to explore: a run has not ended after 10,000 steps: give it smaller numbers; "
+		"no failure in 1 execution, then ", " random ones, up to there\n", NULL });
+	ck_assert_msg(strstr(said, "Again: ") == NULL, "%s", said);
+
+	status = command(said, sizeof said, EXPLORE " PROGRAM=test/programs/counts_far.c ARGS=1");
+	ck_assert_msg(status == 0, "%s", said);
+	expect(said, (const char *const[]){ "counts_far.c: no failure in ", ", all interleavings\n", NULL });
+
+	command(said, sizeof said, EXPLORE " PROGRAM=test/programs/computes.c TIME_LIMIT=5");
+	expect(said, (const char *const[]){ "computes.c: too long to explore: one thread computes for seconds ", NULL });
+}
+END_TEST
+
+/* Seconds of computing: on a busy machine it takes longer.  The search would not end for hours. */
+START_TEST(a_search_that_takes_too_long_says_so)
+{
+	char said[TEXT];
+
+	if (!can_explore())
+		return;
+	int status = command(said, sizeof said, EXPLORE " PROGRAM=test/programs/counts_far.c ARGS=400 TIME_LIMIT=2");
+	ck_assert_msg(status == 0, "%s", said);
+	expect(said, (const char *const[]){ "counts_far.c: no failure in ", " executions, not all interleavings: stopped there (TIME_LIMIT=2), then ",
+		" random ones\n", NULL });
+	ck_assert_msg(strstr(said, "a second") == NULL, "this is no terminal: %s", said);
+}
+END_TEST
+
+START_TEST(a_terminal_sees_how_far_the_search_is)
+{
+	char said[TEXT];
+
+	if (!can_explore() || !has_program("script --version"))
+		return;
+	command(said, sizeof said, EXPLORE " PROGRAM=test/programs/counts_far.c ARGS=1");
+	command(said, sizeof said, "script -qec '\"${BUILD:-build}/explore/test-programs-counts_far.program\" --time-limit 3 -- 400' "
+		"\"${BUILD:-build}/explore/terminal\" </dev/null");
+	expect(said, (const char *const[]){ "\r", " executions, ", " choices deep, ", " a second\033[K\r", "\r\033[K", ": no failure in ", NULL });
+}
+END_TEST
+
+/* Each says at its top what is to be found; with two conditions, philosophers, a barber, and so on. */
+START_TEST(classical_programs_are_known)
+{
+	char said[TEXT];
+
+	if (!can_explore())
+		return;
+	int status = command(said, sizeof said, "unset MAKEFLAGS MAKELEVEL; MAKE=\"make BUILD='${BUILD:-build}'\" "
+		"sh test/explore/course.sh '%s'", classical.gl_pathv[_i]);
+	ck_assert_msg(status == 0 && *said == '\0', "%s", said);
+}
+END_TEST
+
+START_TEST(what_is_said_of_a_program_is_compared)
+{
+	char said[TEXT];
+
+	if (!can_explore())
+		return;
+	ck_assert_uint_ge(classical.gl_pathc, 16);
+	must("mkdir -p \"${BUILD:-build}/classical\" && for which in wrong right; do "
+		"sed 's/explore: deadlock/explore: no failure/; t; s/explore: no failure/explore: deadlock/' "
+		"test/programs/classical/barrier-$which.c >\"${BUILD:-build}/classical/$which.c\"; done");
+	int status = command(said, sizeof said, "unset MAKEFLAGS MAKELEVEL; MAKE=\"make BUILD='${BUILD:-build}'\" "
+		"sh test/explore/course.sh \"${BUILD:-build}\"/classical/*.c");
+	ck_assert_msg(status != 0, "%s", said);
+	expect(said, (const char *const[]){ "right.c: deadlock; but found: no failure in", "wrong.c: no failure; but found: deadlock: ", NULL });
+}
+END_TEST
+
 /* What the pruned search leaves out is equivalent to what it does: calls that are one step included. */
 START_TEST(pruning_leaves_nothing_out)
 {
@@ -168,6 +290,38 @@ START_TEST(pruning_leaves_nothing_out)
 }
 END_TEST
 
+/* Threads that wait for ever, semaphores with more than one to take, and some that look at them only. */
+START_TEST(pruning_leaves_nothing_out_where_threads_wait_for_ever)
+{
+	static const char *const arguments[] = {
+		"110 u1 d0 d0u1d1d0", "000 d0 u0d0t0", "002 u1u0d0d0 t1 d1u0", "220 d0 d0d0t0", "210 l0k0 d1l0k0 d0g1d1", "201 d0t1 d0t0t1d0 u0d0d0",
+		"000 s0b1 l0l1k1l1k1 b0w1w1", "122 s0l0 l1k1 w0l1k1d1", "010 u0s0 d1w0d1d0 u1l0d1", "211 d0d0d0u0 d1 d1u0",
+		"102 d1t1u0 u1 d0g0u1", "111 d0d1u1u0 d0d1u1u0 d1d0u0u1"
+	};
+	char said[TEXT];
+
+	if (!can_explore())
+		return;
+	command(said, sizeof said, EXPLORE " PROGRAM=test/programs/operations.c ARGS=111");
+	for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++) {
+		int status = command(said, sizeof said, "\"${BUILD:-build}/explore/test-programs-operations.program\" --compare -- %s", arguments[i]);
+		ck_assert_msg(status == 0 && strstr(said, "different; without pruning ") && strstr(said, "not all") == NULL, "%s: %s", arguments[i], said);
+	}
+}
+END_TEST
+
+/* Orders that do not matter are not tried: two that go five times each may do so in 252, ten over five. */
+START_TEST(sections_under_a_semaphore_have_few_interleavings)
+{
+	char said[TEXT];
+
+	if (!can_explore())
+		return;
+	command(said, sizeof said, EXPLORE " PROGRAM=test/programs/counts_far.c ARGS=5");
+	expect(said, (const char *const[]){ "counts_far.c: no failure in 252 executions, all interleavings\n", NULL });
+}
+END_TEST
+
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
 Suite *program_suite(void)
@@ -179,10 +333,19 @@ Suite *program_suite(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, what_is_wrong_is_told, 0, COUNT(wrong));
 	tcase_add_test(tc, a_failure_can_be_repeated_and_has_a_trace);
+	tcase_add_test(tc, a_program_gets_its_arguments);
 	tcase_add_test(tc, a_function_that_is_not_simulated_is_named);
 	tcase_add_loop_test(tc, nothing_is_wrong_in_all_interleavings, 0, COUNT(right));
 	tcase_add_test(tc, a_search_that_was_cut_short_says_so);
+	glob("test/programs/classical/*.c", 0, NULL, &classical);
+	tcase_add_loop_test(tc, classical_programs_are_known, 0, (int)classical.gl_pathc);
+	tcase_add_test(tc, what_is_said_of_a_program_is_compared);
+	tcase_add_test(tc, a_run_that_is_too_long_is_no_failure);
+	tcase_add_test(tc, a_search_that_takes_too_long_says_so);
+	tcase_add_test(tc, a_terminal_sees_how_far_the_search_is);
 	tcase_add_loop_test(tc, pruning_leaves_nothing_out, 0, 4);
+	tcase_add_test(tc, pruning_leaves_nothing_out_where_threads_wait_for_ever);
+	tcase_add_test(tc, sections_under_a_semaphore_have_few_interleavings);
 	suite_add_tcase(s, tc);
 	return s;
 }

@@ -30,7 +30,7 @@
 
 const char *const verdict_names[VERDICTS] = {
 	"passed", "assertion", "deadlock", "livelock", "data race", "use after free", "bad free", "leak",
-	"bad unlock", "destroyed in use", "aborted", "crashed", "confused", "exit status"
+	"bad unlock", "destroyed in use", "aborted", "crashed", "confused", "exit status", "stack used up", "too long to explore"
 };
 
 const char *const fault_names[FAULTS] = {
@@ -40,7 +40,7 @@ const char *const fault_names[FAULTS] = {
 static const char *const op_names[OP_KINDS] = {
 	"starts", "locks", "tries to lock", "unlocks", "waits on", "leaves its wait on", "signals", "broadcasts",
 	"loads", "stores to", "updates", "fence", "creates a thread", "joins", "joins all", "sees all settled", "yields",
-	"reads the clock", "changes", "polls", "waits for a signal of"
+	"reads the clock", "changes", "polls", "waits for a signal of", "takes from", "tries to take from", "adds to"
 };
 
 /* ---- State of a run --------------------------------------------------------- */
@@ -72,6 +72,7 @@ static int event_count;
 static struct node nodes[MAX_STEPS];
 static int node_count, depth, first_new;
 static unsigned sleeping;               /* the sleep set where the run is now, */
+static int slept_since[MAX_THREADS];    /* how many events had been then */
 static uint64_t sleepers_use[MAX_THREADS], sleepers_write[MAX_THREADS];        /* and what these would do */
 static int preemptions;
 static char picks[3 * MAX_STEPS];       /* the run's choices, for the replay line */
@@ -212,6 +213,25 @@ static struct object objects[OBJECTS];
 static struct object *used_objects[OBJECTS];
 static int used_count;
 
+/* One of 64: the first objects have one each, in all runs. */
+static unsigned group_of(uintptr_t address)
+{
+	static uintptr_t known[OBJECTS];
+	static unsigned char groups[OBJECTS];
+	static unsigned count;
+	size_t i = (size_t)((address >> 2) * 0x9E3779B97F4A7C15u >> 54);
+	for (size_t tries = 0; known[i] != address; i = (i + 1) % OBJECTS) {
+		if (++tries == OBJECTS)
+			return i % 64;
+		if (known[i] != 0)
+			continue;
+		known[i] = address;
+		groups[i] = (unsigned char)(count++ % 64);
+		break;
+	}
+	return groups[i];
+}
+
 struct object *object_at(uintptr_t address)
 {
 	size_t i = (size_t)((address >> 2) * 0x9E3779B97F4A7C15u >> 54);
@@ -224,6 +244,7 @@ struct object *object_at(uintptr_t address)
 	struct object *o = used_objects[used_count++] = &objects[i];
 	memset(o, 0, sizeof *o);
 	o->address = address;
+	o->group = program ? group_of(address) : 0;
 	o->run = run_number;
 	o->owner = o->writer = o->last_write = o->last_acquire = -1;
 	memset(o->last_read, -1, sizeof o->last_read);
@@ -305,6 +326,8 @@ static bool is_enabled(int id)
 		return can_leave_poll(t);
 	case OP_SIGWAIT:
 		return signal_has_come(t);
+	case OP_DOWN:
+		return *semaphore_count(t->op.object[0]) > 0;
 	default:
 		return true;
 	}
@@ -349,12 +372,17 @@ static int uses_now(int id, struct object *object[MAX_USES], enum use use[MAX_US
 #define USES(o, u) (object[n] = (o), use[n++] = (u))
 	switch (t->op.kind) {
 	case OP_LOCK:
+	case OP_DOWN:
 		USES(a, ACQUIRES);
+		break;
+	case OP_TRY_DOWN:
+		USES(a, *semaphore_count(a) > 0 ? ACQUIRES : READS);
 		break;
 	case OP_TRYLOCK:
 		USES(a, a->owner < 0 ? ACQUIRES : READS);
 		break;
 	case OP_UNLOCK:
+	case OP_UP:
 		USES(a, RELEASES);
 		break;
 	case OP_WAIT:
@@ -478,7 +506,7 @@ static void groups_of(const struct event *e, uint64_t *used, uint64_t *written)
 {
 	*used = *written = 0;
 	for (int i = 0; i < e->uses; i++) {
-		uint64_t bit = (uint64_t)1 << (e->object[i]->address * 0x9E3779B97F4A7C15u >> 58);
+		uint64_t bit = (uint64_t)1 << e->object[i]->group;
 		*used |= bit;
 		if (e->use[i] != READS)
 			*written |= bit;
@@ -526,7 +554,18 @@ static void consider_sleepers(int index)
 	}
 }
 
-static void consider_races(int index)
+/* When the last of those that sleep fell asleep. */
+static int latest_sleep(void)
+{
+	int latest = 0;
+	for (unsigned rest = sleeping; rest; rest &= rest - 1)
+		if (slept_since[__builtin_ctz(rest)] > latest)
+			latest = slept_since[__builtin_ctz(rest)];
+	return latest;
+}
+
+/* For an event that happens, or for one that will not, since its thread waits for ever. */
+static void consider_races(int index, bool happens)
 {
 	const struct event *e = &events[index];
 	const struct thread *t = &threads[e->thread];
@@ -542,15 +581,18 @@ static void consider_races(int index)
 	}
 	for (int i = 0; i < e->uses; i++) {
 		const struct object *o = e->object[i];
-		/* Who polls a counter has waited for the last write, but not for the last read, as with a lock. */
-		bool exchangeable = !((e->kind == OP_LOCK || e->kind == OP_WAKE) && e->use[i] == ACQUIRES)
-			&& !(e->kind == OP_POLL && !t->timed);
+		/*
+		 * Who polls a counter has waited for the last write, but not for the last read, as with a lock;
+		 * and who takes from a semaphore for the last write if there was nothing before.
+		 */
+		bool exchangeable = happens && !((e->kind == OP_LOCK || e->kind == OP_WAKE) && e->use[i] == ACQUIRES)
+			&& !(e->kind == OP_DOWN && o->was_zero) && !(e->kind == OP_POLL && !t->timed);
 		int w = exchangeable ? o->last_write : o->last_acquire;
-		if (w >= 0)
+		if (w >= 0 && (happens || w >= latest_sleep()))
 			found[n++] = w;
 		if (e->kind == OP_SIGWAIT && o->last_acquire >= 0)
 			found[n++] = o->last_acquire;
-		if (e->use[i] != READS)
+		if (e->use[i] != READS && happens)
 			for (int r = 0; r < thread_count; r++)
 				if (o->last_read[r] >= 0)
 					found[n++] = o->last_read[r];
@@ -570,6 +612,32 @@ static void consider_races(int index)
 	}
 	if (program)
 		consider_sleepers(index);
+}
+
+static bool waits_for_what_is_taken(int id)
+{
+	const struct thread *t = &threads[id];
+	enum op_kind k = t->op.kind;
+	return t->state == ALIVE && !is_enabled(id)
+		&& (k == OP_LOCK || k == OP_DOWN || k == OP_POLL || (k == OP_WAKE && t->signalled));
+}
+
+/*
+ * Who waits where a run ends, or where the search leaves it, for what another thread has, could have had it first.
+ * Nothing else tells so if that thread keeps it.  But what came before one fell asleep has come in the runs in which
+ * that one went on, too, and was looked at there.
+ */
+static void consider_waiting(void)
+{
+	for (int id = 0; id < thread_count && event_count < MAX_STEPS; id++) {
+		struct event *e = &events[event_count];
+		if (!waits_for_what_is_taken(id))
+			continue;
+		*e = (struct event){ .thread = id, .node = -1, .block = event_count, .kind = threads[id].op.kind };
+		e->uses = uses_now(id, e->object, e->use);
+		memcpy(e->clock, threads[id].clock, sizeof e->clock);
+		consider_races(event_count, false);
+	}
 }
 
 static uint64_t mix(uint64_t h, uint64_t v)
@@ -680,7 +748,7 @@ static void commit(int id, int node)
 	e->hash = hash;
 	event_count++;
 	if (plan->mode == EXHAUSTIVE && !plan->no_pruning && depth > first_new)
-		consider_races(index);
+		consider_races(index, true);
 
 	memcpy(t->clock, e->clock, sizeof t->clock);
 	t->hash = hash;
@@ -803,6 +871,8 @@ static bool can_go_on(unsigned enabled)
 
 static void prune(void)
 {
+	if (plan->mode == EXHAUSTIVE && !plan->no_pruning)
+		consider_waiting();
 	pruned = true;
 	leave_run();
 }
@@ -911,6 +981,8 @@ static int choose(unsigned enabled)
 	if (n->enabled != enabled)
 		fail(CONFUSED, "a run did not repeat: enabled %x, was %x", enabled, n->enabled);
 	if (plan->mode == EXHAUSTIVE && !plan->no_pruning) {
+		for (unsigned rest = (n->sleep | n->done) & ~sleeping; rest; rest &= rest - 1)
+			slept_since[__builtin_ctz(rest)] = event_count;
 		sleeping = n->sleep | n->done;
 		for (int i = 0; i < MAX_THREADS && program; i++) {
 			sleepers_use[i] = n->used[i];
@@ -987,6 +1059,8 @@ static void schedule(void)
 		return;
 	}
 	unsigned enabled = enabled_threads();
+	if (!enabled && plan->mode == EXHAUSTIVE && !plan->no_pruning)
+		consider_waiting();
 	if (!enabled && program)
 		program->deadlock();
 	if (!enabled)
@@ -1274,8 +1348,10 @@ void hang(const char *format, ...)
 /* ---- Crashes --------------------------------------------------------------------------- */
 
 /* On a stack of its own: the thread's may be what is used up.  The run is left, and with it the signal. */
-static void crash(int signal)
+static void crash(int signal, siginfo_t *info, void *context)
 {
+	if (program)
+		program->crashed((uintptr_t)info->si_addr, context);
 	fail(CRASHED, "%s at %s", strsignal(signal), last_access ? describe_pc(last_access) : "?");
 }
 
@@ -1283,7 +1359,7 @@ static void report_crashes(void)
 {
 	static char stack[64 * 1024];
 	const stack_t alternative = { .ss_sp = stack, .ss_size = sizeof stack };
-	struct sigaction action = { .sa_handler = crash, .sa_flags = SA_ONSTACK | SA_NODEFER };
+	struct sigaction action = { .sa_sigaction = crash, .sa_flags = SA_ONSTACK | SA_NODEFER | SA_SIGINFO };
 
 	sigaltstack(&alternative, NULL);
 	sigaction(SIGSEGV, &action, NULL);
@@ -1418,6 +1494,8 @@ void explore(const struct scenario *s, const struct plan *p, struct outcome *o)
 		if (!pruned)
 			count_trace();
 		if (p->executions && o->executions >= p->executions)
+			break;
+		if (program && !program->in_time(node_count))
 			break;
 		if (p->mode == RANDOM || p->mode == PCT)
 			continue;

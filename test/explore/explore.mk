@@ -2,9 +2,9 @@
 #
 #   make explore            everything, some minutes on one core
 #   make explore-short      a part, some seconds
-#   make explore-course     the programs of the course, each of which says what is to be found
+#   make explore-course     the programs of the course and the classical ones, each of which says what is to be found
 #   make explore-variants   known-bad variants of the library, each of which must fail
-#   make explore PROGRAM=my.c [LIMIT=executions] [DEFINES='-D...']
+#   make explore PROGRAM=my.c [ARGS='2 10'] [DEFINES='-D...'] [LIMIT=executions] [TIME_LIMIT=seconds]
 #                           instead all interleavings of that program: test/explore/program.h
 #
 # The library, companions included, is compiled as ever, but for -fsanitize=thread, and then the names of what it calls are
@@ -32,9 +32,9 @@ EXPLORE_COMPANIONS = $(filter-out chan_trace chan_watch,$(patsubst extra/%.c,%,$
 EXPLORE_LIBRARY = $(patsubst %,$(EXPLORE)/lib-%.o,spawn $(EXPLORE_COMPANIONS))
 
 # A program: more of everything than a scenario needs, and stacks that can be walked.
-PROGRAM_PARTS = $(patsubst %,$(EXPLORE)/program-%.o,engine shadow sim system program program_calls program_names program_tell chan spawn \
+PROGRAM_PARTS = $(patsubst %,$(EXPLORE)/program-%.o,engine shadow sim system program program_calls program_c11 program_names program_tell chan spawn \
 	$(EXPLORE_COMPANIONS))
-PROGRAM_SIZES = -DMAX_THREADS=16 -DMAX_STEPS=10000 -DMAX_WATCHED=64 -DMAX_TLS=4096 -DHEAP_SIZE=4194304 -DMAX_BLOCKS=1000
+PROGRAM_SIZES = -DMAX_THREADS=16 -DMAX_STEPS=10000 -DMAX_WATCHED=64 -DMAX_TLS=4096 -DMAX_KEYS=32 -DHEAP_SIZE=4194304 -DMAX_BLOCKS=1000
 PROGRAM_TSAN = -O0 -g -fno-omit-frame-pointer -fno-builtin -fno-pie -fno-stack-protector -U_FORTIFY_SOURCE -fsanitize=thread \
 	'-D_Thread_local=__attribute__((section("per_thread")))' '-D__thread=__attribute__((section("per_thread")))'
 PROGRAM_RENAME = --rename-section .text=program_text --rename-section .data=program_data \
@@ -69,9 +69,9 @@ explore-short: $(EXPLORE)/explore $(EXPLORE)/explore-naps $(EXPLORE)/explore-wat
 	$(EXPLORE)/explore-watched --watched --short --baseline test/explore/baseline-short.txt
 	@BUILD='$(EXPLORE)' sh test/explore/variants.sh --stale
 
-# The programs of the course, each of which says at its top what is to be found.
+# The programs of the course and test/programs/classical, each of which says at its top what is to be found.
 explore-course: $(PROGRAM_PARTS)
-	@sh test/explore/course.sh && echo 'The programs of the course: found what each says'
+	@sh test/explore/course.sh && echo 'The programs of the course, and the classical ones: found what each says'
 
 # After a change of the library that moves the counts, and a look at why it does.
 explore-baseline: $(EXPLORE)/explore $(EXPLORE)/explore-naps $(EXPLORE)/explore-watched
@@ -136,6 +136,6 @@ $(patsubst %,$(EXPLORE)/program-%.o,spawn $(EXPLORE_COMPANIONS)): $(EXPLORE)/pro
 	@cp $< $@
 
 $(EXPLORE)/program-chan.o: chan.c $(EXPLORE_HEADERS) test/explore/symbols.txt test/explore/explore.mk | $(EXPLORE)
-	@$(PROGRAM_PICK) chan.c >$(EXPLORE)/program-chan.c && grep -q sim_pick $(EXPLORE)/program-chan.c
+	@$(PROGRAM_PICK) chan.c >$(EXPLORE)/program-chan.c && grep -q sim_pick $(EXPLORE)/program-chan.c && grep -q 'YIELDS = 0,' $(EXPLORE)/program-chan.c
 	@$(EXPLORE_CC) $(EXPLORE_TSAN) -fno-builtin-memcpy $(EXPLORE_NO_NAPS) -c -o $@.raw $(EXPLORE)/program-chan.c
 	@$(EXPLORE_RENAME) $@.raw $@

@@ -2,7 +2,9 @@
 #ifndef INSIDE_H
 #define INSIDE_H
 
+#include <pthread.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "engine.h"
 
@@ -10,6 +12,7 @@ enum op_kind {
 	OP_START, OP_LOCK, OP_TRYLOCK, OP_UNLOCK, OP_WAIT, OP_WAKE, OP_SIGNAL, OP_BROADCAST,
 	OP_LOAD, OP_STORE, OP_UPDATE, OP_FENCE, OP_CREATE, OP_JOIN, OP_JOIN_ALL, OP_SETTLE, OP_YIELD, OP_CLOCK,
 	OP_CHANGE, OP_POLL, OP_SIGWAIT,         /* of a descriptor, of the signals that are pending, of the number of threads */
+	OP_DOWN, OP_TRY_DOWN, OP_UP,            /* of a semaphore */
 	OP_KINDS
 };
 
@@ -26,12 +29,14 @@ enum access { PLAIN_READ, PLAIN_WRITE, ATOMIC_READ, ATOMIC_WRITE };
 struct object {
 	uintptr_t address;
 	uint32_t run;                           /* the run that this entry belongs to */
+	unsigned group;                         /* see goes_on */
 	/* mutex, condition variable */
 	const char *initialised;                /* by an init function, as what */
 	bool monotonic;
 	int owner;                              /* thread that holds it, or -1 */
 	bool destroyed;
 	unsigned waiters;                       /* of a condition variable: bit per thread */
+	bool was_zero;                          /* a semaphore, before its latest change */
 	/* atomics: what happens before a load of the latest value, and the one before */
 	uint32_t release[MAX_THREADS];
 	uint64_t previous, latest;
@@ -67,7 +72,9 @@ enum thread_state { UNUSED, ALIVE, FINISHED };
 #define MAX_TLS     512
 #endif
 #define MAX_CALLS   32
+#ifndef MAX_KEYS
 #define MAX_KEYS    4
+#endif
 
 struct thread {
 	enum thread_state state;
@@ -104,6 +111,7 @@ struct thread {
 	void *cleanup;
 	bool cancel_disabled, cancelled;
 	void *of_key[MAX_KEYS];                 /* pthread_setspecific */
+	bool keeps_values;                      /* the process ends, and not the thread: they are not destroyed */
 	uintptr_t callers[MAX_CALLS];           /* where each function of the library that it is in was called */
 	int calls;
 	char tls[MAX_TLS];
@@ -133,7 +141,9 @@ struct program {
 	void (*copy)(uintptr_t to, uintptr_t from, size_t size);
 	void (*race)(uintptr_t address, enum access kind, uintptr_t pc, int other, enum access before);
 	void (*deadlock)(void);
-	void (*too_long)(void);
+	bool (*in_time)(int depth);             /* between two runs: false ends the search */
+	void (*too_long)(void);                 /* may return: then it is as ever */
+	void (*crashed)(uintptr_t address, const void *context);        /* of a signal: address was touched; may return */
 	bool (*is_over)(void);
 	uintptr_t (*site)(uintptr_t pc);        /* where the program allocates this block; 0: it is the library's own */
 	bool (*holds)(uintptr_t pc);            /* this code is the program's, not the library's */
@@ -185,7 +195,23 @@ extern const int variables_count;
 /* _Thread_local variables of what is explored, those of the thread that runs. */
 extern char __start_per_thread[] __attribute__((weak)), __stop_per_thread[] __attribute__((weak));
 
-/* sim.c */
+/* sim.c: what is called at pc */
+int mutex_init(pthread_mutex_t *m, uintptr_t pc);
+bool mutex_try(pthread_mutex_t *m, uintptr_t pc);
+int cond_init(pthread_cond_t *c, clockid_t clock, uintptr_t pc);
+int cond_wait_until(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *t, uintptr_t pc);
+int thread_create(pthread_t *id, void *(*fn)(void *), void *arg, uintptr_t pc);
+void *thread_join(pthread_t id, uintptr_t pc);
+int key_create(pthread_key_t *key, void (*destructor)(void *), uintptr_t pc);
+unsigned *semaphore_count(const struct object *o);
+void semaphore_init(void *s, unsigned value, uintptr_t pc);
+void semaphore_destroy(void *s, uintptr_t pc);
+void semaphore_down(void *s, uintptr_t pc);
+bool semaphore_try_down(void *s, uintptr_t pc);
+void semaphore_up(void *s, uintptr_t pc);
+unsigned semaphore_value(void *s, uintptr_t pc);
+
+void let_pass_until(const struct timespec *t);  /* the time, to this one of the wall clock */
 void sim_reset(void);
 void sim_end(void);                     /* nothing may be left */
 void keep_last_words(const char *text, size_t size);
@@ -227,5 +253,6 @@ void stack_dead(uintptr_t low, uintptr_t high);
 /* The thread uses its stack down to here: so all above is part of functions that have not returned. */
 void stack_alive(uintptr_t low);
 char *stack_memory(int thread, size_t *size);
+bool is_guard(uintptr_t address);       /* of a stack: whoever touches it needs more than there is */
 
 #endif

@@ -6,6 +6,7 @@
  *
  * program.c        the search, the life of a run, and what is wrong with it
  * program_calls.c  the functions that a program calls, and that only programs call
+ * program_c11.c    those of <threads.h>
  * program_names.c  what the program's addresses are called in its source
  * program_tell.c   a failure once more: in words, and as a file for a chart
  */
@@ -37,6 +38,9 @@ void task_begins(void);
 void task_ends(void);
 void tasks_expected(int more);
 
+#define ENTER(...) enter((struct call){ .function = __func__ + sizeof "program_" - 1, .pc = HERE, __VA_ARGS__ }, FRAME)
+#define ABOUT(p) .object = (uintptr_t)(p)
+
 /* ---- program_calls.c ----------------------------------------------------------- */
 
 /* A call into the library or another function that takes several steps. */
@@ -53,6 +57,9 @@ enum { MAX_NESTED = 4 };                /* a callback calls again */
 struct call *current_call(int thread);  /* NULL: it is in none */
 bool makes_channel(const char *text);   /* begins with a function that does */
 
+void enter(struct call call, uintptr_t frame);
+int leave(int result);
+void run_once_by(void *once, void (*fn)(void));
 void calls_reset(void);
 void run_exit_handlers(void);
 

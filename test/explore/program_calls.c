@@ -41,7 +41,7 @@ struct call *current_call(int thread)
 	return call_depth[thread] > 0 ? &calls[thread][call_depth[thread] - 1] : NULL;
 }
 
-static void enter(struct call call, uintptr_t frame)
+void enter(struct call call, uintptr_t frame)
 {
 	let_others_go_if_in_vain(call.pc, frame);
 	if (call_depth[self] == MAX_NESTED)
@@ -52,7 +52,7 @@ static void enter(struct call call, uintptr_t frame)
 	threads[self].in_block = false;
 }
 
-static int leave(int result)
+int leave(int result)
 {
 	if (telling)
 		tell_return(current_call(self), result);
@@ -62,9 +62,6 @@ static int leave(int result)
 }
 
 /* ---- Channels -------------------------------------------------------------------- */
-
-#define ENTER(...) enter((struct call){ .function = __func__ + sizeof "program_" - 1, .pc = HERE, __VA_ARGS__ }, FRAME)
-#define ABOUT(p) .object = (uintptr_t)(p)
 
 static chan *is_made(chan *c, size_t elem_size, size_t capacity, uintptr_t pc)
 {
@@ -393,6 +390,18 @@ int program_pthread_mutex_destroy(pthread_mutex_t *m)
 	return leave(sim_pthread_mutex_destroy(m));
 }
 
+/*
+ * A deadline may come at any time: so if another has the lock it has come.  That the other lets go of it before is
+ * the same as if this thread came later.
+ */
+int program_pthread_mutex_timedlock(pthread_mutex_t *m, const struct timespec *deadline)
+{
+	if (mutex_try(m, HERE))
+		return 0;
+	let_pass_until(deadline);
+	return ETIMEDOUT;
+}
+
 int program_pthread_cond_destroy(pthread_cond_t *c)
 {
 	ENTER(ABOUT(c));
@@ -456,59 +465,64 @@ static void made(void *p, size_t size, uintptr_t pc)
 	memset(p, 0, size);
 }
 
-/* The count stands behind the two. */
-static unsigned *semaphore(sem_t *s)
-{
-	return (unsigned *)(void *)((char *)s + 16);
-}
-
 int program_sem_init(sem_t *s, int shared, unsigned value)
 {
 	(void)shared;
-	made(s, sizeof *s, HERE);
-	*semaphore(s) = value;
+	semaphore_init(s, value, HERE);
 	return 0;
 }
 
 int program_sem_wait(sem_t *s)
 {
 	ENTER(ABOUT(s));
-	lock_it(s);
-	while (*semaphore(s) == 0)
-		wait_for_it(s);
-	--*semaphore(s);
-	unlock_it(s);
+	semaphore_down(s, HERE);
 	return leave(0);
+}
+
+/* As those of POSIX give it. */
+static int in_errno(int err)
+{
+	if (err == 0)
+		return 0;
+	errno = err;
+	return -1;
 }
 
 int program_sem_trywait(sem_t *s)
 {
 	ENTER(ABOUT(s));
-	lock_it(s);
-	bool got = *semaphore(s) > 0;
-	*semaphore(s) -= got;
-	unlock_it(s);
-	leave(got ? 0 : EAGAIN);
-	if (got)
-		return 0;
-	errno = EAGAIN;
-	return -1;
+	return in_errno(leave(semaphore_try_down(s, HERE) ? 0 : EAGAIN));
+}
+
+int program_sem_timedwait(sem_t *s, const struct timespec *deadline)
+{
+	ENTER(ABOUT(s));
+	bool got = semaphore_try_down(s, HERE);
+	if (!got)
+		let_pass_until(deadline);
+	return in_errno(leave(got ? 0 : ETIMEDOUT));
 }
 
 int program_sem_post(sem_t *s)
 {
 	ENTER(ABOUT(s));
-	lock_it(s);
-	++*semaphore(s);
-	wake_all(s);
-	unlock_it(s);
+	semaphore_up(s, HERE);
+	return leave(0);
+}
+
+int program_sem_getvalue(sem_t *s, int *value)
+{
+	ENTER(ABOUT(s));
+	*value = (int)semaphore_value(s, HERE);
+	shadow_access((uintptr_t)value, sizeof *value, PLAIN_WRITE, HERE);
 	return leave(0);
 }
 
 int program_sem_destroy(sem_t *s)
 {
-	shadow_access((uintptr_t)s, sizeof *s, PLAIN_WRITE, HERE);
-	return 0;
+	ENTER(ABOUT(s));
+	semaphore_destroy(s, HERE);
+	return leave(0);
 }
 
 struct barrier {
@@ -642,15 +656,21 @@ int program_pthread_spin_destroy(pthread_spinlock_t *l)
 }
 
 /* Others wait while one runs fn; afterwards it happens before. */
+void run_once_by(void *once, void (*fn)(void))
+{
+	pthread_once_t *done = once;
+	lock_it(once);
+	if (*done == PTHREAD_ONCE_INIT) {
+		*done = 2;
+		fn();
+	}
+	unlock_it(once);
+}
+
 int program_pthread_once(pthread_once_t *once, void (*fn)(void))
 {
 	ENTER(ABOUT(once));
-	lock_it((void *)once);
-	if (*once == PTHREAD_ONCE_INIT) {
-		*once = 2;
-		fn();
-	}
-	unlock_it((void *)once);
+	run_once_by(once, fn);
 	return leave(0);
 }
 

@@ -178,14 +178,22 @@ static void read_entries(void)
 }
 
 /* The type without its names and qualifiers; -1. */
+/* What is in those is nobody's business. */
+static bool is_opaque(const char *type)
+{
+	static const char *const types[] = { "waitgroup", "sem_t", "mtx_t", "cnd_t", "once_flag" };
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+		if (strcmp(type, types[i]) == 0)
+			return true;
+	return strncmp(type, "pthread_", 8) == 0;
+}
+
 static int type_at(unsigned long offset, bool *opaque)
 {
 	for (int i = 0; i < entry_count; i++) {
 		if (entries[i].offset != offset)
 			continue;
-		/* What is in those is nobody's business. */
-		*opaque |= strncmp(entries[i].name, "pthread_", 8) == 0 || strcmp(entries[i].name, "waitgroup") == 0
-			|| strcmp(entries[i].name, "sem_t") == 0;
+		*opaque |= is_opaque(entries[i].name);
 		return entries[i].tag == QUALIFIER ? type_at(entries[i].type, opaque) : i;
 	}
 	return -1;

@@ -66,6 +66,12 @@ char *stack_memory(int thread, size_t *size)
 	return arena + HEAP_SIZE + (size_t)thread * STACK_SIZE;
 }
 
+bool is_guard(uintptr_t address)
+{
+	uintptr_t in_stacks = address - (uintptr_t)(arena + HEAP_SIZE);
+	return in_stacks < MAX_THREADS * STACK_SIZE && in_stacks % STACK_SIZE < PAGE;
+}
+
 bool in_heap(uintptr_t address)
 {
 	return address - (uintptr_t)arena < HEAP_SIZE;

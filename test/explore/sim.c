@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -115,11 +116,9 @@ static void taken(struct object *m, uintptr_t pc)
 	acquire_from(m);
 }
 
-int sim_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr);
-int sim_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr)
+int mutex_init(pthread_mutex_t *m, uintptr_t pc)
 {
-	(void)attr;
-	shadow_access((uintptr_t)m, sizeof *m, PLAIN_WRITE, PC);
+	shadow_access((uintptr_t)m, sizeof *m, PLAIN_WRITE, pc);
 	if (injected(NO_MUTEX))
 		return ENOMEM;
 	struct object *o = object_at((uintptr_t)m);
@@ -127,6 +126,13 @@ int sim_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr)
 	o->owner = -1;
 	o->initialised = "mutex";
 	return 0;
+}
+
+int sim_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr);
+int sim_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr)
+{
+	(void)attr;
+	return mutex_init(m, PC);
 }
 
 int sim_pthread_mutex_destroy(pthread_mutex_t *m);
@@ -151,18 +157,23 @@ int sim_pthread_mutex_lock(pthread_mutex_t *m)
 	return 0;
 }
 
+bool mutex_try(pthread_mutex_t *m, uintptr_t pc)
+{
+	struct object *o = object_at((uintptr_t)m);
+	step(OP_TRYLOCK, o, NULL, pc);
+	if (o->owner >= 0) {
+		touch(o, "tries", pc);
+		remark("fails");
+		return false;
+	}
+	taken(o, pc);
+	return true;
+}
+
 int sim_pthread_mutex_trylock(pthread_mutex_t *m);
 int sim_pthread_mutex_trylock(pthread_mutex_t *m)
 {
-	struct object *o = object_at((uintptr_t)m);
-	step(OP_TRYLOCK, o, NULL, PC);
-	if (o->owner >= 0) {
-		touch(o, "tries", PC);
-		remark("fails");
-		return EBUSY;
-	}
-	taken(o, PC);
-	return 0;
+	return mutex_try(m, PC) ? 0 : EBUSY;
 }
 
 static void let_go(struct object *m, uintptr_t pc)
@@ -185,23 +196,102 @@ int sim_pthread_mutex_unlock(pthread_mutex_t *m)
 	return 0;
 }
 
+/* ---- Semaphores: the count stands in the first bytes -------------------------------------- */
+
+unsigned *semaphore_count(const struct object *o)
+{
+	return (unsigned *)o->address;
+}
+
+void semaphore_init(void *s, unsigned value, uintptr_t pc)
+{
+	struct object *o = object_at((uintptr_t)s);
+	shadow_access(o->address, sizeof(sem_t), PLAIN_WRITE, pc);
+	memset(s, 0, sizeof(sem_t));
+	o->destroyed = o->was_zero = false;
+	memset(o->release, 0, sizeof o->release);
+	*semaphore_count(o) = value;
+}
+
+/* Whoever waits for it finds something there, and that it is destroyed. */
+void semaphore_destroy(void *s, uintptr_t pc)
+{
+	struct object *o = object_at((uintptr_t)s);
+	touch(o, "destroys", pc);
+	shadow_destroy(o->address, sizeof(sem_t), pc);
+	leave_destroyed(o, s, sizeof(sem_t));
+}
+
+static void taken_from(struct object *o, uintptr_t pc)
+{
+	touch(o, "takes from", pc);
+	o->was_zero = false;
+	--*semaphore_count(o);
+	acquire_from(o);
+}
+
+void semaphore_down(void *s, uintptr_t pc)
+{
+	struct object *o = object_at((uintptr_t)s);
+	step(OP_DOWN, o, NULL, pc);
+	taken_from(o, pc);
+}
+
+bool semaphore_try_down(void *s, uintptr_t pc)
+{
+	struct object *o = object_at((uintptr_t)s);
+	step(OP_TRY_DOWN, o, NULL, pc);
+	if (*semaphore_count(o) > 0) {
+		taken_from(o, pc);
+		return true;
+	}
+	touch(o, "tries", pc);
+	remark("fails");
+	return false;
+}
+
+/* Who takes from it comes after all that have added to it. */
+void semaphore_up(void *s, uintptr_t pc)
+{
+	struct object *o = object_at((uintptr_t)s);
+	step(OP_UP, o, NULL, pc);
+	touch(o, "adds to", pc);
+	o->was_zero = *semaphore_count(o) == 0;
+	++*semaphore_count(o);
+	join_time(o->release, threads[self].time);
+	threads[self].time[self]++;
+}
+
+unsigned semaphore_value(void *s, uintptr_t pc)
+{
+	struct object *o = object_at((uintptr_t)s);
+	step(OP_LOAD, o, NULL, pc);
+	touch(o, "looks at", pc);
+	return *semaphore_count(o);
+}
+
 /* ---- Condition variables ------------------------------------------------------------ */
 
-int sim_pthread_cond_init(pthread_cond_t *c, const pthread_condattr_t *attr);
-int sim_pthread_cond_init(pthread_cond_t *c, const pthread_condattr_t *attr)
+int cond_init(pthread_cond_t *c, clockid_t clock, uintptr_t pc)
 {
-	clockid_t clock = CLOCK_REALTIME;
-	shadow_access((uintptr_t)c, sizeof *c, PLAIN_WRITE, PC);
+	shadow_access((uintptr_t)c, sizeof *c, PLAIN_WRITE, pc);
 	if (injected(NO_COND))
 		return ENOMEM;
-	if (attr)
-		pthread_condattr_getclock(attr, &clock);
 	struct object *o = object_at((uintptr_t)c);
 	o->destroyed = false;
 	o->monotonic = clock == CLOCK_MONOTONIC;
 	o->waiters = 0;
 	o->initialised = "condition variable";
 	return 0;
+}
+
+int sim_pthread_cond_init(pthread_cond_t *c, const pthread_condattr_t *attr);
+int sim_pthread_cond_init(pthread_cond_t *c, const pthread_condattr_t *attr)
+{
+	clockid_t clock = CLOCK_REALTIME;
+	if (attr)
+		pthread_condattr_getclock(attr, &clock);
+	return cond_init(c, clock, PC);
 }
 
 int sim_pthread_cond_destroy(pthread_cond_t *c);
@@ -269,13 +359,25 @@ int sim_pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m)
 	return wait_on(object_at((uintptr_t)c), object_at((uintptr_t)m), false, INT64_MAX, PC);
 }
 
-int sim_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *t);
-int sim_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *t)
+int cond_wait_until(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *t, uintptr_t pc)
 {
 	struct object *o = object_at((uintptr_t)c);
 	int64_t deadline = (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
 	check(t->tv_nsec >= 0 && t->tv_nsec < 1000000000, "timedwait with tv_nsec %ld", t->tv_nsec);
-	return wait_on(o, object_at((uintptr_t)m), true, o->monotonic ? deadline : deadline - WALL_CLOCK_AHEAD, PC);
+	return wait_on(o, object_at((uintptr_t)m), true, o->monotonic ? deadline : deadline - WALL_CLOCK_AHEAD, pc);
+}
+
+int sim_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *t);
+int sim_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *t)
+{
+	return cond_wait_until(c, m, t, PC);
+}
+
+void let_pass_until(const struct timespec *t)
+{
+	int64_t deadline = (int64_t)t->tv_sec * 1000000000 + t->tv_nsec - WALL_CLOCK_AHEAD;
+	if (now < deadline)
+		now = deadline;
 }
 
 int sim_pthread_cond_signal(pthread_cond_t *c);
@@ -318,34 +420,45 @@ int sim_pthread_cond_broadcast(pthread_cond_t *c)
 
 /* ---- Threads --------------------------------------------------------------------------- */
 
-int sim_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
-int sim_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+int thread_create(pthread_t *id, void *(*fn)(void *), void *arg, uintptr_t pc)
 {
-	(void)attr;
 	threads[self].op.use = READS;
-	step(OP_CREATE, number_of_threads, NULL, PC);
+	step(OP_CREATE, number_of_threads, NULL, pc);
 	if (injected(NO_THREAD))
 		return EAGAIN;
 	int t = new_thread();
 	threads[t].start = fn;
 	threads[t].arg = arg;
-	threads[t].idle = program && !program->holds(PC);
+	threads[t].idle = program && !program->holds(pc);
 	*id = (pthread_t)t + 1;
-	shadow_access((uintptr_t)id, sizeof *id, PLAIN_WRITE, PC);
+	shadow_access((uintptr_t)id, sizeof *id, PLAIN_WRITE, pc);
 	return 0;
+}
+
+int sim_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
+int sim_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+{
+	(void)attr;
+	return thread_create(id, fn, arg, PC);
+}
+
+void *thread_join(pthread_t id, uintptr_t pc)
+{
+	int t = (int)id - 1;
+	check(t >= 0 && t < thread_count && !threads[t].joined, "joins thread %d, which is none", t);
+	threads[self].op.thread = t;
+	step(OP_JOIN, NULL, NULL, pc);
+	join_time(threads[self].time, threads[t].time);
+	threads[t].joined = true;
+	return threads[t].result;
 }
 
 int sim_pthread_join(pthread_t id, void **result);
 int sim_pthread_join(pthread_t id, void **result)
 {
-	int t = (int)id - 1;
-	check(t >= 0 && t < thread_count && !threads[t].joined, "joins thread %d, which is none", t);
-	threads[self].op.thread = t;
-	step(OP_JOIN, NULL, NULL, PC);
-	join_time(threads[self].time, threads[t].time);
-	threads[t].joined = true;
+	void *returned_value = thread_join(id, PC);
 	if (result) {
-		*result = threads[t].result;
+		*result = returned_value;
 		shadow_access((uintptr_t)result, sizeof *result, PLAIN_WRITE, PC);
 	}
 	return 0;
@@ -374,14 +487,30 @@ void start_thread(void (*fn)(void *), void *arg)
 
 /* ---- Variables of a thread ------------------------------------------------------------- */
 
-int sim_pthread_key_create(pthread_key_t *key, void (*destructor)(void *));
-int sim_pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
+int key_create(pthread_key_t *key, void (*destructor)(void *), uintptr_t pc)
 {
 	if (key_count == MAX_KEYS)
 		return EAGAIN;
 	keys[key_count].destructor = destructor;
 	*key = (pthread_key_t)key_count++;
-	shadow_access((uintptr_t)key, sizeof *key, PLAIN_WRITE, PC);
+	shadow_access((uintptr_t)key, sizeof *key, PLAIN_WRITE, pc);
+	return 0;
+}
+
+int sim_pthread_key_create(pthread_key_t *key, void (*destructor)(void *));
+int sim_pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
+{
+	return key_create(key, destructor, PC);
+}
+
+/* What threads have of it is forgotten. */
+int sim_pthread_key_delete(pthread_key_t key);
+int sim_pthread_key_delete(pthread_key_t key)
+{
+	check(key < (pthread_key_t)key_count, "deletes key %u, which is none", (unsigned)key);
+	keys[key].destructor = NULL;
+	for (int i = 0; i < thread_count; i++)
+		threads[i].of_key[key] = NULL;
 	return 0;
 }
 
@@ -390,6 +519,7 @@ int sim_pthread_setspecific(pthread_key_t key, const void *value)
 {
 	if (injected(NO_MEMORY))
 		return ENOMEM;
+	check(key < (pthread_key_t)key_count, "sets a value of key %u, which is none", (unsigned)key);
 	threads[self].of_key[key] = (void *)value;
 	return 0;
 }
@@ -397,6 +527,7 @@ int sim_pthread_setspecific(pthread_key_t key, const void *value)
 void *sim_pthread_getspecific(pthread_key_t key);
 void *sim_pthread_getspecific(pthread_key_t key)
 {
+	check(key < (pthread_key_t)key_count, "asks for a value of key %u, which is none", (unsigned)key);
 	return threads[self].of_key[key];
 }
 
@@ -406,6 +537,8 @@ static void destroy_values(void)
 	for (int round = 0; round < PTHREAD_DESTRUCTOR_ITERATIONS; round++)
 		for (int i = 0; i < key_count; i++) {
 			void *value = of_key[i];
+			if (threads[self].keeps_values && i >= first_keys)
+				continue;
 			of_key[i] = NULL;
 			if (value && keys[i].destructor)
 				keys[i].destructor(value);
@@ -809,6 +942,8 @@ void thread_exit_hooks(void)
 {
 	if (threads[self].cleanup)
 		fail(CONFUSED, "a thread ended with a cleanup handler left");
+	if (program)
+		destroy_values();
 	if (!number_of_threads)
 		return;
 	destroy_values();

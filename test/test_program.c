@@ -105,6 +105,65 @@ START_TEST(a_failure_can_be_repeated_and_has_a_trace)
 }
 END_TEST
 
+/* What a player shows: of each step one line, in which these texts are. */
+static const struct {
+	const char *name, *step[5];
+} schedules[] = {
+	{ "opposite_locks", { "\"line\": 22, \"function\": \"main\", \"calls\": \"pthread_mutex_lock\", \"does\": \"locks fork_1\"",
+		"{\"thread\": 0, \"file\": \"opposite_locks.c\", \"line\": 22, \"holds\": [\"fork_1\"]}" } },
+	{ "opposite_locks", { "\"does\": \"waits for fork_1, which main has locked, for ever\"",
+		"\"line\": 23, \"holds\": [\"fork_1\"], \"waits\": \"waits for fork_2, which eat 1 has locked, for ever\"",
+		"\"line\": 11, \"holds\": [\"fork_2\"], \"waits\": \"waits for fork_1, which main has locked, for ever\"" } },
+	{ "racy_counter", { "\"does\": \"starts add 1\"", "\"values\": {\"counter\": \"0\"}" } },
+	{ "racy_counter", { "\"function\": \"add\", \"does\": \"writes counter = 1\"", "\"values\": {\"counter\": \"1\"}" } },
+	{ "if_for_while", { "\"does\": \"waits on filled\"", "\"holds\": [], \"waits\": \"waits on filled\"" } },
+	{ "if_for_while", { "\"does\": \"signals filled, which wakes consume 1\"",
+		"\"waits\": \"has been woken, but must wait until main unlocks\"" } },
+	{ "spurious", { "\"does\": \"leaves its wait on filled: a spurious wake-up\"", "\"thread\": 0" } },
+	{ "nobody_receives", { "\"does\": \"chan_send(jobs, 7) waits\"", "\"waits\": \"waits in chan_send(jobs)\"",
+		"\"channels\": {\"jobs\": {\"elements\": 0, \"capacity\": 0, \"closed\": false}}" } },
+	{ "returns_one", { "\"does\": \"chan_try_send(c, 1) = EAGAIN\"", "\"channels\": {\"c\": {" } },
+};
+
+START_TEST(a_failure_has_a_schedule_for_a_player)
+{
+	char said[TEXT], scratch[64];
+	bool found = false;
+
+	if (!can_explore())
+		return;
+	make_scratch(scratch);
+	command(said, sizeof said, EXPLORE " PROGRAM=test/programs/%s.c JSON='%s/schedule'", schedules[_i].name, scratch);
+	ck_assert_msg(strstr(said, "\nSchedule: ") != NULL, "%s", said);
+	command(said, sizeof said, "grep '^{\"n\": ' '%s/schedule'", scratch);
+	for (char *step = strtok(said, "\n"); step != NULL && !found; step = strtok(NULL, "\n")) {
+		found = true;
+		for (int i = 0; schedules[_i].step[i] != NULL; i++)
+			found = found && strstr(step, schedules[_i].step[i]) != NULL;
+	}
+	ck_assert_msg(found, "%s: no step with %s", schedules[_i].name, schedules[_i].step[0]);
+	if (has_program("python3 --version"))
+		must("python3 -m json.tool '%s/schedule' >'%s/again'", scratch, scratch);
+	remove_scratch(scratch);
+}
+END_TEST
+
+/* No schedule of yesterday's program stays there. */
+START_TEST(without_a_failure_there_is_no_schedule)
+{
+	char said[TEXT], scratch[64];
+
+	if (!can_explore())
+		return;
+	make_scratch(scratch);
+	must("echo old >'%s/schedule'", scratch);
+	int status = command(said, sizeof said, EXPLORE " PROGRAM=test/programs/locked_counter.c JSON='%s/schedule'", scratch);
+	ck_assert_msg(status == 0, "%s", said);
+	must("test ! -e '%s/schedule'", scratch);
+	remove_scratch(scratch);
+}
+END_TEST
+
 START_TEST(a_function_that_is_not_simulated_is_named)
 {
 	char said[TEXT];
@@ -179,6 +238,8 @@ Suite *program_suite(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, what_is_wrong_is_told, 0, COUNT(wrong));
 	tcase_add_test(tc, a_failure_can_be_repeated_and_has_a_trace);
+	tcase_add_loop_test(tc, a_failure_has_a_schedule_for_a_player, 0, COUNT(schedules));
+	tcase_add_test(tc, without_a_failure_there_is_no_schedule);
 	tcase_add_test(tc, a_function_that_is_not_simulated_is_named);
 	tcase_add_loop_test(tc, nothing_is_wrong_in_all_interleavings, 0, COUNT(right));
 	tcase_add_test(tc, a_search_that_was_cut_short_says_so);

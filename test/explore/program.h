@@ -8,6 +8,7 @@
  * program_calls.c  the functions that a program calls, and that only programs call
  * program_names.c  what the program's addresses are called in its source
  * program_tell.c   a failure once more: in words, and as a file for a chart
+ * program_schedule.c  the same step by step, for a player
  */
 #ifndef PROGRAM_H
 #define PROGRAM_H
@@ -108,6 +109,6 @@ const char *what_it_waits_for(int thread);
 const char *place_of_access(uintptr_t address, int thread, enum access kind);
 
 void print_story(FILE *out);
-bool write_trace(const char *file, const char *verdict);
+bool write_trace(const char *file, const char *verdict, const char *schedule, const struct injection *fault);
 
 #endif

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Compiles a program, explores it, and draws what failed: make explore PROGRAM=my.c
-# From the environment (explore.mk): CC TSAN RENAME LINK BUILD PARTS PROGRAM, and what may be given: LIMIT DEFINES.
+# From the environment (explore.mk): CC TSAN RENAME LINK BUILD PARTS PROGRAM, and what may be given: LIMIT DEFINES JSON.
 set -u
 here=test/explore
 # With the directories, as each chapter of the course has a wrong.c.
@@ -31,5 +31,12 @@ status=$?
 if [ -f "$BUILD/$name.json" ] && [ -f extra/sequence.py ] && command -v python3 >/dev/null &&
 		python3 extra/sequence.py "$BUILD/$name.json" -o "$BUILD/$name.svg"; then
 	echo "Chart: $BUILD/$name.svg"
+fi
+if [ -n "${JSON-}" ]; then
+	rm -f "$JSON"
+	if [ -f "$BUILD/$name.json" ]; then
+		cp "$BUILD/$name.json" "$JSON" || exit 2
+		echo "Schedule: $JSON"
+	fi
 fi
 exit $status

@@ -17,6 +17,8 @@
 #   make task-cost          what a task and a hand-over cost here
 #   make trace [EXAMPLE=..] what an example does, as a picture: build/trace/07-workers.svg
 #   make vendor DIR=.. [WITH='spawn timer'] copies what your project needs into it, or renews the copy there
+#   make site               the site, static pages below build/site/; make site-test looks at it in a browser
+#   make player PROGRAM=my.c  a page that steps through the schedule that breaks a program
 #   make install uninstall  below PREFIX (/usr/local), inside DESTDIR
 #   make dist               build/chan-VERSION.tar.gz, of what is committed
 #   make clean
@@ -197,7 +199,7 @@ $(BUILD)/test/extra/%.o: extra/%.c test/faults.h $(BUILD)/flags
 $(BUILD)/test/run: $(TEST_OBJECTS)
 	$(COMPILE) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
 
--include examples/counterd/counterd.mk examples/farm/farm.mk bench/bench.mk test/verify.mk test/explore/explore.mk
+-include examples/counterd/counterd.mk examples/farm/farm.mk bench/bench.mk test/verify.mk test/explore/explore.mk site/site.mk
 -include $(wildcard trace/trace.mk extra/trace.mk)
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(BUILD)/test/extra/*.d $(BUILD)/examples/cookbook/*.d)

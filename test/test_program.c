@@ -43,7 +43,8 @@ static const struct {
 	{ "lost_wakeup", { "lost_wakeup.c: deadlock: main waits on changed at lost_wakeup.c:20\n",
 		"tell 1  lost_wakeup.c:10  signals changed, but nobody waits" } },
 	{ "if_for_while", { "if_for_while.c: assertion failed: items > 0 at if_for_while.c:15 in consume",
-		"waits on filled", "signals filled, which wakes consume 1", "has been woken, and locks lock", "reads items = 0" } },
+		"waits on filled", "signals filled, which wakes consume 1", "has been woken, and locks lock",
+		"reads items = 0", "if_for_while.c:15  asserts items > 0, which is false" } },
 	{ "spurious", { "spurious.c: assertion failed: items == 1 at spurious.c:27 in main",
 		"leaves its wait on filled: a spurious wake-up", "--fault spurious:0:1" } },
 	{ "opposite_locks", { "opposite_locks.c: deadlock: main waits for fork_2, which eat 1 has locked, at opposite_locks.c:23; "
@@ -109,18 +110,24 @@ END_TEST
 static const struct {
 	const char *name, *step[5];
 } schedules[] = {
-	{ "opposite_locks", { "\"line\": 22, \"function\": \"main\", \"calls\": \"pthread_mutex_lock\", \"does\": \"locks fork_1\"",
+	{ "opposite_locks", { "\"line\": 22, \"function\": \"main\", "
+		"\"calls\": \"pthread_mutex_lock\", \"does\": \"locks fork_1\"",
 		"{\"thread\": 0, \"file\": \"opposite_locks.c\", \"line\": 22, \"holds\": [\"fork_1\"]}" } },
 	{ "opposite_locks", { "\"does\": \"waits for fork_1, which main has locked, for ever\"",
-		"\"line\": 23, \"holds\": [\"fork_1\"], \"waits\": \"waits for fork_2, which eat 1 has locked, for ever\"",
-		"\"line\": 11, \"holds\": [\"fork_2\"], \"waits\": \"waits for fork_1, which main has locked, for ever\"" } },
+		"\"line\": 23, \"holds\": [\"fork_1\"], "
+		"\"waits\": \"waits for fork_2, which eat 1 has locked, for ever\"",
+		"\"line\": 11, \"holds\": [\"fork_2\"], "
+		"\"waits\": \"waits for fork_1, which main has locked, for ever\"" } },
 	{ "racy_counter", { "\"does\": \"starts add 1\"", "\"values\": {\"counter\": \"0\"}" } },
-	{ "racy_counter", { "\"function\": \"add\", \"does\": \"writes counter = 1\"", "\"values\": {\"counter\": \"1\"}" } },
-	{ "if_for_while", { "\"does\": \"waits on filled\"", "\"holds\": [], \"waits\": \"waits on filled\"" } },
+	{ "racy_counter", { "\"function\": \"add\", \"does\": \"writes counter = 1\"",
+		"\"values\": {\"counter\": \"1\"}" } },
+	{ "if_for_while", { "\"does\": \"waits on filled\"",
+		"\"holds\": [], \"waits\": \"waits on filled\"" } },
 	{ "if_for_while", { "\"does\": \"signals filled, which wakes consume 1\"",
 		"\"waits\": \"has been woken, but must wait until main unlocks\"" } },
 	{ "spurious", { "\"does\": \"leaves its wait on filled: a spurious wake-up\"", "\"thread\": 0" } },
-	{ "nobody_receives", { "\"does\": \"chan_send(jobs, 7) waits\"", "\"waits\": \"waits in chan_send(jobs)\"",
+	{ "nobody_receives", { "\"does\": \"chan_send(jobs, 7) waits\"",
+		"\"waits\": \"waits in chan_send(jobs)\"",
 		"\"channels\": {\"jobs\": {\"elements\": 0, \"capacity\": 0, \"closed\": false}}" } },
 	{ "returns_one", { "\"does\": \"chan_try_send(c, 1) = EAGAIN\"", "\"channels\": {\"c\": {" } },
 };
@@ -133,7 +140,8 @@ START_TEST(a_failure_has_a_schedule_for_a_player)
 	if (!can_explore())
 		return;
 	make_scratch(scratch);
-	command(said, sizeof said, EXPLORE " PROGRAM=test/programs/%s.c JSON='%s/schedule'", schedules[_i].name, scratch);
+	command(said, sizeof said, EXPLORE " PROGRAM=test/programs/%s.c JSON='%s/schedule'", schedules[_i].name,
+		scratch);
 	ck_assert_msg(strstr(said, "\nSchedule: ") != NULL, "%s", said);
 	command(said, sizeof said, "grep '^{\"n\": ' '%s/schedule'", scratch);
 	for (char *step = strtok(said, "\n"); step != NULL && !found; step = strtok(NULL, "\n")) {
@@ -157,7 +165,8 @@ START_TEST(without_a_failure_there_is_no_schedule)
 		return;
 	make_scratch(scratch);
 	must("echo old >'%s/schedule'", scratch);
-	int status = command(said, sizeof said, EXPLORE " PROGRAM=test/programs/locked_counter.c JSON='%s/schedule'", scratch);
+	int status = command(said, sizeof said, EXPLORE " PROGRAM=test/programs/locked_counter.c JSON='%s/schedule'",
+		scratch);
 	ck_assert_msg(status == 0, "%s", said);
 	must("test ! -e '%s/schedule'", scratch);
 	remove_scratch(scratch);

@@ -100,6 +100,7 @@ void tell_name(uintptr_t channel, const char *name);
 void tell_task(void (*fn)(void *), int spawned_by);     /* begins on this thread, by that call; NULL: ends */
 void tell_output(const char *text, size_t size);
 void tell_race(uintptr_t address);
+void tell_assertion(const char *expression, uintptr_t pc);      /* it is false */
 void tell_waits(void);                  /* of those that wait for ever */
 
 const char *name_of(uintptr_t address);         /* of a variable, a block, a channel ... */

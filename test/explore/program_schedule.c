@@ -98,12 +98,12 @@ static void apply_signal(const struct moment *m)
 static void apply_return(const struct moment *m)
 {
 	const struct call *c = &moments[m->call].made;
-	static const char *const take_it[] = { "pthread_rwlock_rdlock", "pthread_rwlock_wrlock", "pthread_spin_lock", "pthread_spin_trylock" };
-	for (size_t i = 0; i < sizeof take_it / sizeof *take_it; i++)
-		if (strcmp(c->function, take_it[i]) == 0 && m->result == 0)
-			take(m->lane, c->object);
-	if (strcmp(c->function, "pthread_rwlock_unlock") == 0 || strcmp(c->function, "pthread_spin_unlock") == 0)
+	const char *does = strncmp(c->function, "pthread_rwlock_", 15) == 0 ? c->function + 15
+		: strncmp(c->function, "pthread_spin_", 13) == 0 ? c->function + 13 : "";
+	if (strcmp(does, "unlock") == 0)
 		let_go(m->lane, c->object);
+	else if (strstr(does, "lock") && m->result == 0)
+		take(m->lane, c->object);
 }
 
 /* ---- Variables and channels ------------------------------------------------------------- */
@@ -111,7 +111,8 @@ static void apply_return(const struct moment *m)
 static struct value *value_at(uintptr_t address, size_t size, const char *name)
 {
 	for (int i = 0; i < value_count; i++)
-		if (values[i].address == address && values[i].size == size && strcmp(values[i].name, name) == 0)
+		if (values[i].address == address && values[i].size == size
+				&& strcmp(values[i].name, name) == 0)
 			return &values[i];
 	if (value_count == MAX_VALUES)
 		return NULL;
@@ -137,16 +138,18 @@ static const char *name_of_value(const struct moment *m)
 	const char *name = m->local.pc ? name_of_local(m->local, m->size) : name_of_part(m->address, m->size);
 	if (!name || strncmp(name, "0x", 2) == 0)
 		return NULL;
-	snprintf(text, sizeof text, m->local.pc ? "%.70s (%.50s)" : "%s", name, name_of_function(m->local.pc));
+	snprintf(text, sizeof text, m->local.pc ? "%.70s (%.50s)" : "%s", name,
+		name_of_function(m->local.pc));
 	return text;
 }
 
-/* Memory of the program's own that threads share or that is atomic.  What the library reads of it says nothing. */
+/* Memory of the program's own that threads share or that is atomic.  Reads of the library say nothing. */
 static bool is_told(const struct moment *m)
 {
-	return (m->what == COPY || (m->what == ACCESS && !of_a_lock(m) && (in_program(m->pc) || m->access == PLAIN_WRITE)))
-		&& m->size <= sizeof m->value && !is_thread_local(m->address)
-		&& (is_shared(m->address) || (m->what == ACCESS && m->access >= ATOMIC_READ)) && !in_channel(m->address);
+	bool access = m->what == ACCESS && !of_a_lock(m) && (in_program(m->pc) || m->access == PLAIN_WRITE);
+	bool atomic = access && m->access >= ATOMIC_READ;
+	return (access || m->what == COPY) && m->size <= sizeof m->value && (atomic || is_shared(m->address))
+		&& !is_thread_local(m->address) && !in_channel(m->address);
 }
 
 static void apply_access(const struct moment *m)
@@ -157,7 +160,8 @@ static void apply_access(const struct moment *m)
 	if (!v)
 		return;
 	value_of(m, text);
-	snprintf(v->text, sizeof v->text, "%s", !*text ? "?" : strncmp(text, " = ", 3) == 0 ? text + 3 : text + strlen(": it "));
+	snprintf(v->text, sizeof v->text, "%s", !*text ? "?"
+		: text + strlen(strncmp(text, " = ", 3) == 0 ? " = " : ": it "));
 }
 
 /* What the program's own variables hold before anybody has touched them. */
@@ -166,7 +170,8 @@ static void apply_beginning(const struct moment *m)
 	struct moment first = *m;
 	for (int i = 0; i < variables_count; i++) {
 		const struct variables *v = &variables[i];
-		if (m->address < (uintptr_t)v->start || m->address + m->size > (uintptr_t)v->stop || !v->fresh)
+		if (m->address < (uintptr_t)v->start || m->address + m->size > (uintptr_t)v->stop
+				|| !v->fresh)
 			continue;
 		first.value = 0;
 		memcpy(&first.value, v->fresh + (m->address - (uintptr_t)v->start), m->size);
@@ -243,7 +248,8 @@ static bool has_ended(int lane, int i)
 /* It has come to where it waits, since it runs up to its next step; false: it does not wait.  Sets where. */
 static bool wait_of(int lane, int i, char out[WORDS], uintptr_t *pc)
 {
-	const struct moment *m = at[lane].waits >= 0 ? &moments[at[lane].waits] : NULL, *next = next_of(lane, i);
+	const struct moment *m = at[lane].waits >= 0 ? &moments[at[lane].waits] : NULL;
+	const struct moment *next = next_of(lane, i);
 	if (m && m->what == WAITS) {
 		snprintf(out, WORDS, "%s", m->text);
 	} else if (m && m->call >= 0) {
@@ -257,8 +263,10 @@ static bool wait_of(int lane, int i, char out[WORDS], uintptr_t *pc)
 			holder >= 0 ? lanes[holder].name : "", holder >= 0 ? " unlocks" : "");
 		return true;
 	} else if (next && is_of_program(next) && next->kind == OP_LOCK && holder_of(next->address) >= 0) {
-		snprintf(out, WORDS, "waits for %s, which %s has locked", name_of(next->address), lanes[holder_of(next->address)].name);
-	} else if (next && is_of_program(next) && next->kind == OP_JOIN && next->other >= 0 && !has_ended(next->other, i)) {
+		snprintf(out, WORDS, "waits for %s, which %s has locked", name_of(next->address),
+			lanes[holder_of(next->address)].name);
+	} else if (next && is_of_program(next) && next->kind == OP_JOIN && next->other >= 0
+			&& !has_ended(next->other, i)) {
 		snprintf(out, WORDS, "waits for the end of %s", lanes[next->other].name);
 	} else {
 		return false;
@@ -273,9 +281,11 @@ static bool wait_of(int lane, int i, char out[WORDS], uintptr_t *pc)
 static const char *called_by(const struct moment *m)
 {
 	static const char *const names[OP_KINDS] = {
-		[OP_LOCK] = "pthread_mutex_lock", [OP_TRYLOCK] = "pthread_mutex_trylock", [OP_UNLOCK] = "pthread_mutex_unlock",
-		[OP_WAIT] = "pthread_cond_wait", [OP_WAKE] = "pthread_cond_wait", [OP_SIGNAL] = "pthread_cond_signal",
-		[OP_BROADCAST] = "pthread_cond_broadcast", [OP_CREATE] = "pthread_create", [OP_JOIN] = "pthread_join"
+		[OP_LOCK] = "pthread_mutex_lock", [OP_TRYLOCK] = "pthread_mutex_trylock",
+		[OP_UNLOCK] = "pthread_mutex_unlock", [OP_WAIT] = "pthread_cond_wait",
+		[OP_WAKE] = "pthread_cond_wait", [OP_SIGNAL] = "pthread_cond_signal",
+		[OP_BROADCAST] = "pthread_cond_broadcast", [OP_CREATE] = "pthread_create",
+		[OP_JOIN] = "pthread_join"
 	};
 	if (m->what == CALL)
 		return m->made.function;
@@ -328,7 +338,8 @@ static void put_values(void)
 			continue;
 		fprintf(trace, "%s", comma);
 		put_string(name_of(channels[i].address));
-		fprintf(trace, ": {\"elements\": %ld, \"capacity\": %zu, \"closed\": %s}", channel_state[i].elements, channels[i].capacity,
+		fprintf(trace, ": {\"elements\": %ld, \"capacity\": %zu, \"closed\": %s}",
+			channel_state[i].elements, channels[i].capacity,
 			channel_state[i].closed ? "true" : "false");
 		comma = ", ";
 	}

@@ -11,13 +11,13 @@
 
 enum { MAX_NAME = 64, MAX_LANES = 64, MAX_CHANNELS = 64 };
 
-enum what { STEP, ACCESS, CALL, RETURN, COPY, OUTPUT, WAITS, TASK_BEGINS, TASK_ENDS };
+enum what { STEP, ACCESS, CALL, RETURN, COPY, OUTPUT, WAITS, FAILS, TASK_BEGINS, TASK_ENDS };
 
 struct moment {
 	enum what what;
 	int lane, thread;
 	int call;                       /* the moment of the call that it is inside of, or -1 */
-	int other;                      /* lane that it starts or joins; CALL: the moment of its return; or -1 */
+	int other;                      /* lane that it starts or joins; CALL: its return; or -1 */
 	uintptr_t pc;
 	const struct event *event;      /* STEP */
 	enum op_kind kind;              /* STEP; ACCESS: of the step before */
@@ -31,7 +31,7 @@ struct moment {
 	int result;                     /* RETURN */
 	uintptr_t from, channel;        /* COPY */
 	int from_call, to_call;         /* COPY: of the program; or -1: out of or into the channel's buffer */
-	char *text;                     /* OUTPUT, WAITS; CALL and RETURN: the element, if it may be an int */
+	char *text;                     /* OUTPUT, WAITS, FAILS; CALL, RETURN: the element */
 };
 
 /* A thread, or a task of the pool. */

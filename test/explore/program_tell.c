@@ -219,6 +219,13 @@ void tell_race(uintptr_t address)
 	raced = address;
 }
 
+void tell_assertion(const char *expression, uintptr_t pc)
+{
+	struct moment *m = new_moment(FAILS, pc);
+	if (asprintf(&m->text, "asserts %s, which is false", expression) < 0)
+		abort();
+}
+
 void tell_step(int event)
 {
 	const struct event *e = event_at(event);
@@ -561,6 +568,7 @@ static bool words_for(const struct moment *m, char out[300])
 		snprintf(out, 300, "prints: %.*s", (int)strcspn(m->text, "\n"), m->text);
 		return true;
 	case WAITS:
+	case FAILS:
 		snprintf(out, 300, "%s", m->text);
 		return true;
 	case TASK_BEGINS:

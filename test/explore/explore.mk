@@ -70,7 +70,11 @@ explore-short: $(EXPLORE)/explore $(EXPLORE)/explore-naps $(EXPLORE)/explore-wat
 	$(EXPLORE)/explore-watched --watched --short --baseline test/explore/baseline-short.txt
 	@BUILD='$(EXPLORE)' sh test/explore/variants.sh --stale
 
+# A solution of an exercise of the course.
 # The programs of the course, each of which says at its top what is to be found.
+exercise: $(PROGRAM_PARTS)
+	@sh course/exercise.sh
+
 explore-course: $(PROGRAM_PARTS)
 	@sh test/explore/course.sh && echo 'The programs of the course: found what each says'
 

@@ -18,6 +18,8 @@
 #   make trace [EXAMPLE=..] what an example does, as a picture: build/trace/07-workers.svg
 #   make vendor DIR=.. [WITH='spawn timer'] copies what your project needs into it, or renews the copy there
 #   make site               the site, static pages below build/site/; make site-test looks at it in a browser
+#   make exercise N=3.2 FILE=my.c  what is still wrong with a solution of an exercise of the course
+#   make slides             the chapters of the course, to show and to print
 #   make player PROGRAM=my.c  a page that steps through the schedule that breaks a program
 #   make install uninstall  below PREFIX (/usr/local), inside DESTDIR
 #   make dist               build/chan-VERSION.tar.gz, of what is committed

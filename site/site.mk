@@ -1,5 +1,6 @@
 # The site: make site                   static pages below build/site/
 #           make site-test              the same in a real browser, headless
+#           make slides                 the course as slides, to show and to print: build/slides.html
 #           make player PROGRAM=my.c    build/my.html, which steps through the schedule that breaks a program
 #
 # Made by pandoc, mandoc and pygments, with schedules from the explorer.  The search is minisearch, which npm
@@ -17,7 +18,7 @@ endif
 
 EXPLORE_QUIETLY = $(MAKE) -s --no-print-directory explore
 
-.PHONY: site site-here site-test player
+.PHONY: site site-here site-test site-test-here slides player
 
 # A second make, because what python there is depends on what the first step installs.
 site:
@@ -46,6 +47,11 @@ site-test: site
 
 site-test-here:
 	$(TEST_PYTHON) site/test.py $(SITE)
+
+slides:
+	@$(NEED) pandoc python3
+	@mkdir -p $(BUILD)
+	@python3 site/slides.py $(BUILD)/slides.html && echo 'Slides: $(BUILD)/slides.html, a page each'
 
 player: $(PROGRAM_PARTS)
 	@$(NEED) pygments

@@ -229,6 +229,13 @@ class Site(unittest.TestCase):
         self.one(".last").click()
         self.assertEqual(self.chips(), {"main": 23, "eat 1": 11})
 
+    def test_slides_fit_their_pages(self):
+        subprocess.run(["make", "-s", "slides", "BUILD=" + BUILD], check=True, stdout=subprocess.DEVNULL)
+        self.open(BUILD + "/slides.html")
+        self.assertEqual(len(self.all("h1")), 8)
+        self.assertEqual(self.js("return [...document.querySelectorAll('section')].filter(s => s.scrollHeight > s.clientHeight"
+                                 " || s.scrollWidth > s.clientWidth).map(s => s.innerText)"), [])
+
     def test_without_javascript_the_schedule_is_a_list(self):
         self.browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
         self.open("course/1-memory/less-wrong.c.html")

@@ -106,6 +106,23 @@ START_TEST(a_failure_can_be_repeated_and_has_a_trace)
 }
 END_TEST
 
+START_TEST(a_schedule_is_tried_alone)
+{
+	char said[TEXT];
+
+	if (!can_explore())
+		return;
+	command(said, sizeof said, EXPLORE " PROGRAM=test/programs/opposite_locks.c REPLAY=AB2");
+	expect(said, (const char *const[]){ "deadlock: main waits for fork_2", NULL });
+	ck_assert_int_eq(command(said, sizeof said, EXPLORE " PROGRAM=test/programs/opposite_locks.c REPLAY=A9"), 0);
+	expect(said, (const char *const[]){ "opposite_locks.c: this schedule does not fail\n", NULL });
+	ck_assert_int_eq(command(said, sizeof said, EXPLORE " PROGRAM=test/programs/spurious.c REPLAY=A9"), 0);
+	expect(said, (const char *const[]){ "spurious.c: this schedule does not fail\n", NULL });
+	command(said, sizeof said, EXPLORE " PROGRAM=test/programs/spurious.c REPLAY=A9 FAULT=spurious:0:1");
+	expect(said, (const char *const[]){ "spurious.c: assertion failed: items == 1", NULL });
+}
+END_TEST
+
 /* What a player shows: of each step one line, in which these texts are. */
 static const struct {
 	const char *name, *step[5];
@@ -247,6 +264,7 @@ Suite *program_suite(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, what_is_wrong_is_told, 0, COUNT(wrong));
 	tcase_add_test(tc, a_failure_can_be_repeated_and_has_a_trace);
+	tcase_add_test(tc, a_schedule_is_tried_alone);
 	tcase_add_loop_test(tc, a_failure_has_a_schedule_for_a_player, 0, COUNT(schedules));
 	tcase_add_test(tc, without_a_failure_there_is_no_schedule);
 	tcase_add_test(tc, a_function_that_is_not_simulated_is_named);

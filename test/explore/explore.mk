@@ -4,7 +4,7 @@
 #   make explore-short      a part, some seconds
 #   make explore-course     the programs of the course, each of which says what is to be found
 #   make explore-variants   known-bad variants of the library, each of which must fail
-#   make explore PROGRAM=my.c [LIMIT=executions] [DEFINES='-D...'] [JSON=file]
+#   make explore PROGRAM=my.c [LIMIT=executions] [DEFINES='-D...'] [JSON=file] [REPLAY=schedule [FAULT=..]]
 #                           instead all interleavings of that program: test/explore/program.h; a schedule that fails
 #                           goes to the file: test/README.md has the format
 #

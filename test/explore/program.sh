@@ -1,6 +1,6 @@
 #!/bin/sh
 # Compiles a program, explores it, and draws what failed: make explore PROGRAM=my.c
-# From the environment (explore.mk): CC TSAN RENAME LINK BUILD PARTS PROGRAM, and what may be given: LIMIT DEFINES JSON.
+# From the environment (explore.mk): CC TSAN RENAME LINK BUILD PARTS PROGRAM, and what may be given: LIMIT DEFINES JSON REPLAY FAULT.
 set -u
 here=test/explore
 # With the directories, as each chapter of the course has a wrong.c.
@@ -26,7 +26,8 @@ objcopy --redefine-syms=$here/program-symbols.txt "$work.raw" "$work.renamed" &&
 	$LINK -o "$work" $PARTS "$work.o" -lm || exit 2
 
 rm -f "$BUILD/$name.json" "$BUILD/$name.svg"
-"$work" --name "$PROGRAM" --trace "$BUILD/$name.json" --limit "${LIMIT:-200000}"
+"$work" --name "$PROGRAM" --trace "$BUILD/$name.json" --limit "${LIMIT:-200000}" ${FAULT:+--fault "$FAULT"} \
+	${REPLAY:+--replay "$REPLAY"}
 status=$?
 if [ -f "$BUILD/$name.json" ] && [ -f extra/sequence.py ] && command -v python3 >/dev/null &&
 		python3 extra/sequence.py "$BUILD/$name.json" -o "$BUILD/$name.svg"; then

@@ -81,6 +81,7 @@ TEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_PROGRAMS),
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .PHONY: all run run-here test check size course tsan tsan-gcc tsan-clang asan valgrind memcheck helgrind soak awake mutate install uninstall vendor dist clean FORCE
+.PHONY: all run run-here test check size course exercise tsan tsan-gcc tsan-clang asan valgrind memcheck helgrind soak awake mutate install uninstall dist clean FORCE
 
 all: $(LIBRARIES) $(LADDER) $(COOKBOOK) $(TREEHASH) $(COUNTERD)
 
@@ -120,6 +121,10 @@ size:
 
 # Wrong programs too, so all does not make them.
 course: $(COURSE)
+
+# A solution of an exercise of the course.
+exercise:
+	@MAKE='$(MAKE)' sh course/exercise.sh
 
 # Random programs until the time is up.
 soak: $(BUILD)/test/soak

@@ -292,7 +292,7 @@ def put_directory(path):
     out = page_of(path)
     links = [(resolve(path + "/x", out, os.path.basename(n)), html.escape(n)) for n in names]
     items = "".join(f'<li><a href="{to}">{name}</a></li>' for to, name in links)
-    put_page(out, path, f"<h1>{html.escape(path)}</h1><ul>{items}</ul>")
+    put_page(out, path, f'<h1>{html.escape(path)}</h1><ul class="listing">{items}</ul>')
 
 
 def put(path):

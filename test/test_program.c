@@ -146,6 +146,8 @@ static const struct {
 	{ "nobody_receives", { "\"does\": \"chan_send(jobs, 7) waits\"",
 		"\"waits\": \"waits in chan_send(jobs)\"",
 		"\"channels\": {\"jobs\": {\"elements\": 0, \"capacity\": 0, \"closed\": false}}" } },
+	{ "no_permit", { "\"does\": \"chan_send(permits) waits\"",
+		"\"channels\": {\"permits\": {\"elements\": 1, \"capacity\": 1, \"closed\": false}}" } },
 	{ "returns_one", { "\"does\": \"chan_try_send(c, 1) = EAGAIN\"", "\"channels\": {\"c\": {" } },
 };
 

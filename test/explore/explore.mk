@@ -34,7 +34,7 @@ EXPLORE_LIBRARY = $(patsubst %,$(EXPLORE)/lib-%.o,spawn $(EXPLORE_COMPANIONS))
 
 # A program: more of everything than a scenario needs, and stacks that can be walked.
 PROGRAM_PARTS = $(patsubst %,$(EXPLORE)/program-%.o,engine shadow sim system program program_calls program_names program_tell program_schedule \
-	chan spawn $(EXPLORE_COMPANIONS))
+	chan spawn $(EXPLORE_COMPANIONS)) $(EXPLORE)/insight.o $(EXPLORE)/insight_fd.o
 PROGRAM_SIZES = -DMAX_THREADS=16 -DMAX_STEPS=10000 -DMAX_WATCHED=64 -DMAX_TLS=4096 -DHEAP_SIZE=4194304 -DMAX_BLOCKS=1000
 PROGRAM_TSAN = -O0 -g -fno-omit-frame-pointer -fno-builtin -fno-pie -fno-stack-protector -U_FORTIFY_SOURCE -fsanitize=thread \
 	'-D_Thread_local=__attribute__((section("per_thread")))' '-D__thread=__attribute__((section("per_thread")))'
@@ -70,11 +70,7 @@ explore-short: $(EXPLORE)/explore $(EXPLORE)/explore-naps $(EXPLORE)/explore-wat
 	$(EXPLORE)/explore-watched --watched --short --baseline test/explore/baseline-short.txt
 	@BUILD='$(EXPLORE)' sh test/explore/variants.sh --stale
 
-# A solution of an exercise of the course.
 # The programs of the course, each of which says at its top what is to be found.
-exercise: $(PROGRAM_PARTS)
-	@sh course/exercise.sh
-
 explore-course: $(PROGRAM_PARTS)
 	@sh test/explore/course.sh && echo 'The programs of the course: found what each says'
 

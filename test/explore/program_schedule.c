@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "insight.h"
 #include "program_story.h"
 
 enum { MAX_HELD = 16, MAX_VALUES = 200, WORDS = 300 };
@@ -21,7 +22,6 @@ static struct {
 } at[MAX_LANES];
 static struct value { uintptr_t address; size_t size; char name[2 * MAX_NAME], text[40]; } values[MAX_VALUES];
 static int value_count;
-static struct { bool made, closed; long elements; } channel_state[MAX_CHANNELS];
 
 /* ---- JSON --------------------------------------------------------------------------- */
 
@@ -180,26 +180,6 @@ static void apply_beginning(const struct moment *m)
 	}
 }
 
-static void apply_copy(const struct moment *m)
-{
-	const struct channel *c = channel_at(m->channel);
-	if (!c || (m->from_call >= 0) == (m->to_call >= 0))
-		return;
-	long n = c->elem_size > 0 ? (long)(m->size / c->elem_size) : 0;
-	channel_state[c - channels].elements += m->from_call >= 0 ? n : -n;
-}
-
-static void apply_call(const struct moment *m)
-{
-	const struct channel *c = channel_at(m->made.object);
-	if (c && makes_channel(m->made.function))
-		channel_state[c - channels].made = true;
-	if (c && strcmp(m->made.function, "chan_close") == 0)
-		channel_state[c - channels].closed = true;
-	if (c && strcmp(m->made.function, "chan_free") == 0)
-		channel_state[c - channels].made = false;
-}
-
 static void apply(int i)
 {
 	const struct moment *m = &moments[i];
@@ -215,12 +195,52 @@ static void apply(int i)
 		apply_step(m);
 	else if (m->what == RETURN)
 		apply_return(m);
-	else if (m->what == COPY)
-		apply_copy(m);
-	else if (m->what == CALL)
-		apply_call(m);
 	if (is_told(m))
 		apply_access(m);
+}
+
+/* ---- Channels ------------------------------------------------------------------------------- */
+
+/* What each held from a moment on, as often as that changed; and what it held last. */
+static struct level {
+	int moment, channel;
+	bool is_there, closed;
+	size_t elements;
+} *levels, latest[MAX_CHANNELS];
+static int level_count;
+
+void forget_channels(void)
+{
+	level_count = 0;
+	memset(latest, 0, sizeof latest);
+}
+
+void note_channels(int moment)
+{
+	for (int i = 0; i < channel_count; i++) {
+		const chan *c = (const chan *)channels[i].address;
+		const struct block *b = heap_block(channels[i].address);
+		struct level is = { .moment = moment, .channel = i, .is_there = b && b->live };
+		if (is.is_there) {
+			is.closed = insight_closed(c);
+			is.elements = insight_len(c);
+		}
+		if (is.is_there == latest[i].is_there && is.closed == latest[i].closed
+				&& is.elements == latest[i].elements)
+			continue;
+		levels = grown(levels, level_count, sizeof *levels);
+		levels[level_count++] = latest[i] = is;
+	}
+}
+
+/* What was changed before moment i has ended is seen when the next one begins. */
+static const struct level *level_after(int channel, int i)
+{
+	const struct level *found = NULL;
+	for (int k = 0; k < level_count && levels[k].moment <= i + 1; k++)
+		if (levels[k].channel == channel)
+			found = &levels[k];
+	return found;
 }
 
 /* ---- What a thread waits for -------------------------------------------------------------- */
@@ -331,16 +351,21 @@ static void put_values(void)
 		put_string(values[i].text);
 		comma = ", ";
 	}
-	fprintf(trace, "}, \"channels\": {");
-	comma = "";
+	fprintf(trace, "}");
+}
+
+static void put_channels(int last)
+{
+	const char *comma = "";
+	fprintf(trace, ", \"channels\": {");
 	for (int i = 0; i < channel_count; i++) {
-		if (!channel_state[i].made)
+		const struct level *l = level_after(i, last);
+		if (!l || !l->is_there)
 			continue;
 		fprintf(trace, "%s", comma);
 		put_string(name_of(channels[i].address));
-		fprintf(trace, ": {\"elements\": %ld, \"capacity\": %zu, \"closed\": %s}",
-			channel_state[i].elements, channels[i].capacity,
-			channel_state[i].closed ? "true" : "false");
+		fprintf(trace, ": {\"elements\": %zu, \"capacity\": %zu, \"closed\": %s}", l->elements,
+			channels[i].capacity, l->closed ? "true" : "false");
 		comma = ", ";
 	}
 	fprintf(trace, "}");
@@ -362,13 +387,13 @@ static void put_step(int i)
 	put_member("does", l->words);
 	put_threads(last);
 	put_values();
+	put_channels(last);
 	fprintf(trace, "}");
 }
 
 static void begin(void)
 {
 	memset(at, 0, sizeof at);
-	memset(channel_state, 0, sizeof channel_state);
 	value_count = 0;
 	for (int l = 0; l < lane_count; l++)
 		at[l].waits = -1;
@@ -381,6 +406,7 @@ static void put_steps(void)
 {
 	const char *comma = "";
 	int done = 0;
+	note_channels(moment_count);
 	begin();
 	fprintf(trace, ",\n\"steps\": [");
 	for (int i = 0; i < line_count; i++) {

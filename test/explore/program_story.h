@@ -74,6 +74,8 @@ extern FILE *trace;
 void put_string(const char *s);
 bool in_chart(double when);
 
+void forget_channels(void);
+void note_channels(int moment);         /* what they hold when it begins */
 void put_schedule(const char *verdict, const char *schedule, const struct injection *fault);
 
 #endif

@@ -180,6 +180,7 @@ const char *name_of_thread(int thread)
 void tell_begin(void)
 {
 	moment_count = lane_count = channel_count = 0;
+	forget_channels();
 	for (int i = 0; i < MAX_THREADS; i++)
 		forget_frames(i);
 	pending = last_create = -1;
@@ -206,6 +207,7 @@ static struct moment *new_moment(enum what what, uintptr_t pc)
 		moment_room = 2 * moment_room + 1000;
 		moments = grown(moments, moment_room, sizeof *moments);
 	}
+	note_channels(moment_count);
 	struct moment *m = &moments[moment_count++];
 	*m = (struct moment){ .what = what, .lane = lane_of[self], .thread = self, .call = -1, .other = -1, .pc = pc };
 	const struct call *c = current_call(self);

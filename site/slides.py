@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""The chapters of the course as slides, to show and to print: python3 site/slides.py OUT.html, by make slides.
+"""The chapters of the course as slides, to show and to print: python3 site/slides.py OUT.html
 
-A slide is a section: the first sentence of each paragraph, the sentences that define a term, and its excerpts of
-programs.  The verdicts of the programs are on the first slide of a chapter, and the exercises on the last.
+A slide is a section: the first sentence of each paragraph, the sentences that define a term, and its
+excerpts of programs.  The verdicts of the programs are on the first slide of a chapter, and the exercises on the
+last.
 """
 import re
 import subprocess
@@ -84,8 +85,10 @@ def main():
     body = subprocess.run(["pandoc", "-f", "gfm", "-t", "html", "--no-highlight", "-p"], input=text,
                           stdout=subprocess.PIPE, check=True, encoding="utf-8").stdout
     with open(sys.argv[1], "w", encoding="utf-8") as f:
-        f.write('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Concurrency in C</title>\n'
-                f'<link rel="icon" href="data:,"><style>{STYLE}</style></head>\n<body>\n{body}</body></html>\n')
+        f.write('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
+                '<title>Concurrency in C</title><link rel="icon" href="data:,">\n'
+                f'<style>{STYLE}</style></head>\n'
+                f'<body>\n{body}</body></html>\n')
 
 
 if __name__ == "__main__":

@@ -46,12 +46,12 @@ START_TEST(each_solution_is_what_is_asked)
 		" echo \"${a#PROGRAM=}: no failure in 1 execution, all interleavings\";; esac; done\nEND\n"
 		"chmod +x '%s/make'", scratch, scratch);
 	if (strstr(path, ".sed") != NULL)
-		must("file=$(sed -n 's/^# file: //p' '%s'); sed -f '%s' \"${file:-chan.c}\" >'%s/solution'", path,
-			path, scratch);
+		must("file=$(sed -n 's/^# file: //p' '%s');"
+			"sed -f '%s' \"${file:-chan.c}\" >'%s/solution'", path, path, scratch);
 	else
 		must("cp '%s' '%s/solution'", path, scratch);
-	int status = command(said, sizeof said, "N=%s FILE='%s/solution' MAKE='%s/make' sh course/exercise.sh",
-		n, scratch, scratch);
+	int status = command(said, sizeof said,
+		"N=%s FILE='%s/solution' MAKE='%s/make' sh course/exercise.sh", n, scratch, scratch);
 	ck_assert_msg(status == 0, "%s: %s", n, said);
 	remove_scratch(scratch);
 }
@@ -71,7 +71,8 @@ static const struct {
 	{ "2.2", "course/2-waiting/gate.c", {
 		"Not yet: deadlock", "A signal wakes one thread, and both wait" } },
 	{ "3.3", "chan.c", { "Not yet: nothing differs from chan.c." } },
-	{ "3.3", "spawn.c", { "Not yet: this is another change of chan.c than the exercise asks for." } },
+	{ "3.3", "spawn.c", {
+		"Not yet: this is another change of chan.c than the exercise asks for." } },
 	{ "3.4", "chan.c", { "There is no exercise 3.4. There are: 1.1 1.2 " } },
 	{ "1.1", "README.md", { "Not yet: " } },
 	{ "1.1", "nowhere.c", { "nowhere.c: cannot be read" } },

@@ -2,8 +2,8 @@
 """The chapters of the course as slides, to show and to print: python3 site/slides.py OUT.html
 
 A slide is a section: the first sentence of each paragraph, the sentences that define a term, and its
-excerpts of programs.  The verdicts of the programs are on the first slide of a chapter, and the exercises on the
-last.
+excerpts of programs.  The verdicts of the programs are on the first slide of a chapter, and the exercises on
+the last.
 """
 import re
 import subprocess

@@ -80,8 +80,7 @@ TEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_PROGRAMS),
 
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all run run-here test check size course tsan tsan-gcc tsan-clang asan valgrind memcheck helgrind soak awake mutate install uninstall vendor dist clean FORCE
-.PHONY: all run run-here test check size course exercise tsan tsan-gcc tsan-clang asan valgrind memcheck helgrind soak awake mutate install uninstall dist clean FORCE
+.PHONY: all run run-here test check size course exercise tsan tsan-gcc tsan-clang asan valgrind memcheck helgrind soak awake mutate install uninstall vendor dist clean FORCE
 
 all: $(LIBRARIES) $(LADDER) $(COOKBOOK) $(TREEHASH) $(COUNTERD)
 

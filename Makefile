@@ -19,6 +19,10 @@
 #   make task-cost          what a task and a hand-over cost here
 #   make trace [EXAMPLE=..] what an example does, as a picture: build/trace/07-workers.svg
 #   make vendor DIR=.. [WITH='spawn timer'] copies what your project needs into it, or renews the copy there
+#   make site               the site, static pages below build/site/; make site-test looks at it in a browser
+#   make exercise N=3.2 FILE=my.c  what is still wrong with a solution of an exercise of the course
+#   make slides             the chapters of the course, to show and to print
+#   make player PROGRAM=my.c  a page that steps through the schedule that breaks a program
 #   make install uninstall  below PREFIX (/usr/local), inside DESTDIR
 #   make dist               build/chan-VERSION.tar.gz, of what is committed
 #   make clean
@@ -78,7 +82,7 @@ TEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_PROGRAMS),
 
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all run run-here test check size course tsan tsan-gcc tsan-clang asan valgrind memcheck helgrind soak awake mutate install uninstall vendor dist clean FORCE
+.PHONY: all run run-here test check size course exercise tsan tsan-gcc tsan-clang asan valgrind memcheck helgrind soak awake mutate install uninstall vendor dist clean FORCE
 
 all: $(LIBRARIES) $(LADDER) $(COOKBOOK) $(TREEHASH) $(COUNTERD)
 
@@ -118,6 +122,10 @@ size:
 
 # Wrong programs too, so all does not make them.
 course: $(COURSE)
+
+# A solution of an exercise of the course.
+exercise:
+	@MAKE='$(MAKE)' sh course/exercise.sh
 
 # Random programs until the time is up.
 soak: $(BUILD)/test/soak
@@ -199,7 +207,7 @@ $(BUILD)/test/extra/%.o: extra/%.c test/faults.h $(BUILD)/flags
 $(BUILD)/test/run: $(TEST_OBJECTS)
 	$(COMPILE) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
 
--include examples/counterd/counterd.mk examples/farm/farm.mk bench/bench.mk test/verify.mk test/explore/explore.mk
+-include examples/counterd/counterd.mk examples/farm/farm.mk bench/bench.mk test/verify.mk test/explore/explore.mk site/site.mk
 -include $(wildcard trace/trace.mk extra/trace.mk)
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(BUILD)/test/extra/*.d $(BUILD)/examples/cookbook/*.d)

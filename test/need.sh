@@ -1,8 +1,8 @@
 #!/bin/sh
 # need.sh NEED...: installs what this machine lacks of cc pkg-config check crypto zmq c++ clang musl multilib
 # 32-bit (what runs multilib's programs) valgrind gcovr python3 cmake meson mandoc aarch64 (a cross compiler) qemu (for its
-# programs) faketime mingw wine yaml (for Python), and of the benchmark's peers glib apr go rust crossbeam (the source of its
-# channels).
+# programs) faketime mingw wine yaml (for Python) pandoc pygments browser (chromium, and Python's selenium, which drives it), and of
+# the benchmark's peers glib apr go rust crossbeam (the source of its channels).
 #
 # Says and does nothing when all is there.  Otherwise it installs, as root or through a sudo that asks nothing;
 # where it may not, it prints the command to type and exits with 1.
@@ -11,6 +11,13 @@ set -u
 compiles()
 {
 	printf '#include <errno.h>\nint main(void) { return errno; }\n' | "$@" -xc -o /dev/null - 2>/dev/null
+}
+
+# The first python3, or that of the system, whose packages the manager installs.
+some_python()
+{
+	modules=$(IFS=,; echo "$*")
+	python3 -c "import $modules" 2>/dev/null || /usr/bin/python3 -c "import $modules" 2>/dev/null
 }
 
 there()
@@ -26,8 +33,8 @@ there()
 	musl) command -v musl-gcc ;;
 	multilib) compiles gcc -m32 -idirafter "/usr/include/$(gcc -print-multiarch)" ;;
 	32-bit) sh "${0%/*}/32-bit.sh" ;;
-	valgrind | gcovr | python3 | cmake | meson | mandoc) command -v "$1" ;;
-	yaml) python3 -c 'import yaml' 2>/dev/null || /usr/bin/python3 -c 'import yaml' 2>/dev/null ;;
+	valgrind | gcovr | python3 | cmake | meson | mandoc | pandoc) command -v "$1" ;;
+	yaml) some_python yaml ;;
 	aarch64) compiles aarch64-linux-gnu-gcc ;;
 	qemu) command -v qemu-aarch64 || command -v qemu-aarch64-static ;;
 	mingw) command -v x86_64-w64-mingw32-gcc-posix ;;
@@ -35,6 +42,8 @@ there()
 	faketime) ls /usr/lib*/faketime/libfaketimeMT.so.1 /usr/lib/*/faketime/libfaketimeMT.so.1 2>/dev/null | grep -q . ;;
 	glib) there pkg-config && pkg-config --exists glib-2.0 ;;
 	apr) there pkg-config && pkg-config --exists apr-1 apr-util-1 ;;
+	pygments) some_python pygments ;;
+	browser) command -v chromium && command -v chromedriver && some_python selenium ;;
 	go) command -v go ;;
 	rust) command -v rustc && command -v cargo ;;
 	crossbeam) ls -d /usr/share/cargo/registry/crossbeam-channel-* ;;
@@ -56,6 +65,13 @@ packages()
 	apt-get:multilib) echo "gcc-$(gcc -dumpversion | cut -d. -f1)-multilib" ;;
 	apt-get:aarch64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
 	apt-get:qemu | dnf:qemu | pacman:qemu | apt-get:32-bit | dnf:32-bit | pacman:32-bit) echo qemu-user ;;
+	apt-get:pygments | dnf:pygments) echo python3-pygments ;;
+	apt-get:browser) echo chromium chromium-driver python3-selenium ;;
+	dnf:browser) echo chromium chromedriver python3-selenium ;;
+	apk:pygments) echo py3-pygments ;;
+	apk:browser) echo chromium chromium-chromedriver py3-selenium ;;
+	pacman:pygments) echo python-pygments ;;
+	pacman:browser) echo chromium python-selenium ;;
 	apt-get:faketime) echo faketime libfaketime ;;
 	apt-get:mingw) echo gcc-mingw-w64-x86-64-posix ;;
 	apt-get:wine) echo wine64 ;;
@@ -102,7 +118,7 @@ packages()
 	apk:yaml) echo py3-yaml ;;
 	pacman:yaml) echo python-yaml ;;
 	*:faketime) echo libfaketime ;;
-	apk:musl | brew:musl | apk:multilib | brew:multilib | *:aarch64 | *:mingw | *:wine | *:crossbeam | brew:yaml | brew:32-bit | brew:qemu | brew:valgrind) ;;
+	apk:musl | brew:musl | apk:multilib | brew:multilib | *:aarch64 | *:mingw | *:wine | *:crossbeam | brew:yaml | brew:32-bit | brew:qemu | brew:valgrind | brew:pygments | brew:browser) ;;
 	*) echo "$1" ;;
 	esac
 }

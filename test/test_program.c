@@ -46,7 +46,8 @@ static const struct {
 	{ "lost_wakeup", { "lost_wakeup.c: deadlock: main waits on changed at lost_wakeup.c:20\n",
 		"tell 1  lost_wakeup.c:10  signals changed, but nobody waits" } },
 	{ "if_for_while", { "if_for_while.c: assertion failed: items > 0 at if_for_while.c:15 in consume",
-		"waits on filled", "signals filled, which wakes consume 1", "has been woken, and locks lock", "reads items = 0" } },
+		"waits on filled", "signals filled, which wakes consume 1", "has been woken, and locks lock",
+		"reads items = 0", "if_for_while.c:15  asserts items > 0, which is false" } },
 	{ "spurious", { "spurious.c: assertion failed: items == 1 at spurious.c:27 in main",
 		"leaves its wait on filled: a spurious wake-up", "--fault spurious:0:1" } },
 	{ "opposite_locks", { "opposite_locks.c: deadlock: main waits for fork_2, which eat 1 has locked, at opposite_locks.c:23; "
@@ -142,6 +143,92 @@ START_TEST(a_program_gets_its_arguments)
 
 	ck_assert_int_ne(command(said, sizeof said, EXPLORE " PROGRAM=test/programs/takes_arguments.c"), 0);
 	expect(said, (const char *const[]){ "exit status: main returned 1", " THREADS TIMES\n", NULL });
+}
+END_TEST
+
+START_TEST(a_schedule_is_tried_alone)
+{
+	char said[TEXT];
+
+	if (!can_explore())
+		return;
+	command(said, sizeof said, EXPLORE " PROGRAM=test/programs/opposite_locks.c REPLAY=AB2");
+	expect(said, (const char *const[]){ "deadlock: main waits for fork_2", NULL });
+	ck_assert_int_eq(command(said, sizeof said, EXPLORE " PROGRAM=test/programs/opposite_locks.c REPLAY=A9"), 0);
+	expect(said, (const char *const[]){ "opposite_locks.c: this schedule does not fail\n", NULL });
+	ck_assert_int_eq(command(said, sizeof said, EXPLORE " PROGRAM=test/programs/spurious.c REPLAY=A9"), 0);
+	expect(said, (const char *const[]){ "spurious.c: this schedule does not fail\n", NULL });
+	command(said, sizeof said, EXPLORE " PROGRAM=test/programs/spurious.c REPLAY=A9 FAULT=spurious:0:1");
+	expect(said, (const char *const[]){ "spurious.c: assertion failed: items == 1", NULL });
+}
+END_TEST
+
+/* What a player shows: of each step one line, in which these texts are. */
+static const struct {
+	const char *name, *step[5];
+} schedules[] = {
+	{ "opposite_locks", { "\"line\": 22, \"function\": \"main\", "
+		"\"calls\": \"pthread_mutex_lock\", \"does\": \"locks fork_1\"",
+		"{\"thread\": 0, \"file\": \"opposite_locks.c\", \"line\": 22, \"holds\": [\"fork_1\"]}" } },
+	{ "opposite_locks", { "\"does\": \"waits for fork_1, which main has locked, for ever\"",
+		"\"line\": 23, \"holds\": [\"fork_1\"], "
+		"\"waits\": \"waits for fork_2, which eat 1 has locked, for ever\"",
+		"\"line\": 11, \"holds\": [\"fork_2\"], "
+		"\"waits\": \"waits for fork_1, which main has locked, for ever\"" } },
+	{ "racy_counter", { "\"does\": \"starts add 1\"", "\"values\": {\"counter\": \"0\"}" } },
+	{ "racy_counter", { "\"function\": \"add\", \"does\": \"writes counter = 1\"",
+		"\"values\": {\"counter\": \"1\"}" } },
+	{ "if_for_while", { "\"does\": \"waits on filled\"",
+		"\"holds\": [], \"waits\": \"waits on filled\"" } },
+	{ "if_for_while", { "\"does\": \"signals filled, which wakes consume 1\"",
+		"\"waits\": \"has been woken, but must wait until main unlocks\"" } },
+	{ "spurious", { "\"does\": \"leaves its wait on filled: a spurious wake-up\"", "\"thread\": 0" } },
+	{ "nobody_receives", { "\"does\": \"chan_send(jobs, 7) waits\"",
+		"\"waits\": \"waits in chan_send(jobs)\"",
+		"\"channels\": {\"jobs\": {\"elements\": 0, \"capacity\": 0, \"closed\": false}}" } },
+	{ "no_permit", { "\"does\": \"chan_send(permits) waits\"",
+		"\"channels\": {\"permits\": {\"elements\": 1, \"capacity\": 1, \"closed\": false}}" } },
+	{ "returns_one", { "\"does\": \"chan_try_send(c, 1) = EAGAIN\"", "\"channels\": {\"c\": {" } },
+};
+
+START_TEST(a_failure_has_a_schedule_for_a_player)
+{
+	char said[TEXT], scratch[64];
+	bool found = false;
+
+	if (!can_explore())
+		return;
+	make_scratch(scratch);
+	command(said, sizeof said, EXPLORE " PROGRAM=test/programs/%s.c JSON='%s/schedule'", schedules[_i].name,
+		scratch);
+	ck_assert_msg(strstr(said, "\nSchedule: ") != NULL, "%s", said);
+	command(said, sizeof said, "grep '^{\"n\": ' '%s/schedule'", scratch);
+	for (char *step = strtok(said, "\n"); step != NULL && !found; step = strtok(NULL, "\n")) {
+		found = true;
+		for (int i = 0; schedules[_i].step[i] != NULL; i++)
+			found = found && strstr(step, schedules[_i].step[i]) != NULL;
+	}
+	ck_assert_msg(found, "%s: no step with %s", schedules[_i].name, schedules[_i].step[0]);
+	if (has_program("python3 --version"))
+		must("python3 -m json.tool '%s/schedule' >'%s/again'", scratch, scratch);
+	remove_scratch(scratch);
+}
+END_TEST
+
+/* No schedule of yesterday's program stays there. */
+START_TEST(without_a_failure_there_is_no_schedule)
+{
+	char said[TEXT], scratch[64];
+
+	if (!can_explore())
+		return;
+	make_scratch(scratch);
+	must("echo old >'%s/schedule'", scratch);
+	int status = command(said, sizeof said, EXPLORE " PROGRAM=test/programs/locked_counter.c JSON='%s/schedule'",
+		scratch);
+	ck_assert_msg(status == 0, "%s", said);
+	must("test ! -e '%s/schedule'", scratch);
+	remove_scratch(scratch);
 }
 END_TEST
 
@@ -334,6 +421,9 @@ Suite *program_suite(void)
 	tcase_add_loop_test(tc, what_is_wrong_is_told, 0, COUNT(wrong));
 	tcase_add_test(tc, a_failure_can_be_repeated_and_has_a_trace);
 	tcase_add_test(tc, a_program_gets_its_arguments);
+	tcase_add_test(tc, a_schedule_is_tried_alone);
+	tcase_add_loop_test(tc, a_failure_has_a_schedule_for_a_player, 0, COUNT(schedules));
+	tcase_add_test(tc, without_a_failure_there_is_no_schedule);
 	tcase_add_test(tc, a_function_that_is_not_simulated_is_named);
 	tcase_add_loop_test(tc, nothing_is_wrong_in_all_interleavings, 0, COUNT(right));
 	tcase_add_test(tc, a_search_that_was_cut_short_says_so);

@@ -4,8 +4,10 @@
 #   make explore-short      a part, some seconds
 #   make explore-course     the programs of the course and the classical ones, each of which says what is to be found
 #   make explore-variants   known-bad variants of the library, each of which must fail
-#   make explore PROGRAM=my.c [ARGS='2 10'] [DEFINES='-D...'] [LIMIT=executions] [TIME_LIMIT=seconds]
-#                           instead all interleavings of that program: test/explore/program.h
+#   make explore PROGRAM=my.c [ARGS='2 10'] [DEFINES='-D...'] [LIMIT=executions] [TIME_LIMIT=seconds] [JSON=file]
+#                             [REPLAY=schedule [FAULT=..]]
+#                           instead all interleavings of that program: test/explore/program.h; a schedule that fails
+#                           goes to the file: test/README.md has the format
 #
 # The library, companions included, is compiled as ever, but for -fsanitize=thread, and then the names of what it calls are
 # changed to those of test/explore/sim.c and system.c, and its variables are gathered in sections that can be set back for
@@ -32,8 +34,8 @@ EXPLORE_COMPANIONS = $(filter-out chan_trace chan_watch,$(patsubst extra/%.c,%,$
 EXPLORE_LIBRARY = $(patsubst %,$(EXPLORE)/lib-%.o,spawn $(EXPLORE_COMPANIONS))
 
 # A program: more of everything than a scenario needs, and stacks that can be walked.
-PROGRAM_PARTS = $(patsubst %,$(EXPLORE)/program-%.o,engine shadow sim system program program_calls program_c11 program_names program_tell chan spawn \
-	$(EXPLORE_COMPANIONS))
+PROGRAM_PARTS = $(patsubst %,$(EXPLORE)/program-%.o,engine shadow sim system program program_calls program_c11 program_names program_tell \
+	program_schedule chan spawn $(EXPLORE_COMPANIONS)) $(EXPLORE)/insight.o $(EXPLORE)/insight_fd.o
 PROGRAM_SIZES = -DMAX_THREADS=16 -DMAX_STEPS=10000 -DMAX_WATCHED=64 -DMAX_TLS=4096 -DMAX_KEYS=32 -DHEAP_SIZE=4194304 -DMAX_BLOCKS=1000
 PROGRAM_TSAN = -O0 -g -fno-omit-frame-pointer -fno-builtin -fno-pie -fno-stack-protector -U_FORTIFY_SOURCE -fsanitize=thread \
 	'-D_Thread_local=__attribute__((section("per_thread")))' '-D__thread=__attribute__((section("per_thread")))'

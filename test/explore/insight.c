@@ -29,6 +29,16 @@ bool insight_gives(const chan *c, int64_t time)
 	return false;
 }
 
+size_t insight_len(const chan *c)
+{
+	return c->count;
+}
+
+bool insight_closed(const chan *c)
+{
+	return c->closed;
+}
+
 bool insight_seems_to_give(const chan *c)
 {
 	return c->capacity == 0 && c->senders.first != NULL;

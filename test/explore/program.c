@@ -697,7 +697,7 @@ static int tell_failure(const struct plan *failed)
 		printf(" --fault %s:%d:%d", fault_names[p.faults[0].fault], p.faults[0].thread, p.faults[0].nth);
 	printf(" --replay '%s'", schedule);
 	print_arguments();
-	if (trace_file && write_trace(trace_file, verdict))
+	if (trace_file && write_trace(trace_file, verdict, schedule, &p.faults[0]))
 		printf("Trace: %s\n", trace_file);
 	return 1;
 }

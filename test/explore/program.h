@@ -9,6 +9,7 @@
  * program_c11.c    those of <threads.h>
  * program_names.c  what the program's addresses are called in its source
  * program_tell.c   a failure once more: in words, and as a file for a chart
+ * program_schedule.c  the same step by step, for a player
  */
 #ifndef PROGRAM_H
 #define PROGRAM_H
@@ -106,6 +107,7 @@ void tell_name(uintptr_t channel, const char *name);
 void tell_task(void (*fn)(void *), int spawned_by);     /* begins on this thread, by that call; NULL: ends */
 void tell_output(const char *text, size_t size);
 void tell_race(uintptr_t address);
+void tell_assertion(const char *expression, uintptr_t pc);      /* it is false */
 void tell_waits(void);                  /* of those that wait for ever */
 
 const char *name_of(uintptr_t address);         /* of a variable, a block, a channel ... */
@@ -115,6 +117,6 @@ const char *what_it_waits_for(int thread);
 const char *place_of_access(uintptr_t address, int thread, enum access kind);
 
 void print_story(FILE *out);
-bool write_trace(const char *file, const char *verdict);
+bool write_trace(const char *file, const char *verdict, const char *schedule, const struct injection *fault);
 
 #endif

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Compiles a program, explores it, and draws what failed: make explore PROGRAM=my.c
-# From the environment (explore.mk): CC TSAN RENAME LINK BUILD PARTS PROGRAM, and what may be given: LIMIT TIME_LIMIT DEFINES ARGS.
+# From the environment (explore.mk): CC TSAN RENAME LINK BUILD PARTS PROGRAM, and what may be given: LIMIT TIME_LIMIT DEFINES ARGS
+# JSON REPLAY FAULT.
 set -u
 here=test/explore
 # With the directories, as each chapter of the course has a wrong.c.
@@ -29,10 +30,18 @@ objcopy --redefine-syms=$here/program-symbols.txt "$work.raw" "$work.renamed" &&
 eval "set -- ${ARGS-}" || exit 2
 
 rm -f "$BUILD/$name.json" "$BUILD/$name.svg"
-"$work" --name "$PROGRAM" --trace "$BUILD/$name.json" --limit "${LIMIT:-200000}" --time-limit "${TIME_LIMIT:-60}" -- "$@"
+"$work" --name "$PROGRAM" --trace "$BUILD/$name.json" --limit "${LIMIT:-200000}" --time-limit "${TIME_LIMIT:-60}" ${FAULT:+--fault "$FAULT"} \
+	${REPLAY:+--replay "$REPLAY"} -- "$@"
 status=$?
 if [ -f "$BUILD/$name.json" ] && [ -f extra/sequence.py ] && command -v python3 >/dev/null &&
 		python3 extra/sequence.py "$BUILD/$name.json" -o "$BUILD/$name.svg"; then
 	echo "Chart: $BUILD/$name.svg"
+fi
+if [ -n "${JSON-}" ]; then
+	rm -f "$JSON"
+	if [ -f "$BUILD/$name.json" ]; then
+		cp "$BUILD/$name.json" "$JSON" || exit 2
+		echo "Schedule: $JSON"
+	fi
 fi
 exit $status

@@ -1063,5 +1063,7 @@ void program_assert_fail(const char *expression, const char *file, unsigned line
 void program_assert_fail(const char *expression, const char *file, unsigned line, const char *function)
 {
 	const char *name = strrchr(file, '/');
+	if (telling)
+		tell_assertion(expression, HERE);
 	fail(ASSERTION, "%s at %s:%u in %s", expression, name ? name + 1 : file, line, function);
 }

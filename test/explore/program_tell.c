@@ -13,69 +13,33 @@
 #include <string.h>
 
 #include "chan.h"
-#include "program.h"
+#include "program_story.h"
 
 enum {
 	MAX_MOMENTS = 100000,           /* accesses beyond are not told */
 	FIRST_LINES = 60, LAST_LINES = 60,
 	CHART_LINES = 200,              /* at the beginning, and at the end */
 	LONGEST_TURN = 8,               /* lines that are told once if they come again and again */
-	NAME = 64, PLACE = 80
-};
-
-enum what { STEP, ACCESS, CALL, RETURN, COPY, OUTPUT, WAITS, TASK_BEGINS, TASK_ENDS };
-
-struct moment {
-	enum what what;
-	int lane, thread;
-	int call;                       /* the moment of the call that it is inside of, or -1 */
-	int other;                      /* lane that it starts or joins; CALL: the moment of its return; or -1 */
-	uintptr_t pc;
-	const struct event *event;      /* STEP */
-	enum op_kind kind;              /* STEP; ACCESS: of the step before */
-	enum access access;
-	uintptr_t address;
-	struct local local;             /* if the address is on a stack */
-	size_t size;
-	uint64_t value;
-	bool valued;
-	struct call made;               /* CALL */
-	int result;                     /* RETURN */
-	uintptr_t from, channel;        /* COPY */
-	int from_call, to_call;         /* COPY: of the program; or -1: out of or into the channel's buffer */
-	char *text;                     /* OUTPUT, WAITS; CALL and RETURN: the element, if it may be an int */
-};
-
-/* A thread, or a task of the pool. */
-struct lane {
-	char name[NAME];
-	uintptr_t fn;
-	int begins, ends;               /* moments */
-	bool task;
-};
-
-struct channel {
-	uintptr_t address, pc;
-	size_t elem_size, capacity;
-	char name[NAME];
+	PLACE = 80
 };
 
 bool telling;
 
-static struct moment *moments;
-static int moment_count, moment_room;
+struct moment *moments;
+int moment_count;
+static int moment_room;
 static int pending = -1;                /* a write whose value will be there at the next moment */
 static int last_create;
 static uintptr_t raced;                 /* what a data race was about */
-static struct lane lanes[64];
-static int lane_count, lane_of[MAX_THREADS];
+struct lane lanes[MAX_LANES];
+int lane_count, lane_of[MAX_THREADS];
 static enum op_kind last_kind[MAX_THREADS];
-static struct channel channels[64];
-static int channel_count;
+struct channel channels[MAX_CHANNELS];
+int channel_count;
 
 /* ---- Names ------------------------------------------------------------------------- */
 
-static const struct channel *channel_at(uintptr_t address)
+const struct channel *channel_at(uintptr_t address)
 {
 	for (int i = channel_count; i-- > 0; )
 		if (channels[i].address == address)
@@ -138,7 +102,7 @@ static int block_number(const struct block *b)
 	return n;
 }
 
-static const char *name_of_part(uintptr_t address, size_t size)
+const char *name_of_part(uintptr_t address, size_t size)
 {
 	static char text[4][160];
 	static int turn;
@@ -216,6 +180,7 @@ const char *name_of_thread(int thread)
 void tell_begin(void)
 {
 	moment_count = lane_count = channel_count = 0;
+	forget_channels();
 	for (int i = 0; i < MAX_THREADS; i++)
 		forget_frames(i);
 	pending = last_create = -1;
@@ -242,6 +207,7 @@ static struct moment *new_moment(enum what what, uintptr_t pc)
 		moment_room = 2 * moment_room + 1000;
 		moments = grown(moments, moment_room, sizeof *moments);
 	}
+	note_channels(moment_count);
 	struct moment *m = &moments[moment_count++];
 	*m = (struct moment){ .what = what, .lane = lane_of[self], .thread = self, .call = -1, .other = -1, .pc = pc };
 	const struct call *c = current_call(self);
@@ -253,6 +219,13 @@ static struct moment *new_moment(enum what what, uintptr_t pc)
 void tell_race(uintptr_t address)
 {
 	raced = address;
+}
+
+void tell_assertion(const char *expression, uintptr_t pc)
+{
+	struct moment *m = new_moment(FAILS, pc);
+	if (asprintf(&m->text, "asserts %s, which is false", expression) < 0)
+		abort();
 }
 
 void tell_step(int event)
@@ -361,6 +334,10 @@ void tell_copy(uintptr_t to, uintptr_t from, size_t size)
 	m->address = to;
 	m->from = from;
 	m->size = size;
+	m->local = find_local(to);
+	m->valued = size <= sizeof m->value;
+	if (m->valued)
+		memcpy(&m->value, (const void *)from, size);
 	m->channel = channel;
 	m->from_call = sender;
 	m->to_call = receiver;
@@ -519,7 +496,7 @@ static bool is_atomic_step(enum op_kind k)
 }
 
 /* Locks and condition variables are accessed, too. */
-static bool of_a_lock(const struct moment *m)
+bool of_a_lock(const struct moment *m)
 {
 	return m->access >= ATOMIC_READ && !is_atomic_step(m->kind);
 }
@@ -552,7 +529,7 @@ static void find_shared(void)
 }
 
 /* What nobody writes any more when a second thread reads it is nothing to tell. */
-static bool is_shared(uintptr_t address)
+bool is_shared(uintptr_t address)
 {
 	return sharing_at(address)->changed || address / 8 == raced / 8;
 }
@@ -565,7 +542,7 @@ static const char *error_name(int error)
 	return name ? name : number;
 }
 
-static const char *value_of(const struct moment *m, char text[40])
+const char *value_of(const struct moment *m, char text[40])
 {
 	text[0] = '\0';
 	if (m->valued && m->size == sizeof(uintptr_t) && (channel_at(m->value) || in_heap(m->value))) {
@@ -593,6 +570,7 @@ static bool words_for(const struct moment *m, char out[300])
 		snprintf(out, 300, "prints: %.*s", (int)strcspn(m->text, "\n"), m->text);
 		return true;
 	case WAITS:
+	case FAILS:
 		snprintf(out, 300, "%s", m->text);
 		return true;
 	case TASK_BEGINS:
@@ -669,8 +647,8 @@ static bool words_for(const struct moment *m, char out[300])
 	return true;
 }
 
-static struct line { int moment; uintptr_t pc; char words[300]; } *lines;
-static int line_count;
+struct line *lines;
+int line_count;
 
 static struct line *add_line(int moment, uintptr_t pc, const char *words)
 {
@@ -808,10 +786,10 @@ void print_story(FILE *out)
 
 /* ---- As a trace file ------------------------------------------------------------------------- */
 
-static FILE *trace;
+FILE *trace;
 static bool first_event;
 
-static void put_string(const char *s)
+void put_string(const char *s)
 {
 	putc('"', trace);
 	for (; *s; s++) {
@@ -871,7 +849,7 @@ static double the_end(void)
 }
 
 /* Of a story that is too long for a chart the middle is left out. */
-static bool in_chart(double when)
+bool in_chart(double when)
 {
 	return when <= CHART_LINES || when >= line_count - CHART_LINES;
 }
@@ -1031,7 +1009,7 @@ static void put_starts(void)
 	}
 }
 
-bool write_trace(const char *file, const char *verdict)
+bool write_trace(const char *file, const char *verdict, const char *schedule, const struct injection *fault)
 {
 	trace = fopen(file, "w");
 	if (!trace) {
@@ -1042,7 +1020,7 @@ bool write_trace(const char *file, const char *verdict)
 	ids = 0;
 	find_times();
 	fprintf(trace, "{\"traceEvents\": [\n");
-	char name[NAME];
+	char name[MAX_NAME];
 	snprintf(name, sizeof name, "%.*s", (int)strcspn(file_name(program_name), "."), file_name(program_name));
 	put_meta("process_name", 0, name);
 	for (int i = 0; i < lane_count; i++) {
@@ -1088,7 +1066,9 @@ bool write_trace(const char *file, const char *verdict)
 	fprintf(trace, ",\"s\":\"g\",\"ts\":%.3f}", the_end());
 	fprintf(trace, "\n],\n\"displayTimeUnit\": \"ns\", \"otherData\": {\"program\": ");
 	put_string(name);
-	fprintf(trace, ", \"dropped\": \"%d\"}}\n", dropped);
+	fprintf(trace, ", \"dropped\": \"%d\"},\n\"schedule\": ", dropped);
+	put_schedule(verdict, schedule, fault);
+	fprintf(trace, "}\n");
 	bool written = !ferror(trace);
 	free(times);
 	return fclose(trace) == 0 && written;

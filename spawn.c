@@ -171,11 +171,10 @@ enum { NAME = 32, SYSTEM_NAME = 16 };   /* bytes with the 0; the second is Linux
 /* What fits of the name, without a part of a character of UTF-8 at its end. */
 static void copy_name(char *to, size_t size, const char *name)
 {
-	size_t n = strnlen(name, size);
+	size_t n = strnlen(name, size - 1);
 
-	if (n == size)
-		while (--n > size - 4 && ((unsigned char)name[n] & 0xc0) == 0x80)
-			continue;
+	while (n > size - 4 && ((unsigned char)name[n] & 0xc0) == 0x80)
+		n--;
 	memcpy(to, name, n);
 	to[n] = '\0';
 }
@@ -193,8 +192,7 @@ static void tell_system(const char *name)
 		prctl(PR_GET_NAME, before);
 	copy_name(shown, sizeof shown, name[0] != '\0' ? name : before);
 	prctl(PR_SET_NAME, shown);
-	if (name[0] == '\0')
-		before[0] = '\0';
+	before[0] = name[0] != '\0' ? before[0] : '\0';
 #else
 	(void)name;
 #endif
@@ -204,7 +202,9 @@ void spawn_set_name(const char *name)
 {
 	static _Thread_local char own[NAME];
 
-	copy_name(own, sizeof own, name != NULL ? name : "");
+	own[0] = '\0';
+	if (name != NULL)
+		copy_name(own, sizeof own, name);
 	chan_purpose.name = own[0] != '\0' ? own : NULL;
 	tell_system(own);
 }

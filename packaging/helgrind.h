@@ -33,6 +33,7 @@
 #undef atomic_fetch_or
 #undef atomic_fetch_or_explicit
 #undef atomic_compare_exchange_strong
+#undef atomic_compare_exchange_weak
 
 #define TOLD(object, before, operation) (__extension__ ({ \
 	__auto_type told_at = (object); \
@@ -47,10 +48,12 @@
 #define TOLD_LOAD __c11_atomic_load
 #define TOLD_EXCHANGE __c11_atomic_exchange
 #define TOLD_FETCH(operation) __c11_atomic_fetch_##operation
+#define TOLD_SWAP(at, expected, value, success, failure) __c11_atomic_compare_exchange_strong(at, expected, value, success, failure)
 #else
 #define TOLD_LOAD __atomic_load_n
 #define TOLD_EXCHANGE __atomic_exchange_n
 #define TOLD_FETCH(operation) __atomic_fetch_##operation
+#define TOLD_SWAP(at, expected, value, success, failure) __atomic_compare_exchange_n(at, expected, value, 0, success, failure)
 #endif
 
 #define atomic_load_explicit(object, order)             TOLD(object, 0, TOLD_LOAD(told_at, order))
@@ -68,6 +71,7 @@
 #define atomic_fetch_sub(object, value) atomic_fetch_sub_explicit(object, value, __ATOMIC_SEQ_CST)
 #define atomic_fetch_or(object, value)  atomic_fetch_or_explicit(object, value, __ATOMIC_SEQ_CST)
 #define atomic_compare_exchange_strong(object, expected, value) \
-	TOLD(object, 1, __atomic_compare_exchange_n(at, expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+	TOLD(object, 1, TOLD_SWAP(told_at, expected, value, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+#define atomic_compare_exchange_weak atomic_compare_exchange_strong
 
 #endif

@@ -449,7 +449,7 @@ static const struct refused {
 } refused[] = {
 	{ "", "DIR is missing: make vendor DIR=path [WITH='spawn ", NULL, NULL },
 	{ "DIR=", "DIR is missing", NULL, NULL },
-	{ "DIR=\"$at\" WITH='timer nothing'", "nothing here is called nothing; there are: spawn context ", NULL, NULL },
+	{ "DIR=\"$at\" WITH='timer nothing'", "nothing here is called nothing; there are: spawn broadcast context ", NULL, NULL },
 	{ "DIR=\"$at\" WITH=../chan", "nothing here is called ../chan", NULL, NULL },
 	{ "DIR=\"$at/file\"", "/vendor/file cannot be made, or is no directory", "file", "" },
 	{ "DIR=/proc/nowhere", "/proc/nowhere cannot be made, or is no directory", NULL, NULL },

@@ -201,6 +201,12 @@ TIMED(chan_recv_until, void)
 MANY(chan_send_n, const void)
 MANY(chan_recv_n, void)
 
+int program_chan_send_latest(chan *c, const void *value, bool *displaced)
+{
+	ENTER(ABOUT(c), .values = value, .n = 1);
+	return leave(chan_send_latest(c, value, displaced));
+}
+
 int program_chan_close(chan *c)
 {
 	ENTER(ABOUT(c));
@@ -217,6 +223,12 @@ int program_chan_select(chan_case *cases, size_t n, int64_t deadline)
 {
 	ENTER(.cases = cases, .n = n);
 	return leave(chan_select(cases, n, deadline));
+}
+
+int program_chan_select_first(chan_case *cases, size_t n, int64_t deadline)
+{
+	ENTER(.cases = cases, .n = n);
+	return leave(chan_select_first(cases, n, deadline));
 }
 
 /* ---- Descriptors of channels, which are the only ones ------------------------------ */

@@ -16,6 +16,7 @@
 
 #include "chan.h"
 #include "chan_group.h"
+#include "fail.h"
 
 enum { PAGES = 8, MISSING = 5, LIMIT = 3 };
 
@@ -49,11 +50,11 @@ int main(void)
 	int err = 0, first = 0;
 
 	if (g == NULL)
-		return 1;
+		return fail();
 	for (int page = 1; page <= PAGES && err == 0; page++)
 		err = chan_group_go(g, fetch, &page, sizeof page);
 	if ((err != 0 && err != ECANCELED) || chan_group_wait(g, &first, CHAN_FOREVER) != 0)
-		return 1;
+		return fail();
 
 	printf("%d of %d pages\n", atomic_load(&fetched), PAGES);
 	printf("the first error: %s\n", first == ENOENT ? "there is no such page" : "none");

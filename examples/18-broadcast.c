@@ -18,6 +18,7 @@
 #include "chan.h"
 #include "chan_broadcast.h"
 #include "spawn.h"
+#include "fail.h"
 
 enum { READINGS = 10 };
 
@@ -53,20 +54,20 @@ int main(void)
 {
 	chan_broadcast *sensor = chan_broadcast_new(sizeof(int));
 	if (sensor == NULL)
-		return 1;
+		return fail();
 	chan *log = chan_subscribe(sensor, 2, CHAN_SLOW_WAIT);
 	chan *alarm = chan_subscribe(sensor, 3, CHAN_SLOW_DROP_NEWEST);
 	chan *display = chan_subscribe(sensor, 1, CHAN_SLOW_DROP_OLDEST);
 	waitgroup logger = WAITGROUP_INIT;
 
 	if (log == NULL || alarm == NULL || display == NULL)
-		return 1;
+		return fail();
 	if (waitgroup_go(&logger, keep_log, &log, sizeof log) != 0)
-		return 1;
+		return fail();
 	for (int i = 1; i <= READINGS; i++) {
 		int reading = i * i;
 		if (chan_publish(sensor, &reading, CHAN_FOREVER) != 0)
-			return 1;
+			return fail();
 		if (i % 5 == 0)
 			look(display);
 	}

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "chan.h"
+#include "fail.h"
 
 CHAN_TYPE(ints, int);
 
@@ -21,7 +22,7 @@ int main(void)
 	int command, value, skip = 0, closed = 0;
 
 	if (CHAN_MAKE(&control, 2) != 0 || CHAN_MAKE(&data, 5) != 0)
-		return 1;
+		return fail();
 	for (int i = 1; i <= 5; i++)
 		CHAN_SEND(data.tx, &i);
 	for (int i = 1; i <= 2; i++)

@@ -14,6 +14,7 @@
 
 #include "chan.h"
 #include "spawn.h"
+#include "fail.h"
 
 enum { VALUES = 1000 };
 
@@ -44,10 +45,10 @@ int main(void)
 
 	spawn_set_name("reader");
 	if (CHAN_MAKE(&values, 1) != 0)
-		return 1;
+		return fail();
 	struct sensor sensor = { values.tx, &displaced };
 	if (waitgroup_go(&wg, measure, &sensor, sizeof sensor) != 0)
-		return 1;
+		return fail();
 	for (int value; CHAN_RECV(values.rx, &value) == 0; last = value, read++)
 		back += value <= last;
 	waitgroup_wait(&wg);

@@ -68,7 +68,7 @@
 
 /* ==== I. A channel =============================================================== */
 
-enum { CACHE_LINE = 64, FEW_BYTES = 256 };
+enum { CACHE_LINE = 64, FEW_BYTES = 256, FEW_CASES = 16 };      /* few: they need no malloc */
 
 /* The threads that wait to send, or to receive. */
 struct side {
@@ -99,7 +99,8 @@ struct chan {
 	size_t head;                    /* index of the oldest element in the ring */
 	atomic_size_t count;            /* elements in the ring; written under lock, read without too */
 	atomic_bool closed;             /* likewise */
-	bool select_next;               /* both kinds wait: the next element or place is for a select */
+	bool select_next : 1;           /* both kinds wait: the next element or place is for a select */
+	bool settles : 1;               /* an extra is told of what has changed */
 	bool receives_only;             /* no program can send to it; constant once the channel is shared, */
 	bool timed;                     /* an extra brings in what time brings; likewise */
 	atomic_uint waiters;            /* on either side, likewise; if 0, nothing below is touched */
@@ -452,7 +453,7 @@ static inline int transfer_one(chan *c, enum chan_op op, void *value, int64_t de
 		return ETIMEDOUT;       /* threads that only try keep nobody from the lock */
 	if (CHAN_SPIN == 0 || !seems_ready || pthread_mutex_trylock(&c->lock) != 0)
 		lock_when_ready(c, op, deadline);
-	bool is_plain = c->waiters == 0 && c->extras == NULL && !(op == CHAN_OP_SEND && c->closed);
+	bool is_plain = c->waiters == 0 && !c->timed && !c->settles && !(op == CHAN_OP_SEND && c->closed);
 	if (is_plain && move(c, op, value, 1) == 1) {
 		pthread_mutex_unlock(&c->lock);
 		return 0;
@@ -682,8 +683,6 @@ void chan_free(chan *c)
 }
 
 /* ==== II. Claimed waiting ========================================================== */
-
-enum { FEW_CASES = 16 };                /* a select of so many allocates nothing */
 
 /*
  * One case of a waiting operation.  next and link belong to ch->lock; err is written by the thread that
@@ -1355,6 +1354,7 @@ void chan_add_extra(chan *c, struct chan_extra *x, bool receives_only)
 		c->receives_only = true;
 	if (x->kind->look != NULL && x->due < CHAN_FOREVER)
 		c->timed = true;
+	c->settles = c->settles || x->kind->settle != NULL;
 }
 
 struct chan_extra *chan_extra(const chan *c, const struct chan_extra_kind *kind)

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -31,9 +32,21 @@ static void add_suite(SRunner *runner, Suite *(*suite)(void))
 		srunner_add_suite(runner, suite());
 }
 
+/* sh ignores SIGINT and SIGQUIT in what it starts in the background, nohup SIGHUP; the programs of the tests would too. */
+static void heed_signals(void)
+{
+	signal(SIGINT, SIG_DFL);
+#ifdef SIGQUIT
+	signal(SIGQUIT, SIG_DFL);
+	signal(SIGHUP, SIG_DFL);
+#endif
+}
+
 int main(void)
 {
 	SRunner *runner = srunner_create(NULL);
+
+	heed_signals();
 
 #define SUITE(name) add_suite(runner, name##_suite);
 #include "suites.h"

@@ -45,6 +45,7 @@ static void remove_scratch(void)
 {
 	char command[600];
 
+	unsetenv("LD_PRELOAD");         /* the calls of rm are not counted in there */
 	snprintf(command, sizeof command, "chmod -R u+rwx %s/tree; rm -rf %s", scratch, scratch);
 	if (chdir("/") != 0 || system(command) != 0)
 		fprintf(stderr, "%s is left behind\n", scratch);

@@ -87,9 +87,9 @@ struct side {
  *   closed implies that both queues are empty and every waiting thread was signalled.
  * (If timed is set, but for what time has brought: one that waits wakes for that by itself, see kept.)
  *
- * Lock order, for the whole library: the table of signals, the pool, a wait group, the tree of contexts,
- * channels by increasing address, one sleeper, the watcher.  No callback, no stdio and no file under any of
- * them.  None is held over a fork: the child begins with new ones.
+ * Lock order, for the whole library: the table of signals, a group, the pool, a wait group, the tree of
+ * contexts, a broadcast's list, channels by increasing address, one sleeper, the watcher.  No callback, no
+ * stdio and no file under any of them.  None is held over a fork: the child begins with new ones.
  *
  * The first 64 bytes are what every operation writes, the next are only read, the rest is for threads that
  * wait.  What is atomic is read as it stands here, the latest value, with the lock or without.  DOC: channel

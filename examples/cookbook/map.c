@@ -1,49 +1,43 @@
 /*
  * map: a function is applied to each element of an array, by at most four tasks at a time.
  *
- * Expect: the results in the order of the elements, whichever was ready first.
+ * Expect: the results in the order of the elements, whichever was ready first.  The first error ends the whole.
  * Try: a limit of 1.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <time.h>
 
+#include "chan_group.h"
 #include "must.h"
 
 enum { N = 10 };
 
 struct element {
 	int (*fn)(int in, int *out);
-	int in, *out, *err;                     /* each task writes what is its own */
-	chan *places;
+	int in, *out;                           /* each task writes what is its own */
 };
 
-static void apply(void *arg)
+static int apply(void *arg, chan *done)
 {
 	struct element *e = arg;
 
-	*e->err = e->fn(e->in, e->out);
-	chan_recv(e->places, NULL);             /* gives its place back */
+	(void)done;                             /* a function that waits would look at it */
+	return e->fn(e->in, e->out);
 }
 
-/* out[i] is fn of in[i].  At most `limit` at a time.  The first error in the order of the elements. */
-static int map(int (*fn)(int in, int *out), const int in[], int out[], int errs[], size_t n, size_t limit)
+/* out[i] is fn of in[i], at most `limit` at a time.  After the first error no more are begun. */
+static int map(int (*fn)(int in, int *out), const int in[], int out[], size_t n, size_t limit)
 {
-	chan *places = chan_new(0, limit);
-	waitgroup tasks = WAITGROUP_INIT;
-	int err = places != NULL ? 0 : ENOMEM;
+	chan_group *g = chan_group_new(NULL, limit);
+	int err = g != NULL ? 0 : ENOMEM, first = 0;
 
 	for (size_t i = 0; i < n && err == 0; i++) {
-		struct element e = { fn, in[i], &out[i], &errs[i], places };
-		chan_send(places, NULL);        /* waits while `limit` tasks are at work */
-		if ((err = waitgroup_go(&tasks, apply, &e, sizeof e)) != 0)
-			chan_recv(places, NULL);
+		struct element e = { fn, in[i], &out[i] };
+		err = chan_group_go(g, apply, &e, sizeof e);    /* waits while `limit` are at work */
 	}
-	waitgroup_wait(&tasks);
-	waitgroup_destroy(&tasks);
-	chan_free(places);
-	for (size_t i = 0; i < n && err == 0; i++)
-		err = errs[i];
-	return err;
+	chan_group_wait(g, &first, CHAN_FOREVER);
+	chan_group_free(g);
+	return first != 0 ? first : err;
 }
 
 static int square(int in, int *out)
@@ -55,14 +49,14 @@ static int square(int in, int *out)
 
 int main(void)
 {
-	int in[N], out[N], errs[N];
+	int in[N], out[N];
 
 	for (int i = 0; i < N; i++)
 		in[i] = i;
-	must(map(square, in, out, errs, N, 4));
+	must(map(square, in, out, N, 4));
 	for (int i = 0; i < N; i++)
 		printf("%d%c", out[i], i < N - 1 ? ' ' : '\n');
 	in[3] = -1;
-	printf("with -1 in it: %s\n", map(square, in, out, errs, N, 4) == EDOM ? "EDOM" : "no error");
+	printf("with -1 in it: %s\n", map(square, in, out, N, 4) == EDOM ? "EDOM" : "no error");
 	return finish();
 }

@@ -238,14 +238,14 @@ static void begin_event(unsigned kind, struct traced_chan *t, size_t cases)
 
 /* ---- Channels -------------------------------------------------------------------------------- */
 
-/* A traced channel has nothing to give back. */
-static void end_traced(chan *c, struct chan_extra *x)
+/* A traced channel has nothing to give back.  As it settles, no operation takes the way without hooks. */
+static void do_nothing(chan *c, struct chan_extra *x)
 {
 	(void)c;
 	(void)x;
 }
 
-static const struct chan_extra_kind traced_kind = { .end = end_traced };
+static const struct chan_extra_kind traced_kind = { .settle = do_nothing, .end = do_nothing };
 
 /* NULL if nothing was noted of it yet.  Caller holds the lock. */
 static struct traced_chan *known(chan *c)

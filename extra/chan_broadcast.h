@@ -15,7 +15,7 @@
  * values in one order: one publisher is served after the other.  A subscription of capacity 1 with
  * CHAN_SLOW_DROP_OLDEST is a watch: it always has the latest value that was not received.
  *
- * Who owns what: a subscription has two owners, the subscriber and the broadcast.  The broadcast
+ * Ownership: a subscription has two owners, the subscriber and the broadcast.  The broadcast
  * gives up its ownership when the channel is closed, in whatever way; the subscriber calls
  * chan_free.  chan_free alone does not unsubscribe: a channel that nobody receives from fills up.
  */

@@ -1,5 +1,5 @@
 /*
- * shutdown: at SIGTERM nothing new begins, what is under way has 20 ms, and then it is told to give up.
+ * shutdown: at SIGTERM nothing new begins, what is under way has 20 ms, and then must give up.
  *
  * Expect: all short jobs done, also those that are still in the channel at the signal; the job of an hour
  * has been told to give up.

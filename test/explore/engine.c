@@ -582,7 +582,7 @@ static void consider_races(int index, bool happens)
 	for (int i = 0; i < e->uses; i++) {
 		const struct object *o = e->object[i];
 		/*
-		 * Who polls a counter has waited for the last write, but not for the last read, as with a lock;
+		 * A thread that polls a counter has waited for the last write, but not for the last read, as with a lock;
 		 * and who takes from a semaphore for the last write if there was nothing before.
 		 */
 		bool exchangeable = happens && !((e->kind == OP_LOCK || e->kind == OP_WAKE) && e->use[i] == ACQUIRES)
@@ -623,7 +623,7 @@ static bool waits_for_what_is_taken(int id)
 }
 
 /*
- * Who waits where a run ends, or where the search leaves it, for what another thread has, could have had it first.
+ * Where a run ends, or the search leaves it, a thread that waits for what another one has could have had it first.
  * Nothing else tells so if that thread keeps it.  But what came before one fell asleep has come in the runs in which
  * that one went on, too, and was looked at there.
  */

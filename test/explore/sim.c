@@ -250,7 +250,7 @@ bool semaphore_try_down(void *s, uintptr_t pc)
 	return false;
 }
 
-/* Who takes from it comes after all that have added to it. */
+/* A thread that takes from it comes after all that have added to it. */
 void semaphore_up(void *s, uintptr_t pc)
 {
 	struct object *o = object_at((uintptr_t)s);

@@ -447,6 +447,14 @@ static bool find_sha256(struct pipeline *p)
 	return p->sha256 != NULL;
 }
 
+static void forget_sha256(struct pipeline *p)
+{
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+	EVP_MD_free((EVP_MD *)(uintptr_t)p->sha256);
+#endif
+	p->sha256 = NULL;
+}
+
 static int run(struct pipeline *p)
 {
 	struct collector c = {
@@ -529,5 +537,7 @@ int main(int argc, char **argv)
 		fputs("treehash: libcrypto has no SHA-256, or no memory\n", stderr);
 		return 1;
 	}
-	return run(&p);
+	int status = run(&p);
+	forget_sha256(&p);
+	return status;
 }

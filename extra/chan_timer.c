@@ -116,6 +116,8 @@ int chan_timer_reset(chan *c, int64_t deadline, int64_t period)
 		t->period = period;
 		set(t, deadline);
 	}
+	chan_ref(c);                    /* its receiver may free c as soon as it is unlocked */
 	chan_unlock(c);
+	chan_free(c);
 	return err;
 }

@@ -91,8 +91,8 @@ struct side {
  * contexts, a broadcast's list, channels by increasing address, one sleeper, the watcher.  No callback, no
  * stdio and no file under any of them.  None is held over a fork: the child begins with new ones.
  *
- * The first 64 bytes are what every operation writes, the next are only read, the rest is for threads that
- * wait.  What is atomic is read as it stands here, the latest value, with the lock or without.  DOC: channel
+ * Every operation writes the first 64 bytes and only reads the next; the rest is for threads that wait.
+ * A field that is atomic is read by its name, with the lock or without.  DOC: channel
  */
 struct chan {
 	pthread_mutex_t lock;           /* protects all that is not constant or atomic */
@@ -100,7 +100,7 @@ struct chan {
 	atomic_size_t count;            /* elements in the ring; written under lock, read without too */
 	atomic_bool closed;             /* likewise */
 	bool select_next : 1;           /* both kinds wait: the next element or place is for a select */
-	bool settles : 1;               /* an extra is told of what has changed */
+	bool settles : 1;               /* an extra sees what has changed */
 	bool receives_only;             /* no program can send to it; constant once the channel is shared, */
 	bool timed;                     /* an extra brings in what time brings; likewise */
 	atomic_uint waiters;            /* on either side, likewise; if 0, nothing below is touched */
@@ -120,7 +120,7 @@ struct chan {
 	struct side senders;
 };
 
-/* What an operation does for others after it has given up its locks. */
+/* The threads that an operation wakes after it has given up its locks. */
 struct wakeups {
 	size_t receivers, senders;      /* signals for plain operations in its channel */
 	struct sleeper *claimed;        /* a list */
@@ -660,7 +660,7 @@ static void destroy(chan *c)
 	free(c->memory);
 }
 
-/* What a callback frees is destroyed after it: in it, a long chain would overflow the stack.  DOC: free */
+/* A channel freed in a callback is destroyed after it: a long chain would overflow the stack.  DOC: free */
 void chan_free(chan *c)
 {
 	static _Thread_local struct { chan *list; bool is_at_work; } doomed;
@@ -1314,8 +1314,8 @@ static void check(chan *c)
 
 /* ---- Extras: what companions add to a channel ------------------------------------------------
  *
- * An extra brings in what comes by itself, in time (an element, a close), or is told of the
- * channel's state before the lock is given up.  Most channels have none.  DOC: extras
+ * An extra brings in what comes with time (an element, a close), or sees the channel's state
+ * before the lock is given up.  Most channels have none.  DOC: extras
  */
 
 /* The one that kept the time is gone: another comes to look, and keeps it.  A close is for all.  Locked. */

@@ -168,7 +168,7 @@ void waitgroup_wait(waitgroup *wg)
 
 enum { NAME = 32, SYSTEM_NAME = 16 };   /* bytes with the 0; the second is Linux's */
 
-/* What fits of the name, without a part of a character of UTF-8 at its end. */
+/* As much of the name as fits, without a part of a character of UTF-8 at its end. */
 static void copy_name(char *to, size_t size, const char *name)
 {
 	size_t n = strnlen(name, size - 1);
@@ -366,7 +366,7 @@ static struct worker *leave_pool(struct worker *self)
 #ifdef _WIN32                   /* has no masks, and threads get no signals from outside */
 #define end_signals() ((void)0)
 #else
-/* What a thread does to itself must reach the program's handlers, and a profiler must see the tasks. */
+/* A fault of the thread itself must reach the program's handlers, and a profiler must see the tasks. */
 static const int own_signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGPIPE, SIGPROF };
 enum { OWN_SIGNALS = sizeof own_signals / sizeof *own_signals };
 

@@ -4,8 +4,8 @@
  *
  * A publisher goes through a list of channels.  It may wait for a slow one, so no mutex is held
  * meanwhile: instead publishers take turns, and only the one that has the turn takes channels out
- * of the list.  A subscriber that leaves closes its channel, which lets go a publisher that waits
- * for it, and notes that it has left; if nobody has the turn, it takes that and cleans up itself.
+ * of the list.  A subscriber that leaves closes its channel, so a publisher that waits for it goes on.
+ * It notes that it has left, and if no publisher has the turn it takes the turn and cleans up itself.
  */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
@@ -32,7 +32,7 @@ struct subscription {
 };
 
 /*
- * inside is the number of threads that have the turn or wait for it: the first one has it, and whoever
+ * inside is the number of threads that have the turn or wait for it.  The first one has it; a thread that
  * gives it up while others wait sends to turn.  It changes in one step with three bits: LEFT while there
  * are subscriptions to be taken out, OVER once chan_broadcast_free has begun, SHARED until that is done.
  *
@@ -69,7 +69,7 @@ static void disown(chan_broadcast *b)
 
 /* ---- The turn ------------------------------------------------------------------------ */
 
-/* Whoever has the turn sees that one more thread waits for it. */
+/* The thread that has the turn sees by inside that one more waits for it. */
 static bool take_turn(chan_broadcast *b, int64_t deadline)
 {
 	if ((atomic_fetch_add(&b->inside, 1) & THREADS) == 0)

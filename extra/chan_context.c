@@ -2,7 +2,7 @@
  * chan_context.c - contexts: channels that close with their parent or at a deadline.  Needs chan.h, chan.c.
  * SPDX-License-Identifier: MIT
  *
- * A context is a channel of capacity 0 that nobody sends to.  Whoever locks it after its deadline
+ * A context is a channel of capacity 0 that nobody sends to.  A thread that locks it after its deadline
  * finds it closed; a close goes down the tree.  The place of a context in the tree is this file's
  * own structure.  It stays when the channel is freed, as long as there are contexts below it.
  */

@@ -126,7 +126,7 @@ static bool take_pending(int signo, siginfo_t *info)
 	return sigtimedwait(&one, info, &(struct timespec){ 0, 0 }) == signo;
 }
 
-/* What pthread_kill leaves in si_code.  glibc makes it that of kill. */
+/* The si_code of a signal by pthread_kill.  glibc makes it that of kill. */
 #if defined SI_LWP
 #define NUDGE_CODE SI_LWP
 #elif defined SI_TKILL && !defined __GLIBC__

@@ -2,8 +2,8 @@
  * chan_timer.c - channels to which the clock sends.  Needs chan.h, chan.c.
  * SPDX-License-Identifier: MIT
  *
- * Nobody stands behind a timer.  Whoever locks its channel after the time has come puts the
- * element in, and a thread that waits sleeps no longer than to that time and looks again.
+ * No thread stands behind a timer.  The first thread that locks its channel after the time has come
+ * puts the element in.  A thread that waits sleeps no longer than to that time, and looks again.
  */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L

@@ -58,7 +58,7 @@ struct label {
 	char text[TEXT];
 };
 
-/* What is noted of a channel; stays when that is freed. */
+/* The notes on a channel; they stay when it is freed. */
 struct traced_chan {
 	struct chan_extra extra;
 	struct traced_chan *next;
@@ -89,7 +89,7 @@ struct event {
 
 enum { NOTHING, WAITING, OVER };
 
-/* What one thread has noted.  Stays to the end of the program. */
+/* The notes of one thread.  They stay to the end of the program. */
 struct recorder {
 	struct recorder *next;
 	unsigned lane, own_lane;        /* now, and outside of tasks; 0: none yet.  That of main is 1 */
@@ -301,7 +301,7 @@ static struct traced_chan *find(chan *c)
 	return t;
 }
 
-/* What is noted of the channel, from now on if nothing was; NULL: there is no memory. */
+/* The notes on the channel, made if there are none yet; NULL: there is no memory. */
 static struct traced_chan *traced(chan *c)
 {
 	struct traced_chan *t = traces.file != NULL ? find(c) : NULL, *made = NULL;
@@ -581,7 +581,7 @@ static size_t head_of(size_t size)
 	return (sizeof(struct task) + align - 1) / align * align;
 }
 
-/* What is to be started instead of fn, and its size; NULL: fn itself. */
+/* The task to start instead of fn, and its size; NULL: fn itself. */
 void *chan_trace_task(const char *name, void (*fn)(void *arg), const void *arg, size_t *size)
 {
 	size_t head = head_of(*size);
@@ -782,7 +782,7 @@ static struct event *event_at(const struct recorder *r, unsigned i)
 	return &r->chunks[i / CHUNK][i % CHUNK];
 }
 
-/* What the program has called the lane last, from this event on until the next task begins; or else this. */
+/* The program's last name for the lane, from this event on until the next task begins; or else this. */
 static const char *last_name(const struct recorder *r, unsigned from, unsigned lane, const char *otherwise)
 {
 	const char *name = otherwise;

@@ -4,9 +4,9 @@
  *
  * Needs chan.h, chan.c and chan_watch.h.  It works by being linked.
  *
- * A thread that goes to sleep in a call of the library enters itself into a list.  Whoever lets it go
- * on takes it out, before it can wake.  So while watch.lock is held every thread of the list is asleep,
- * and its channels exist.
+ * A thread that goes to sleep in a call of the library enters itself into a list.  The thread that lets
+ * it go on takes it out, before it can wake.  So while watch.lock is held every thread of the list is
+ * asleep, and its channels exist.
  *
  * A deadlock comes about only when a thread falls asleep or ends.  So the watcher counts the threads that
  * it knows, and those of them that sleep without a deadline.  While one is awake, nobody looks for a
@@ -79,7 +79,7 @@ static struct {
 	bool reported;
 } watch = { .lock = PTHREAD_MUTEX_INITIALIZER, .generation = 1, .off = true };
 
-/* What the watcher remembers of each thread. */
+/* The watcher's own notes on this thread. */
 static _Thread_local struct {
 	bool known;
 	long id;

@@ -37,7 +37,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 KNOWN = os.path.join(TOP, "test", "mutants.txt")
 MEMORY = os.path.join(TOP, "build", "mutants.jsonl")
 # Not chan_trace.c: without -DCHAN_TRACE it is nothing.
-SOURCES = ("chan.c", "spawn.c", *(f"extra/chan_{name}.c" for name in ("timer", "context", "fd", "signal", "watch")))
+SOURCES = ("chan.c", "spawn.c", *(f"extra/chan_{name}.c" for name in ("timer", "context", "group", "broadcast", "fd", "signal", "watch")))
 
 # ---- What is changed ---------------------------------------------------------------------------------
 

@@ -134,14 +134,32 @@ START_TEST(each_example_compiles_and_prints_what_stands_below_it)
 }
 END_TEST
 
-/* ---- The loops of the README --------------------------------------------------------------------------- */
+/* ---- The snippets of the README ------------------------------------------------------------------------- */
 
 /* What stands around the first block below the paragraph that begins with this word, so that it is a program. */
 static const struct snippet {
 	const char *word, *before, *after;
 } snippets[] = {
+	{ "Send",
+	  "#include \"spawn.h\"\n"
+	  "static int got;\n"
+	  "static void receive_one(void *arg) { if (chan_recv(*(chan **)arg, &got) != 0) _Exit(2); }\n"
+	  "int main(void)\n"
+	  "{\n"
+	  "	int v = 3;\n",
+	  "	return spawn_shutdown(CHAN_FOREVER) != 0 || got != 3;\n"
+	  "}\n" },
+	{ "Close",
+	  "static int worked, calls;\n"
+	  "static void work_on(int v) { worked += v; if (++calls > 10) _Exit(2); }\n"
+	  "int main(void)\n"
+	  "{\n"
+	  "	chan *jobs = chan_new(sizeof(int), 2);\n"
+	  "	int job;\n"
+	  "	if (jobs == NULL || chan_send(jobs, &(int){ 1 }) != 0 || chan_send(jobs, &(int){ 2 }) != 0 || chan_close(jobs) != 0) return 1;\n",
+	  "	return worked != 3;\n"
+	  "}\n" },
 	{ "Select",
-	  "#include \"chan.h\"\n"
 	  "CHAN_TYPE(ints, int);\n"
 	  "static int used, calls;\n"
 	  "static void use(int v) { used += v; if (++calls > 10) _Exit(2); }\n"
@@ -156,40 +174,47 @@ static const struct snippet {
 	  "	chan_free(quit);\n"
 	  "	return used != 3;\n"
 	  "}\n" },
-	{ "Beside sockets",
-	  "#include <poll.h>\n"
-	  "#include <stdbool.h>\n"
-	  "#include <unistd.h>\n"
-	  "#include \"chan.h\"\n"
-	  "#include \"chan_fd.h\"\n"
-	  "static int ends[2], answers, polls;\n"
-	  "static bool read_request(int fd) { char c; return read(fd, &c, 1) == 1; }\n"
-	  "static void answer(int fd, int v) { answers += fd == ends[0] ? v : 100; }\n"
-	  /* The client hangs up as soon as nothing is ready. */
-	  "static int counted(struct pollfd *fds, nfds_t n, int timeout)\n"
-	  "{\n"
-	  "	int ready = poll(fds, n, 0);\n"
-	  "	if (++polls > 10) _exit(2);\n"
-	  "	if (ready != 0) return ready;\n"
-	  "	close(ends[1]);\n"
-	  "	return poll(fds, n, timeout);\n"
-	  "}\n"
-	  "#define poll counted\n"
+	{ "Deadline",
+	  "static void give_up(void) { exit(0); }\n"
 	  "int main(void)\n"
 	  "{\n"
-	  "	chan *results = chan_new(sizeof(int), 2);\n"
-	  "	int r;\n"
-	  "	if (results == NULL || pipe(ends) != 0 || chan_send(results, &(int){ 1 }) != 0) return 1;\n"
-	  "	if (chan_send(results, &(int){ 2 }) != 0 || chan_close(results) != 0) return 1;\n"
-	  "	int socket = ends[0];\n",
-	  "	chan_free(results);\n"
-	  "	close(socket);\n"
-	  "	return answers != 3;\n"
+	  "	chan *c = chan_new(sizeof(int), 1), *never = chan_new(0, 0);\n"
+	  "	chan_case cases[] = { chan_on_recv(never, NULL), chan_on_recv(never, NULL) };\n"
+	  "	int v = 0;\n"
+	  "	if (c == NULL || never == NULL || chan_send(c, &v) != 0) return 1;\n",
+	  "	return 1;\n"
+	  "}\n" },
+	{ "Cancel",
+	  "#include \"chan_context.h\"\n"
+	  "CHAN_TYPE(ints, int);\n"
+	  "static int worked;\n"
+	  "static chan *program;\n"
+	  "static void work_on(int v) { worked += v; chan_close(program); }\n"
+	  "int main(void)\n"
+	  "{\n"
+	  "	ints jobs;\n"
+	  "	int job;\n"
+	  "	if ((program = chan_context(NULL, CHAN_FOREVER)) == NULL || CHAN_MAKE(&jobs, 1) != 0 || CHAN_SEND(jobs.tx, &(int){ 3 }) != 0) return 1;\n",
+	  "	return chan_context_err(request) != ECANCELED || worked != 3;\n"
+	  "}\n" },
+	{ "Group",
+	  "#include \"chan_context.h\"\n"
+	  "#include \"chan_group.h\"\n"
+	  "static int fetch(void *arg, chan *done) { (void)done; return **(char **)arg == 'b' ? EIO : 0; }\n"
+	  "int main(void)\n"
+	  "{\n"
+	  "	chan *program = chan_context(NULL, CHAN_FOREVER);\n"
+	  "	char *urls[] = { \"a\", \"b\", \"c\" };\n"
+	  "	size_t n = 3;\n"
+	  "	int err = 0, first = 0;\n"
+	  "	if (program == NULL) return 1;\n",
+	  "	return first != EIO || (err != 0 && err != ECANCELED);\n"
 	  "}\n" },
 };
+enum { SNIPPETS = sizeof snippets / sizeof *snippets };
 
 /* Failure: a loop that does not look at the error goes round for ever once its channel is closed. */
-START_TEST(a_loop_of_the_readme_ends_when_its_channel_is_closed)
+START_TEST(snippet_of_the_readme_compiles_and_ends)
 {
 	const struct snippet *s = &snippets[_i];
 	char path[100];
@@ -197,15 +222,22 @@ START_TEST(a_loop_of_the_readme_ends_when_its_channel_is_closed)
 
 	snprintf(path, sizeof path, "%s/snippet.c", scratch);
 	ck_assert_ptr_nonnull(f = fopen(path, "w"));
-	fprintf(f, "#define _POSIX_C_SOURCE 200809L\n#include <stdlib.h>\n%s", s->before);
+	fprintf(f, "#define _POSIX_C_SOURCE 200809L\n#include <errno.h>\n#include <stdlib.h>\n#include \"chan.h\"\n%s", s->before);
 	fclose(f);
 	must("awk -v word='**%s.**' 'index($0, word) == 1 { near = 1 } near && /^```/ { if (code) exit; code = 1; next }"
-	     "	code { print \"\\t\" $0; n++ } END { exit n < 3 }' README.md >>%s", s->word, path);
+	     "	code { print \"\\t\" $0; n++ } END { exit n < 2 }' README.md >>%s", s->word, path);
 	ck_assert_ptr_nonnull(f = fopen(path, "a"));
 	fputs(s->after, f);
 	fclose(f);
 	must("cd '%s' && to=$PWD && cd - && ${CC:-cc} -std=c11 -pedantic -Wall -Wextra -Werror -pthread -I. -Iextra $to/snippet.c"
 	     "	${BUILD:-build}/libchan.a -o $to/snippet && timeout 30 $to/snippet", scratch);
+}
+END_TEST
+
+/* Besides the program at the top, which test_build.c runs. */
+START_TEST(every_snippet_of_the_readme_is_compiled)
+{
+	must("test $(grep -c '^```c$' README.md) = %d", 1 + SNIPPETS);
 }
 END_TEST
 
@@ -225,7 +257,8 @@ Suite *manual_suite(void)
 	tcase_add_test(tc, mandoc_finds_nothing_to_say_about_the_pages);
 	tcase_add_test(tc, pages_refer_to_pages_that_are_there);
 	tcase_add_test(tc, each_example_compiles_and_prints_what_stands_below_it);
-	tcase_add_loop_test(tc, a_loop_of_the_readme_ends_when_its_channel_is_closed, 0, (int)(sizeof snippets / sizeof snippets[0]));
+	tcase_add_loop_test(tc, snippet_of_the_readme_compiles_and_ends, 0, SNIPPETS);
+	tcase_add_test(tc, every_snippet_of_the_readme_is_compiled);
 	suite_add_tcase(s, tc);
 	return s;
 }

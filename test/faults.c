@@ -192,7 +192,8 @@ int faulty_clock_gettime(clockid_t clock, struct timespec *t)
 	if (clock == CLOCK_REALTIME && atomic_load(&jumps) > 0)
 		t->tv_sec += atomic_fetch_add(&jumps, 1) % 2 ? DAY : -DAY;
 	if (clock == CLOCK_MONOTONIC && (atomic_load(&hurry) > 0 || atomic_load(&ahead) > 0)) {
-		t->tv_nsec += atomic_fetch_add(&ahead, atomic_load(&hurry));
+		long step = atomic_load(&hurry);
+		t->tv_nsec += atomic_fetch_add(&ahead, step);
 		t->tv_sec += t->tv_nsec / SECOND;
 		t->tv_nsec %= SECOND;
 	}

@@ -77,7 +77,7 @@ static void *call_it(void *call)
 START_TEST(each_way_to_wait_is_told_with_its_channels)
 {
 	chan *full = named("full", 2), *empty = named("empty", 3), *meeting = named("meeting", 0);
-	waitgroup wg = WAITGROUP_INIT;
+	static waitgroup wg = WAITGROUP_INIT;
 	struct call k[5];
 	char text[TEXT], group[64], address[64];
 	int v = 1, out[3];

@@ -103,7 +103,7 @@ static void run_named(void *unused)
 /* Rule 29: the name ends with its task, though the thread goes on. */
 START_TEST(the_next_task_on_the_thread_has_no_name)
 {
-	waitgroup wg = WAITGROUP_INIT;
+	static waitgroup wg = WAITGROUP_INIT;
 	spawn_stats now;
 
 	for (int i = 0; i < 3; i++) {
@@ -153,7 +153,8 @@ static void wait_for_group(void *wg)
 /* A wait group has a purpose of the library's meanwhile. */
 START_TEST(a_name_stays_before_in_and_after_a_wait_for_a_group)
 {
-	waitgroup wg = WAITGROUP_INIT, *at = &wg;
+	static waitgroup wg = WAITGROUP_INIT;
+	waitgroup *at = &wg;
 
 	waitgroup_add(&wg, 1);
 	ck_assert_int_eq(spawn(wait_for_group, &at, sizeof at), 0);
@@ -260,7 +261,7 @@ START_TEST(names_may_change_while_others_dump)
 {
 	enum { TASKS = 4 };
 	int each = (int)rounds(200);
-	waitgroup wg = WAITGROUP_INIT;
+	static waitgroup wg = WAITGROUP_INIT;
 	char text[TEXT];
 
 	for (int i = 0; i < TASKS; i++)

@@ -823,7 +823,7 @@ static void do_work(void *unused)
 START_TEST(a_pool_beside_it_works_on_until_a_signal_ends_it)
 {
 	chan *quit = new_notified(1, set_of(SIGINT, SIGTERM, END));
-	waitgroup wg = WAITGROUP_INIT;
+	static waitgroup wg = WAITGROUP_INIT;
 	int signo = -1, sent = 0;
 
 	work = chan_new(sizeof(int), 0);

@@ -576,7 +576,7 @@ static void wait_at(void *arg)
 /* Failure: destroying pool A stops pool B (C-Thread-Pool #88). */
 START_TEST(two_wait_groups_do_not_stop_each_other)
 {
-	waitgroup a = WAITGROUP_INIT, b = WAITGROUP_INIT;
+	static waitgroup a = WAITGROUP_INIT, b = WAITGROUP_INIT;
 	chan *gate_a = chan_new(0, 0);
 
 	atomic_init(&run, 0);

@@ -75,7 +75,7 @@ END_TEST
 START_TEST(the_last_done_ends_every_wait)
 {
 	enum { WAITERS = 8, TO_DO = 5 };
-	waitgroup wg = WAITGROUP_INIT;
+	static waitgroup wg = WAITGROUP_INIT;
 	struct wait waits[WAITERS];
 
 	waitgroup_add(&wg, TO_DO - 1);
@@ -129,7 +129,7 @@ END_TEST
 /* One who is released may still be on the way out when the group is filled again. */
 START_TEST(a_wait_that_was_released_returns_though_the_group_is_filled_again)
 {
-	waitgroup wg = WAITGROUP_INIT;
+	static waitgroup wg = WAITGROUP_INIT;
 	const size_t n = rounds(1000);
 
 	for (size_t i = 0; i < n; i++) {
@@ -157,7 +157,7 @@ static void wait_at_gate(void *arg)
 
 START_TEST(waitgroup_go_counts_until_the_task_has_ended)
 {
-	waitgroup wg = WAITGROUP_INIT;
+	static waitgroup wg = WAITGROUP_INIT;
 
 	gate = chan_new(0, 0);
 	ck_assert_int_eq(waitgroup_go(&wg, wait_at_gate, NULL, 0), 0);
@@ -331,7 +331,7 @@ END_TEST
 /* The largest count is none. */
 START_TEST(a_wait_group_counts_up_to_size_max)
 {
-	waitgroup wg = WAITGROUP_INIT;
+	static waitgroup wg = WAITGROUP_INIT;
 
 	waitgroup_add(&wg, 1);
 	waitgroup_add(&wg, SIZE_MAX - 1);
@@ -347,7 +347,7 @@ END_TEST
 START_TEST(a_deadline_that_has_passed_is_timed_out_at_once)
 {
 	static const int64_t deadlines[] = { CHAN_NOWAIT, -1, INT64_MIN, 1 };
-	waitgroup wg = WAITGROUP_INIT;
+	static waitgroup wg = WAITGROUP_INIT;
 
 	waitgroup_add(&wg, 1);
 	for (int i = 0; i < 4; i++)
@@ -362,7 +362,7 @@ END_TEST
 START_TEST(a_wait_ends_at_its_deadline_and_not_before)
 {
 	static const int64_t lengths[] = { 1, CHAN_US, 300 * CHAN_US, 20 * CHAN_MS, 250 * CHAN_MS, 250 * CHAN_MS };
-	waitgroup wg = WAITGROUP_INIT;
+	static waitgroup wg = WAITGROUP_INIT;
 	int64_t used = cpu_time(pthread_self());
 
 	waitgroup_add(&wg, 1);
@@ -384,7 +384,7 @@ END_TEST
 /* It is reached in steps, which must not be small ones. */
 START_TEST(a_wait_with_a_deadline_of_hours_uses_no_cpu)
 {
-	waitgroup wg = WAITGROUP_INIT;
+	static waitgroup wg = WAITGROUP_INIT;
 	struct wait w;
 
 	waitgroup_add(&wg, 1);
@@ -455,7 +455,7 @@ static void ignore_signal(int signal)
 START_TEST(a_signal_handler_does_not_end_a_wait)
 {
 	struct sigaction action = { .sa_handler = ignore_signal };
-	waitgroup wg = WAITGROUP_INIT;
+	static waitgroup wg = WAITGROUP_INIT;
 	struct wait waits[2];
 
 	sigemptyset(&action.sa_mask);
@@ -548,7 +548,7 @@ END_TEST
 /* Rule 26. */
 START_TEST(cancellation_stays_pending_in_a_wait_that_times_out)
 {
-	waitgroup wg = WAITGROUP_INIT;
+	static waitgroup wg = WAITGROUP_INIT;
 	struct cancelled c = { .wg = &wg, .deadline = chan_now() + 20 * CHAN_MS };
 
 	waitgroup_add(&wg, 1);
@@ -590,7 +590,7 @@ END_TEST
 
 START_TEST(a_wait_for_which_there_is_no_channel_still_waits)
 {
-	waitgroup wg = WAITGROUP_INIT;
+	static waitgroup wg = WAITGROUP_INIT;
 	struct wait waits[3];
 
 	waitgroup_add(&wg, 1);

@@ -183,7 +183,7 @@ $(BUILD)/course/%: course/%.c $(BUILD)/libchan.a $(BUILD)/flags
 	$(COMPILE) -DCHAN_DEBUG $(LDFLAGS) -o $@ $< $(BUILD)/libchan.a $(LDLIBS)
 
 # The first holds chan.c, the second chan_watch.c.
-$(BUILD)/test/soak: test/soak.c $(COMPANIONS:%.c=$(BUILD)/%.o)
+$(BUILD)/test/soak: test/soak.c $(BUILD)/spawn.o $(COMPANIONS:%.c=$(BUILD)/%.o)
 	$(COMPILE) -MMD $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/test/awake: test/awake.c $(BUILD)/chan.o $(BUILD)/spawn.o

@@ -89,11 +89,11 @@ $(addprefix elsewhere-,$(ELSEWHERE)): elsewhere-%:
 soak: soak-no-spin soak-32-bit
 
 soak-no-spin: | $(BUILD)/test
-	@$(COMPILE) -DCHAN_SPIN=0 -o $(BUILD)/test/$@ test/soak.c $(COMPANIONS)
+	@$(COMPILE) -DCHAN_SPIN=0 -o $(BUILD)/test/$@ test/soak.c spawn.c $(COMPANIONS)
 	$(BUILD)/test/$@ $(SECONDS) $(TEST_SEED)
 
 soak-32-bit: | $(BUILD)/test
 	@if runner=$$(sh test/32-bit.sh) && \
-			$(32_BIT) -std=c11 -pthread -I. -Iextra $(CFLAGS) $${runner:+-DSIGNALS=0} -o $(BUILD)/test/$@ test/soak.c $(COMPANIONS); \
+			$(32_BIT) -std=c11 -pthread -I. -Iextra $(CFLAGS) $${runner:+-DSIGNALS=0} -o $(BUILD)/test/$@ test/soak.c spawn.c $(COMPANIONS); \
 		then echo $$runner $(BUILD)/test/$@ $(SECONDS); $$runner $(BUILD)/test/$@ $(SECONDS) $(TEST_SEED); \
 		else echo 'Not tested, because nothing here makes or runs them: 32 bit programs.'; [ -z "$$TEST_EVERY_COMPILER" ]; fi

@@ -112,12 +112,12 @@ struct chan {
 	void (*drop)(void *value);      /* constant once the channel is shared */
 	char *name;                     /* belongs to the watcher's lock; may be NULL */
 	atomic_size_t owners;
-	chan *next;                     /* without owners: the next that this thread destroys */
 	atomic_size_t signallers;       /* threads that signal after they have unlocked */
 	bool kept;                      /* if timed: one that waits wakes for that, so the others need not */
 
 	struct side receivers;
 	struct side senders;
+	chan *next;                     /* without owners: the next that this thread destroys */
 };
 
 /* The threads that an operation wakes after it has given up its locks. */

@@ -686,18 +686,18 @@ void chan_free(chan *c)
 
 /*
  * One case of a waiting operation.  next and link belong to ch->lock; err is written by the thread that
- * claims the sleeper; the rest is constant while the waiter is queued.  DOC: waiter
+ * claims the sleeper; the rest is constant while the waiter is queued.  One cache line.  DOC: waiter
  */
 struct waiter {
 	struct waiter *next, **link;    /* what points to this one in its queue; NULL: it is in none */
 	struct sleeper *sleeper;
 	chan *ch;
 	void *value;                    /* the element to send, or where it goes; NULL discards it */
-	size_t zeroes;                  /* bytes of value, at a close; a plain receive does that itself */
 	size_t index;                   /* of the case in its select */
 	enum chan_op op;
 	bool keeps;                     /* the time, for all that wait in its channel */
 	bool in_order;                  /* of several cases the first is done, not one by lot */
+	bool zeroes;                    /* value, at a close; a plain receive does that itself */
 	int err;                        /* 0; EPIPE: closed; EAGAIN: look at the channel again */
 };
 
@@ -847,7 +847,8 @@ static void begin_wait(struct sleeper *s, struct waiter *cases, size_t n)
 		*side->end = w;
 		side->end = &w->next;
 		w->keeps = w->ch->timed && !w->ch->kept;
-		w->ch->kept = w->ch->timed;
+		if (w->keeps)
+			w->ch->kept = true;
 		count_waiter(w->ch, 1);
 	}
 }
@@ -1046,8 +1047,8 @@ static bool is_ready(const struct waiter *w)
 static void end_wait(struct waiter *w, int err)
 {
 	w->err = err;
-	if (err == EPIPE && w->zeroes > 0)
-		memset(w->value, 0, w->zeroes);
+	if (err == EPIPE && w->zeroes)
+		memset(w->value, 0, w->ch->elem_size);
 }
 
 /* Does the case, unless another thread has just claimed its only partner. */
@@ -1110,8 +1111,7 @@ static struct waiter *select_one(struct waiter *w, size_t n, int64_t deadline)
 static struct waiter waiter_for(const chan_case *k, size_t index, bool in_order)
 {
 	return (struct waiter){ .ch = k->ch, .op = k->op, .value = k->value, .index = index,
-		.in_order = in_order,
-		.zeroes = k->op == CHAN_OP_RECV && k->value != NULL ? k->ch->elem_size : 0 };
+		.in_order = in_order, .zeroes = k->op == CHAN_OP_RECV && k->value != NULL };
 }
 
 /* Does a case that seemed ready under the lock of its channel alone; false if it is not any more. */

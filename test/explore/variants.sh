@@ -40,7 +40,10 @@ try() {
 	for other in $library; do
 		[ "$other" = "$changed" ] || objects="$objects $BUILD/lib-$other.o"
 	done
-	$LINK -o "$work/explore" $parts $objects || exit 2
+	if ! $LINK -o "$work/explore" $parts $objects; then
+		echo "BROKEN  $name: does not link"
+		return 1
+	fi
 	found=passed
 	for how in "$@"; do
 		case $name in

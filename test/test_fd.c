@@ -1007,6 +1007,21 @@ START_TEST(only_another_time_sets_a_timer)
 }
 END_TEST
 
+/* Only for a time that has passed there is a wait, of up to 100 ms, until the system says so. */
+START_TEST(a_time_to_come_is_set_without_a_wait)
+{
+	enum { TIMES = 100 };
+	chan *c = chan_at(CHAN_FOREVER);
+	const int64_t begin = chan_now();
+
+	ck_assert_int_ge(chan_fd(c), 0);
+	for (int i = 0; i < TIMES; i++)
+		ck_assert_int_eq(chan_timer_reset(c, begin + (60 + i) * CHAN_SECOND, CHAN_FOREVER), 0);
+	ck_assert_int_lt(chan_now() - begin, TIMES * 50 * CHAN_MS);
+	chan_free(c);
+}
+END_TEST
+
 /* Rule 33. */
 START_TEST(a_timer_that_the_system_does_not_set_is_set_later)
 {
@@ -1263,6 +1278,7 @@ Suite *fd_suite(void)
 	tcase_add_loop_test(tc, a_timer_that_is_closed_is_readable_for_ever, 0, 4);
 	tcase_add_loop_test(tc, a_timer_that_is_set_anew_is_readable_at_its_new_time, 0, 3);
 	tcase_add_test(tc, only_another_time_sets_a_timer);
+	tcase_add_test(tc, a_time_to_come_is_set_without_a_wait);
 	tcase_add_test(tc, a_timer_that_the_system_does_not_set_is_set_later);
 #else
 	tcase_add_test(tc, what_has_a_deadline_has_no_descriptor_here);

@@ -54,7 +54,7 @@ typedef struct chan chan;
 /* A new open channel with one owner; elem_size may be 0.  NULL with errno ENOMEM: no memory, or overflow. */
 chan *chan_new(size_t elem_size, size_t capacity);
 
-/* Adds an owner, which calls chan_free too; returns c. */
+/* Adds an owner, who must call chan_free too; returns c. */
 chan *chan_ref(chan *c);
 
 /*
@@ -66,11 +66,11 @@ void chan_free(chan *c);
 
 /*
  * Calls drop(element) for each element that nobody will receive: it was displaced, or the channel is freed.
- * It runs without a lock, and may call this library.  NULL: none.  Set it before you share the channel.
+ * The call holds no lock and may use this library.  NULL: no calls.  Set it before you share the channel.
  */
 void chan_set_drop(chan *c, void (*drop)(void *value));
 
-/* Names the channel in dumps and traces, by a copy; NULL: no name.  Without memory the old one stays. */
+/* Copies a name for dumps and traces; NULL: no name.  If there is no memory the old name stays. */
 void chan_set_name(chan *c, const char *name);
 
 /* ---- Send and receive ----------------------------------------------------
@@ -83,53 +83,53 @@ void chan_set_name(chan *c, const char *name);
  *              is zeroed (Go's zero value)
  *   EAGAIN     chan_try_*: this call would have had to wait
  *   ETIMEDOUT  chan_*_until, chan_*_n: not transferred, *value untouched
- *   EINVAL     c is NULL; a send of a size above 0 has a NULL value, or so has a receive
- *              where a drop callback is set; or a send to a timer or a context
+ *   EINVAL     c is NULL; or the size is above 0 and value is NULL, in a send, or in a receive where a
+ *              drop callback is set; or it is a send to a timer or a context
  *
- * A deadline is a time of chan_now().  What can be done at once is done, even if it has passed.
+ * A deadline is a time of chan_now().  A call does what it can at once, even if its deadline has passed.
  */
 
-/* Waits while the channel is full; at capacity 0, until a receiver has the value. */
+/* Waits while the channel is full; at capacity 0 until a receiver has the value. */
 int chan_send(chan *c, const void *value);
 
-/* Waits while the channel is empty and open; at capacity 0, for a sender. */
+/* Waits while the channel is empty and open; at capacity 0 until a sender comes. */
 int chan_recv(chan *c, void *value);
 
-/* The same without waiting.  Never EAGAIN because another thread is busy in the channel. */
+/* The same without waiting.  They never return EAGAIN only because another thread is busy in the channel. */
 int chan_try_send(chan *c, const void *value);
 int chan_try_recv(chan *c, void *value);
 
-/* The same, waiting no longer than to the deadline (nanoseconds). */
+/* The same, but they wait no longer than to the deadline (nanoseconds). */
 int chan_send_until(chan *c, const void *value, int64_t deadline);
 int chan_recv_until(chan *c, void *value, int64_t deadline);
 
 /*
  * Sends without waiting: if the channel is full, the oldest element makes room and goes to the drop
- * callback; *displaced, which may be NULL, says so.  EINVAL at capacity 0, too.  ENOMEM, and nothing is
- * sent, if there is a callback, elements have more than 256 bytes, and memory for a copy is refused.
+ * callback.  *displaced says whether it did; displaced may be NULL.  At capacity 0 it is EINVAL.  If there is
+ * a callback and elements have more than 256 bytes, it allocates; if that fails: ENOMEM, and nothing is sent.
  */
 int chan_send_latest(chan *c, const void *value, bool *displaced);
 
 /*
- * Sends the n elements of the array in order, waiting as needed; others may send
- * in between.  *sent says how many went, whatever is returned; sent may be NULL.
+ * Sends the n elements of the array in order, waiting as needed; others may send in between.
+ * *sent is the number of elements sent, also after an error; sent may be NULL.
  */
 int chan_send_n(chan *c, const void *values, size_t n, size_t *sent, int64_t deadline);
 
 /*
  * Waits for one element, then takes all that are there, at most max; at capacity 0 these are the values
- * of the senders that wait.  *got says how many; got may be NULL.  After EPIPE and ETIMEDOUT that is 0
- * and the array is untouched.  n or max of 0 does nothing and gives 0.
+ * of the senders that wait.  *got is their number; got may be NULL.  After EPIPE and ETIMEDOUT it is 0
+ * and the array is untouched.  With n or max 0 the calls do nothing and return 0.
  */
 int chan_recv_n(chan *c, void *values, size_t max, size_t *got, int64_t deadline);
 
 /*
  * No more sends.  Wakes every thread that waits in the channel: receivers get what is left, then EPIPE;
- * senders get EPIPE, and keep their values.  EPIPE if it was closed before; of two calls one gets 0.
+ * senders get EPIPE, and keep their values.  EPIPE if it was closed before; of two calls one returns 0.
  */
 int chan_close(chan *c);
 
-/* Elements in the channel now, and how many fit; both 0 for NULL and at capacity 0. */
+/* The number of elements in the channel now, and how many fit; both 0 for NULL and at capacity 0. */
 size_t chan_len(const chan *c);
 size_t chan_cap(const chan *c);
 
@@ -148,17 +148,17 @@ chan_case chan_on_send(chan *c, const void *value);
 chan_case chan_on_recv(chan *c, void *value);
 
 /*
- * Does exactly one case that is ready and returns its index; waits while none is, and returns -1 at the
- * deadline (CHAN_NOWAIT: Go's default).  Several ready: a uniform choice.  Closed channels are ready: .err
- * is EPIPE.  The same channel may stand in several cases; a select meets other selects, never itself.
+ * Does exactly one case that is ready and returns its index.  Waits while none is ready; returns -1 at the
+ * deadline (CHAN_NOWAIT: Go's default).  If several are ready, the choice is uniform.  Closed channels are
+ * ready: .err is EPIPE.  A channel may stand in several cases; a select meets other selects, never itself.
  *
- * A case that is EINVAL as a call, or has an unknown op, is returned at once with that .err, and nothing
- * else happens.  Without any channel it waits for the deadline.  A select over more than 16 channels
+ * If a case would be EINVAL as a call, or has an unknown op, it is returned at once with .err EINVAL, and
+ * nothing else happens.  Without any channel it waits for the deadline.  A select over more than 16 channels
  * allocates.  If that fails, the first case with a channel is returned with ENOMEM, and nothing is done.
  */
 int chan_select(chan_case cases[], size_t n, int64_t deadline);
 
-/* The same, but of several ready cases it does the first of the array: the others may starve. */
+/* The same, but if several cases are ready it does the first of the array: the others may starve. */
 int chan_select_first(chan_case cases[], size_t n, int64_t deadline);
 
 /* ---- Time: nanoseconds of a clock that only goes forward ------------------ */
@@ -172,15 +172,15 @@ int64_t chan_now(void);
 
 /* ---- Typed channels --------------------------------------------------------
  *
- * CHAN_TYPE(ints, int); declares ints, a channel of int with the ends c.tx and c.rx of types ints_tx and
- * ints_rx.  A wrong element type or end is a compile error.  The untyped channel is in .ch of either end.
+ * CHAN_TYPE(ints, int); declares ints, a channel of int.  Its ends c.tx and c.rx have the types ints_tx and
+ * ints_rx.  A wrong element type or end is a compile error.  .ch of either end is the untyped channel.
  */
 #define CHAN_TYPE(name, type) \
 	typedef union name##_tx { chan *ch; type *can_send; } name##_tx; \
 	typedef union name##_rx { chan *ch; type *can_recv; } name##_rx; \
 	typedef struct name { name##_tx tx; name##_rx rx; } name
 
-/* 0 or ENOMEM.  c is evaluated twice; in traces, and in dumps with -DCHAN_DEBUG, its text is the name. */
+/* 0 or ENOMEM.  Evaluates c twice; in traces, and in dumps with -DCHAN_DEBUG, the text of c is the name. */
 #define CHAN_MAKE(c, capacity) chan_made(((c)->tx.ch = (c)->rx.ch = \
 	chan_new(CHAN_SIZE((c)->tx.can_send), capacity)) ? CHAN_NAMED(c) 0 : ENOMEM)
 static inline __attribute__((warn_unused_result)) int chan_made(int err) { return err; }
@@ -198,7 +198,7 @@ extern "C++" template <typename type> struct chan_bytes {
 #define CHAN_LEN(end)                 chan_len((end).ch)
 #define CHAN_CAP(end)                 chan_cap((end).ch)
 
-/* ptr may be &(struct point){ 1, 2 }, for the preprocessor two arguments; elsewhere in parentheses. */
+/* ptr may be &(struct point){ 1, 2 }, two arguments for the preprocessor.  If others follow, put it in (). */
 #define CHAN_SEND(to, ...)            chan_send((to).ch, CHAN_CHECKED((to).can_send, __VA_ARGS__))
 #define CHAN_TRY_SEND(to, ...)        chan_try_send((to).ch, CHAN_CHECKED((to).can_send, __VA_ARGS__))
 #define CHAN_ON_SEND(to, ...)         chan_on_send((to).ch, CHAN_CHECKED((to).can_send, __VA_ARGS__))
@@ -211,7 +211,7 @@ extern "C++" template <typename type> struct chan_bytes {
 #define CHAN_RECV_UNTIL(by, ptr, t)   chan_recv_until((by).ch, CHAN_CHECKED((by).can_recv, ptr), t)
 #define CHAN_RECV_N(by, ptr, n, k, t) chan_recv_n((by).ch, CHAN_CHECKED((by).can_recv, ptr), n, k, t)
 #define CHAN_ON_RECV(by, ptr)         chan_on_recv((by).ch, CHAN_CHECKED((by).can_recv, ptr))
-/* The pointer, if it has elem's type: to subtract others is an error.  Evaluates it once, elem never. */
+/* The pointer, if it has elem's type: subtracting another one is an error.  Evaluates it once, elem never. */
 #define CHAN_CHECKED(elem, ...)       ((void)sizeof((__VA_ARGS__) - (elem)), (__VA_ARGS__))
 
 #ifdef __cplusplus
@@ -223,8 +223,8 @@ extern "C++" template <typename type> struct chan_bytes {
 
 /* ---- For companions (extra/), not for programs -------------------------------
  *
- * A companion embeds a chan_extra in a structure of its own and adds it to a channel.  Extras
- * are served in the order in which they were added.  All functions but end may be NULL.
+ * A companion embeds a chan_extra in its own structure and adds it to a channel.  The core calls the extras
+ * in the order in which they were added.  All functions but end may be NULL.
  */
 #ifdef CHAN_INSIDE
 #include <pthread.h>
@@ -232,25 +232,25 @@ extern "C++" template <typename type> struct chan_bytes {
 struct chan_extra {
 	struct chan_extra *_Atomic next;
 	const struct chan_extra_kind {
-		void (*look)(chan *c, struct chan_extra *x);    /* locked, due has passed: brings that in */
-		void (*settle)(chan *c, struct chan_extra *x);  /* locked: the lock is given up next */
+		void (*look)(chan *c, struct chan_extra *x);    /* locked, due has passed: puts or closes */
+		void (*settle)(chan *c, struct chan_extra *x);  /* locked: right before the unlock */
 		int (*close)(chan *c, struct chan_extra *x);    /* not locked: instead of chan_close */
 		void (*end)(chan *c, struct chan_extra *x);     /* not locked: the channel is freed */
 	} *kind;
-	int64_t due;    /* belongs to the lock: nobody sleeps in the channel beyond this without looking */
+	int64_t due;    /* protected by the lock; no thread sleeps in the channel past it without looking */
 };
 void chan_add_extra(chan *c, struct chan_extra *x, bool receives_only);  /* locked, or not shared yet */
 struct chan_extra *chan_extra(const chan *c, const struct chan_extra_kind *kind);  /* likewise; NULL: first */
 void chan_lock(chan *c);                        /* and looks */
 void chan_unlock(chan *c);                      /* and settles */
 bool chan_put(chan *c, const void *value);      /* in look: puts an element, if there is room */
-bool chan_take(chan *c);                        /* locked: takes one that nobody receives, if there is one */
+bool chan_take(chan *c);                        /* locked: takes an element out, if there is one */
 void chan_end(chan *c);                         /* in look, or not shared yet: closed from now on */
 int chan_close_alone(chan *c);                  /* not locked: as chan_close of a channel without extras */
-void chan_look_again(chan *c);                  /* locked: a thread that waits does, when it is unlocked */
-int64_t chan_ready_at(chan *c);                 /* locked: from when on a receive does not wait */
+void chan_look_again(chan *c);                  /* locked: a waiting thread looks again after the unlock */
+int64_t chan_ready_at(chan *c);                 /* locked: the time from which a receive does not wait */
 struct chan_state { size_t elem_size, len; bool is_closed; };
-struct chan_state chan_state(const chan *c);    /* not locked, or locked: what is so at some moment */
+struct chan_state chan_state(const chan *c);    /* locked or not: the state at some moment */
 const char *chan_name(const chan *c);           /* with the watcher's lock; may be NULL */
 
 /* A thread that sleeps.  The first lines are the library's, the rest is the watcher's and a trace's. */
@@ -258,8 +258,8 @@ struct chan_wait {
 	struct waiter *cases;                   /* n of them: see chan_wait_case */
 	size_t n;
 	int64_t deadline;                       /* CHAN_FOREVER: only another thread can end it */
-	int64_t recheck;                        /* belongs to lock: when to call look again */
-	pthread_mutex_t *lock;                  /* held but while it sleeps on wake */
+	int64_t recheck;                        /* protected by lock: when to call look again */
+	pthread_mutex_t *lock;                  /* held, except while it sleeps on wake */
 	pthread_cond_t *wake;
 	struct chan_wait *before, *after;
 	int state, line;
@@ -272,8 +272,8 @@ struct chan_wait {
 chan_case chan_wait_case(const struct chan_wait *w, size_t i);  /* .err is its place in the program's array */
 
 /*
- * Told of each thread that goes to sleep, by itself, and that it sleeps no more, by whoever claims it.  If
- * one of several is signalled, signals counts for it, and the first that comes back says counted in wakes.
+ * A thread calls sleeps before it goes to sleep; the thread that claims it calls wakes.  If one of several
+ * threads is signalled, signals counts for it, and the first that comes back calls wakes with counted.
  */
 struct chan_watcher {
 	void (*knows)(void);                    /* the calling thread uses channels */
@@ -283,7 +283,7 @@ struct chan_watcher {
 	void (*wakes)(struct chan_wait *w, bool counted);
 	void (*lock)(void), (*unlock)(void);    /* around a change of a name */
 };
-extern struct chan_watcher *chan_watcher;       /* NULL: nobody watches, and nothing is paid */
+extern struct chan_watcher *chan_watcher;       /* NULL: nobody watches, and it costs nothing */
 extern _Thread_local struct chan_purpose chan_purpose;  /* of this thread, if not the program's */
 #endif
 

@@ -15,8 +15,8 @@
  *     waitgroup_wait(&wg);
  *     waitgroup_destroy(&wg);
  *
- * Compile spawn.c and chan.c beside your program, with -pthread.  Every task runs on a
- * thread of its own; threads are reused.  A task may wait for any other one: the pool
+ * Compile spawn.c and chan.c beside your program, with -pthread.  Every task has a thread to
+ * itself while it runs; threads are reused.  A task may wait for any other task: the pool
  * grows whenever no thread is idle.  Deadlines are times of chan_now().  No function sets
  * errno, and no call is a cancellation point.  A forked child has an empty pool.
  */
@@ -39,22 +39,22 @@ extern "C" {
 /* ---- Tasks ---------------------------------------------------------------- */
 
 /*
- * Runs fn on a copy of the size bytes at arg (NULL if size is 0), which is freed
- * after fn has returned, or has ended by pthread_exit or pthread_cancel.  The copy is
- * aligned to the largest power of two that divides size, up to 4096.
+ * Runs fn in a task, on a copy of the size bytes at arg (NULL if size is 0).  The copy is freed
+ * after fn has returned, or has ended by pthread_exit or pthread_cancel.  It is aligned to the
+ * largest power of two that divides size, up to 4096.
  *
  *   EAGAIN   no thread can be started, or there are max_threads and none is idle
  *   ENOMEM   no memory for the copy or the thread
  *   EINVAL   fn is NULL, or arg is NULL with a size above 0
  *
- * After an error nothing was started.  Signals from outside are blocked in the thread.  Those that
- * a thread causes itself are not: SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS and SIGPIPE, nor
- * is a profiler's SIGPROF.  A child that a task forks has the signal mask of the program's start.
+ * After an error nothing was started.  Signals from outside are blocked in the thread.  Signals that
+ * a thread causes itself are not blocked (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGPIPE),
+ * nor is a profiler's SIGPROF.  A child that a task forks has the signal mask of the program's start.
  *
- * On Linux a thread starts in the class SCHED_OTHER if the one that spawns is real-time, and on the
- * CPUs that the process had at its start.  The next task on a thread finds what the one before it has
- * changed: thread-specific data, class, CPUs.  A pthread_cancel that comes after the task has ended
- * cancels the next one.
+ * On Linux a thread starts on the CPUs that the process had at its start, and in the class SCHED_OTHER
+ * if the thread that spawns is real-time.  Changes that a task makes to its thread stay for the next
+ * task on it: thread-specific data, class, CPUs.  A pthread_cancel that comes after the task has ended
+ * cancels the next task.
  */
 __attribute__((warn_unused_result))
 int spawn(void (*fn)(void *arg), const void *arg, size_t size);
@@ -62,8 +62,8 @@ int spawn(void (*fn)(void *arg), const void *arg, size_t size);
 /*
  * Names the running task until it ends, in dumps and traces and, on Linux, for `top -H` and debuggers.
  * The name is copied and cut to 31 bytes, for the system to 15, but not in the middle of a character of
- * UTF-8.  NULL or "" takes it away.  Outside of a task it names the calling thread until that ends; but
- * for the system the main thread keeps its name, which is that of the process.
+ * UTF-8.  NULL or "" takes it away.  Outside of a task it names the calling thread until that ends.  For
+ * the system the main thread keeps its name, because that is the name of the process.
  */
 void spawn_set_name(const char *name);
 
@@ -81,20 +81,20 @@ typedef struct waitgroup {              /* use the functions only */
 
 void waitgroup_init(waitgroup *wg);
 
-/* Legal as soon as a wait has returned, even if the last waitgroup_done was in another thread. */
+/* You may call it as soon as a wait has returned, even if another thread called the last waitgroup_done. */
 void waitgroup_destroy(waitgroup *wg);
 
-/* spawn, and wg counts the task until it has ended.  0 or an error of spawn. */
+/* Calls spawn, and wg counts the task until it has ended.  0 or an error of spawn. */
 __attribute__((warn_unused_result))
 int waitgroup_go(waitgroup *wg, void (*fn)(void *arg), const void *arg, size_t size);
 
-/* Counts n more, and one less.  Below zero or above SIZE_MAX: message and abort. */
+/* Count n more, and one less.  Below zero or above SIZE_MAX the library prints a message and aborts. */
 void waitgroup_add(waitgroup *wg, size_t n);
 void waitgroup_done(waitgroup *wg);
 
 /*
- * Waits until the count is 0; with a deadline: 0, or ETIMEDOUT.  A wait needs memory for a
- * channel; if that is refused it polls.
+ * Wait until the count is 0.  With a deadline the result is 0 or ETIMEDOUT.  A wait needs memory
+ * for a channel; without memory it polls.
  */
 void waitgroup_wait(waitgroup *wg);
 int waitgroup_wait_until(waitgroup *wg, int64_t deadline);
@@ -108,8 +108,8 @@ typedef struct spawn_options {
 } spawn_options;
 
 /*
- * Sets the options of threads that start later.  A zero field means its default, NULL all
- * defaults.  EINVAL if idle_timeout is negative: nothing has changed.
+ * Sets the options of threads that start later.  A field of 0 means its default; NULL means all
+ * defaults.  Returns EINVAL if idle_timeout is negative: then nothing has changed.
  */
 int spawn_configure(const spawn_options *o);
 
@@ -126,15 +126,15 @@ void spawn_get_stats(spawn_stats *s);
  * Waits until no task runs, including those that running tasks spawn, then ends and joins
  * every thread and frees all memory.  The next spawn starts anew.
  *
- *   ETIMEDOUT  tasks run at the deadline: everything goes on as before
+ *   ETIMEDOUT  tasks still run at the deadline: everything goes on as before
  *   EDEADLK    called in a task
  *
- * A destructor of thread-specific data runs after its task has ended for wait groups and
- * shutdowns.  It must not spawn, and a shutdown waits for it whatever the deadline.
+ * Destructors of thread-specific data run after the task has ended for wait groups and
+ * shutdowns.  They must not spawn, and a shutdown waits for them even after its deadline.
  */
 int spawn_shutdown(int64_t deadline);
 
-/* With -DCHAN_DEBUG each waiting call tells its file and line. */
+/* With -DCHAN_DEBUG each waiting call records its file and line. */
 #if defined CHAN_DEBUG && !defined CHAN_INSIDE
 #define waitgroup_wait(wg)                 ((void)CHAN_HERE((waitgroup_wait(wg), 0)))
 #define waitgroup_wait_until(wg, deadline) CHAN_HERE(waitgroup_wait_until(wg, deadline))
@@ -155,8 +155,8 @@ int spawn_shutdown(int64_t deadline);
 #endif
 
 /*
- * POSIX has a <spawn.h>, too.  If this directory is searched first, include that one here, so
- * that posix_spawn is never hidden.  Outside the guard: this file may be found twice on the way.
+ * POSIX has a <spawn.h>, too.  If the compiler finds this file first, it includes that one here, so
+ * posix_spawn is never hidden.  This is outside the guard: the compiler may find this file twice on the way.
  */
 #pragma GCC system_header
 #ifdef __has_include_next

@@ -1,5 +1,5 @@
 /*
- * chan_broadcast.h - one publishes, every subscriber gets every value
+ * chan_broadcast.h - every subscriber gets every published value
  * SPDX-License-Identifier: MIT
  *
  *     chan_broadcast *news = chan_broadcast_new(sizeof(int));
@@ -10,14 +10,14 @@
  *
  * Compile chan_broadcast.c beside chan.c.
  *
- * A subscription is an ordinary channel, for receives, selects and descriptors, which only the
- * broadcast sends to.  It gets what is published from chan_subscribe on.  All subscribers see the
- * values in one order: one publisher is served after the other.  A subscription of capacity 1 with
- * CHAN_SLOW_DROP_OLDEST is a watch: it always has the latest value that was not received.
+ * A subscription is an ordinary channel, for receives, selects and descriptors, but only the
+ * broadcast sends to it.  It gets the values that are published after chan_subscribe.  All subscribers
+ * see the values in the same order: publishers are served one after the other.  A subscription of capacity
+ * 1 with CHAN_SLOW_DROP_OLDEST is a watch: it always has the latest value that was not received.
  *
  * Ownership: a subscription has two owners, the subscriber and the broadcast.  The broadcast
- * gives up its ownership when the channel is closed, in whatever way; the subscriber calls
- * chan_free.  chan_free alone does not unsubscribe: a channel that nobody receives from fills up.
+ * gives up its ownership when the channel is closed, by any call; the subscriber calls chan_free.
+ * chan_free alone does not unsubscribe: the channel stays, and fills up because nobody receives.
  */
 #ifndef CHAN_BROADCAST_H
 #define CHAN_BROADCAST_H
@@ -33,9 +33,9 @@ extern "C" {
 
 typedef struct chan_broadcast chan_broadcast;
 
-/* What a publisher does where a subscription is full. */
+/* If a subscription is full, the publisher: */
 enum chan_slow {
-	CHAN_SLOW_WAIT,                 /* waits for room, at capacity 0 for the receiver */
+	CHAN_SLOW_WAIT,                 /* waits for room, at capacity 0 for a receiver */
 	CHAN_SLOW_DROP_OLDEST,          /* drops the oldest value in it, as chan_send_latest */
 	CHAN_SLOW_DROP_NEWEST           /* leaves the subscription as it is: it misses this value */
 };
@@ -44,10 +44,10 @@ enum chan_slow {
 chan_broadcast *chan_broadcast_new(size_t elem_size);
 
 /*
- * For values that own memory.  copy makes the value `to`, of which nothing is set yet, one more like `from`,
- * and returns 0, or an errno number if it cannot.  Each subscriber gets a copy of its own; what was given to
- * chan_publish stays the publisher's.  drop is called for each copy that no subscriber will receive.  Set
- * both before the first chan_subscribe.  They run without any lock, but while the publisher has its turn, so
+ * Callbacks for values that own memory.  copy(to, from) fills the uninitialized value at `to` with a copy of
+ * `from`, and returns 0, or an errno number if it cannot.  Each subscriber gets its own copy; the value given
+ * to chan_publish still belongs to the publisher.  drop is called for each copy that nobody will receive.
+ * Set both before the first chan_subscribe.  They run without any lock, but during the publisher's turn, so
  * they must not publish to the same broadcast.  NULL takes one away: without copy the bytes are copied.
  */
 void chan_broadcast_set_copy(chan_broadcast *b, int (*copy)(void *to, const void *from));
@@ -55,13 +55,13 @@ void chan_broadcast_set_drop(chan_broadcast *b, void (*drop)(void *value));
 
 /*
  * A channel that gets each value from now on.  NULL with errno ENOMEM, or EINVAL if b is NULL, the policy is
- * unknown, or the capacity is 0 where values are dropped.
+ * unknown, or the capacity is 0 and the policy drops values.
  */
 chan *chan_subscribe(chan_broadcast *b, size_t capacity, enum chan_slow policy);
 
 /*
- * The same as chan_close of the subscription, which may be called instead: the subscriber gets what is left,
- * then EPIPE, and a publisher that waits for it goes on.  Never waits for a publisher.  May be called beside
+ * The same as chan_close of the subscription: the subscriber gets the values that are left, then EPIPE, and a
+ * publisher that waits for this subscription goes on.  It never waits for a publisher, and may run during
  * chan_broadcast_free, and after it.  0, EPIPE if it was closed before, EINVAL if c is no subscription of b.
  */
 int chan_unsubscribe(chan_broadcast *b, chan *c);
@@ -70,26 +70,26 @@ int chan_unsubscribe(chan_broadcast *b, chan *c);
  * Sends the value to every subscription.  Those that have room get it at once, then the publisher waits for
  * the others.  While it does, further publishers wait for their turn.
  *
- *   0          every subscription has it, or has dropped one, as its policy says; also if there is none
+ *   0          every subscription has it, or dropped a value, as its policy says; also without subscriptions
  *   ETIMEDOUT  the deadline came first, perhaps before the publisher's turn: some, or all, did not get it
  *              and count it in chan_missed
  *   EPIPE      chan_broadcast_free was called meanwhile
  *   EINVAL     b is NULL, or value is NULL and elem_size is not 0
- *   another    of the copy callback, or ENOMEM where chan_send_latest needs memory to drop the oldest: the
- *              first one; the subscriptions concerned have missed the value, the others have it
+ *   another    the first error of the copy callback, or ENOMEM if memory to drop the oldest is missing (see
+ *              chan_send_latest): the subscriptions with an error missed the value, the others have it
  */
 int chan_publish(chan_broadcast *b, const void *value, int64_t deadline);
 
-/* Values that this subscription, while it was open, did not get or has dropped.  0 for any other channel. */
+/* How many values this subscription did not get, or dropped, while it was open.  0 for any other channel. */
 size_t chan_missed(const chan *subscription);
 
 /*
- * Closes every subscription.  A publisher that waits gets EPIPE; no other call with b may begin
- * from now on but chan_unsubscribe.  NULL is ignored.
+ * Closes every subscription.  A publisher that waits gets EPIPE.  From now on only chan_unsubscribe may
+ * be called with b.  NULL is ignored.
  */
 void chan_broadcast_free(chan_broadcast *b);
 
-/* With -DCHAN_DEBUG a publisher that waits tells its file and line. */
+/* With -DCHAN_DEBUG a publisher that waits records its file and line. */
 #if defined CHAN_DEBUG && !defined CHAN_INSIDE
 #define chan_publish(b, value, deadline) CHAN_HERE(chan_publish(b, value, deadline))
 #endif

@@ -10,16 +10,16 @@
  *
  * Compile chan_context.c beside chan.c.
  *
- * A context is a channel that nobody sends to.  It is closed by the first of three: chan_close,
- * the end of its parent, its deadline.  A task that waits in a select learns by one more case
- * that it is to end; a task that computes asks chan_try_recv now and then.  When chan_close of a
- * parent has returned, every context below it is closed.  At a deadline all below are over at
- * the same moment.  No thread stands behind a context: a thread that waits sleeps no longer
- * than to the deadline.
+ * A context is a channel that nobody sends to.  It is closed by the first of these: chan_close,
+ * the end of its parent, its deadline.  A task that waits in a select needs one more case to learn
+ * that it should end; a task that computes calls chan_try_recv now and then.  When chan_close of a
+ * parent has returned, every context below it is closed.  At a deadline all contexts below are over
+ * at the same moment.  A context has no thread of its own: a thread that waits in it sleeps no
+ * longer than to the deadline.
  *
- * Its elements have size 0, and sending to it is EINVAL.  chan_close gives EPIPE if the context
- * is over, by whatever cause.  Free contexts in any order.  Freeing is not closing: what is above
- * a context that was freed still closes the contexts below.
+ * Its elements have size 0, and sending to it is EINVAL.  chan_close returns EPIPE if the context
+ * is over for any reason.  Free contexts in any order.  Freeing is not closing: contexts above a
+ * context that was freed still close those below it.
  */
 #ifndef CHAN_CONTEXT_H
 #define CHAN_CONTEXT_H
@@ -34,10 +34,10 @@ extern "C" {
 #endif
 
 /*
- * A context with one owner.  parent is a context or NULL for none.  The deadline is a time of
- * chan_now(), CHAN_FOREVER for none; the parent's counts if it is earlier.  If the parent is over or
- * the deadline has passed, the context is closed from the start.  NULL with errno ENOMEM, or
- * EINVAL if parent is another kind of channel.
+ * A context with one owner.  parent is a context, or NULL for none.  The deadline is a time of
+ * chan_now(), or CHAN_FOREVER for none; if the parent's deadline is earlier, it counts.  If the parent
+ * is over or the deadline has passed, the context is closed from the start.  NULL with errno ENOMEM,
+ * or EINVAL if parent is another kind of channel.
  */
 chan *chan_context(chan *parent, int64_t deadline);
 

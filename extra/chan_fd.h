@@ -25,15 +25,15 @@ extern "C" {
 /*
  * A descriptor that is readable while a receive from c would not wait: an element is there, a send or
  * a select waits at capacity 0, c is closed, or the time of a timer or a context has come.  It is level
- * triggered.  When it is readable call chan_try_recv: if another thread was quicker that gives EAGAIN,
- * and poll waits again.  The first call makes the descriptor, the others return the same; no call waits.
+ * triggered.  When it is readable call chan_try_recv: if another thread was faster it returns EAGAIN,
+ * and you poll again.  The first call makes the descriptor, later calls return the same; no call waits.
  *
  * The descriptor belongs to the channel, which closes it when it is freed; exec closes it too.  Use it for
- * polling only: do not read from it, write to it or close it.  A child of fork shares it, so the child
- * must not use the channel.  It costs a system call whenever the channel becomes ready for a receive, and
- * when it ceases to be.
+ * polling only: do not read from it, write to it or close it.  A child of fork shares it, and must not
+ * use the channel.  The descriptor costs a system call whenever the channel becomes ready for a receive,
+ * and whenever it ceases to be.
  *
- * -1 with errno EINVAL for NULL; EMFILE, ENFILE or ENOMEM, as the system has it; or ENOTSUP: timers, and
+ * -1 with errno EINVAL for NULL; EMFILE, ENFILE or ENOMEM from the system; or ENOTSUP: timers, and
  * contexts with a deadline, have a descriptor only on Linux.
  */
 int chan_fd(chan *c);

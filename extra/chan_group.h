@@ -11,14 +11,14 @@
  * Compile chan_group.c, chan_context.c, spawn.c and chan.c beside your program.
  *
  * A task returns 0 or an error.  The first error closes the group's context, which every task gets as
- * `done`: a task that waits has it as a case of its select, and a task that computes looks now and then
- * with chan_try_recv.  So one failure ends them all.  The end of the parent closes the context too, and
- * so does your program with chan_close(chan_group_done(g)).  A group whose context is closed is over: it
- * starts no more tasks.  A wait that has returned 0 ends the group, so a group serves once.
+ * `done`.  A task that waits needs it as a case of its select; a task that computes calls chan_try_recv on
+ * it now and then.  So one failure ends all tasks.  The end of the parent closes the context too, and so
+ * does your program with chan_close(chan_group_done(g)).  A group whose context is closed is over: it
+ * starts no more tasks.  A wait that has returned 0 ends the group, so you can use a group only once.
  *
- * With a limit the group is a bounded pool with back-pressure: chan_group_go waits for a place.  A task
- * that does so in its own group waits for itself when all places are taken by such tasks: a deadlock.
- * Give it chan_group_try_go, or a group of its own.
+ * With a limit the group is a bounded pool with back-pressure: chan_group_go waits for a place.  If all
+ * places are taken by tasks that call chan_group_go for the same group, that is a deadlock.  In a task,
+ * call chan_group_try_go, or use another group.
  */
 #ifndef CHAN_GROUP_H
 #define CHAN_GROUP_H
@@ -37,7 +37,7 @@ typedef struct chan_group chan_group;
 
 /*
  * A group below parent, which is a context, or NULL for none.  At most `limit` of its tasks run at a time;
- * 0: as many as you start.  NULL with errno ENOMEM, or EINVAL if parent is another kind of channel.
+ * 0: no limit.  NULL with errno ENOMEM, or EINVAL if parent is another kind of channel.
  */
 chan_group *chan_group_new(chan *parent, size_t limit);
 
@@ -45,8 +45,8 @@ chan_group *chan_group_new(chan *parent, size_t limit);
  * Waits while `limit` tasks of the group run, then runs fn on a copy of the size bytes at arg, as spawn does.
  *
  *   ECANCELED  the group is over
- *   EAGAIN     of spawn: no thread can be started.  chan_group_try_go: this call would have had to wait
- *   ENOMEM     of spawn
+ *   EAGAIN     from spawn: no thread can be started.  chan_group_try_go: this call would have had to wait
+ *   ENOMEM     from spawn
  *   EINVAL     g or fn is NULL, or arg is NULL with a size above 0
  *
  * After an error nothing was started, and no place is taken.  A task that ends by pthread_exit or
@@ -61,12 +61,12 @@ int chan_group_try_go(chan_group *g, int (*fn)(void *arg, chan *done), const voi
 
 /*
  * Waits until no task of the group runs.  0: the group is over, and *error is the first error that a
- * task has returned, or 0; error may be NULL.  ETIMEDOUT: tasks run at the deadline, and nothing has
- * changed.  EINVAL for NULL.  Several threads may wait, and each gets the same.
+ * task returned, or 0; error may be NULL.  ETIMEDOUT: tasks still run at the deadline, and nothing has
+ * changed.  EINVAL: g is NULL.  Several threads may wait, and each gets the same result.
  */
 int chan_group_wait(chan_group *g, int *error, int64_t deadline);
 
-/* The group's context.  It belongs to the group: chan_ref it if you need it longer.  NULL for NULL. */
+/* The group's context.  It belongs to the group: call chan_ref if you need it longer.  NULL for NULL. */
 chan *chan_group_done(chan_group *g);
 
 /*
@@ -75,7 +75,7 @@ chan *chan_group_done(chan_group *g);
  */
 void chan_group_free(chan_group *g);
 
-/* With -DCHAN_DEBUG each waiting call tells its file and line. */
+/* With -DCHAN_DEBUG each waiting call records its file and line. */
 #if defined CHAN_DEBUG && !defined CHAN_INSIDE
 #define chan_group_go(g, ...)               CHAN_HERE(chan_group_go(g, __VA_ARGS__))
 #define chan_group_wait(g, error, deadline) CHAN_HERE(chan_group_wait(g, error, deadline))

@@ -27,11 +27,11 @@ extern "C" {
 #endif
 
 /*
- * From now on the library sends each of these signals that the process gets to c: its number, if
- * c is a channel of int; if it is one of siginfo_t, what the system knows of it, such as who has
- * sent it.  The send does not wait: if there is no room (or c is closed) the signal is dropped,
- * as in Go, so give c a capacity; chan_notify_dropped counts them.  Each signal goes to one
- * channel, the one that was given last, and the library owns that channel meanwhile.
+ * From now on the library sends each of these signals that the process gets to c.  A channel of int
+ * gets the number of the signal.  A channel of siginfo_t gets all that the system knows about it, such
+ * as the sender.  The send does not wait: if there is no room (or c is closed) the signal is dropped,
+ * as in Go, so give c a capacity; chan_notify_dropped counts dropped signals.  Each signal goes to one
+ * channel, the one that was given last, and the library is an owner of that channel meanwhile.
  *
  * The signals are blocked in this thread and in the threads that it starts later, and a thread
  * of the library waits for them.  So call it in main, before other threads exist.  Only signals
@@ -40,21 +40,25 @@ extern "C" {
  * A program that you start with system, popen or posix_spawn has them blocked, unless you use
  * posix_spawnattr_setsigmask.
  *
- * If c is NULL you hand these signals back: when the call returns the library sends no more of
- * them, they are unblocked in this thread, and those that are pending have been delivered.  If
- * another thread had blocked them, a thread of the library has them unblocked too, so that they
- * act when this thread is over.
+ * With c NULL you hand these signals back.  When the call returns the library sends no more of
+ * them, they are unblocked in this thread, and pending ones have been delivered.  If another thread
+ * had blocked them, they are also unblocked in a thread of the library, so they still act when this
+ * thread is over.
  *
- * 0, or EINVAL (signals is NULL or contains SIGKILL or SIGSTOP; the elements of c have another
- * size than int and siginfo_t, or that of siginfo_t on a system without sigwaitinfo, such as macOS
- * and OpenBSD; c is a timer or a context), EAGAIN or ENOMEM: then nothing has changed.
+ *   0          the signals go to c, or are handed back
+ *   EINVAL     signals is NULL or contains SIGKILL or SIGSTOP; or the elements of c have neither the
+ *              size of int nor that of siginfo_t; or they have that of siginfo_t on a system without
+ *              sigwaitinfo, such as macOS and OpenBSD; or c is a timer or a context
+ *   EAGAIN, ENOMEM  the system refuses what the library needs
+ *
+ * After an error nothing has changed.
  */
 #ifdef SIG_BLOCK        /* strict C hides sigset_t: define _POSIX_C_SOURCE before the first include */
 __attribute__((warn_unused_result))
 int chan_notify(chan *c, const sigset_t *signals);
 #endif
 
-/* How many signals found no room in c, ever; 0 for NULL. */
+/* How many signals were dropped because c had no room, ever; 0 for NULL. */
 size_t chan_notify_dropped(const chan *c);
 
 #ifdef __cplusplus

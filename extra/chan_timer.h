@@ -12,8 +12,8 @@
  *
  * A timer is a channel of capacity 1 whose elements are int64_t: the time, of chan_now(), at
  * which the element was due.  An element is never received before that time, and exactly one
- * receiver gets it.  No thread stands behind a timer: a receive, in whatever call, sleeps no
- * longer than to the time of the timers that it waits for.
+ * receiver gets it.  A timer has no thread of its own: a receive by any call sleeps no longer
+ * than to the time of the timers that it waits for.
  *
  * Sending to a timer is EINVAL.  chan_close stops it: no further element becomes due, waiting
  * receivers get EPIPE, and an element that was due before the close can still be received, as
@@ -38,24 +38,24 @@ extern "C" {
 chan *chan_at(int64_t deadline);
 
 /*
- * One element, due so many nanoseconds from now; now for a duration of 0 or less, never for
- * CHAN_FOREVER.  NULL with errno ENOMEM.
+ * One element, due so many nanoseconds from now; at once if the duration is 0 or less, never if it
+ * is CHAN_FOREVER.  NULL with errno ENOMEM.
  */
 chan *chan_after(int64_t duration);
 
 /*
  * An element each period (nanoseconds), the first one period from now.  They are due at multiples
- * of the period from the start, however late the last one was received.  If several have come due,
- * the next receive gets the oldest and the rest are skipped, as in Go.  NULL with errno ENOMEM, or
- * EINVAL for a period that is not above 0.
+ * of the period from the start, even if a receive comes late.  If several have come due, the next
+ * receive gets the oldest and the rest are skipped, as in Go.  NULL with errno ENOMEM, or EINVAL if
+ * the period is not above 0.
  */
 chan *chan_tick(int64_t period);
 
 /*
- * Sets any timer anew: the next element is due at the deadline, then one each period after it; with
- * a period of CHAN_FOREVER no more, with a deadline of CHAN_FOREVER none at all.  An element that
- * was due and that nobody took is gone.  Threads that wait in the timer wait for its new time.
- * EPIPE if the timer was closed; EINVAL if c is no timer, or for a period that is not above 0.
+ * Sets any timer again: the next element is due at the deadline, then one each period after it.  With
+ * a period of CHAN_FOREVER there is only one, with a deadline of CHAN_FOREVER none at all.  An element
+ * that was due and that nobody took is gone.  Threads that wait in the timer now wait for its new time.
+ * EPIPE if the timer was closed; EINVAL if c is no timer, or if the period is not above 0.
  */
 int chan_timer_reset(chan *c, int64_t deadline, int64_t period);
 

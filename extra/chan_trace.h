@@ -8,12 +8,12 @@
  *
  * Compile the program and the library with -DCHAN_TRACE, and chan_trace.c beside chan.c.  Without
  * -DCHAN_TRACE tracing compiles to nothing.  If the environment has CHAN_TRACE=FILE, the program writes
- * FILE at exit, and at a deadlock if chan_watch.c is there too.  It holds the tasks, their calls of this
+ * FILE at exit, and at a deadlock if chan_watch.c is linked.  FILE has the tasks, their calls of this
  * library with the elements, and how long each call waited.  https://ui.perfetto.dev opens it as well.
  *
  * A thread keeps 2048 events, and all threads together keep eight times as many; -DCHAN_TRACE_EVENTS=n
- * changes that.  Events above that are counted.  A call is noted where it stands in a file compiled with
- * -DCHAN_TRACE: these macros stand around it.
+ * changes the 2048.  Further events are only counted.  Only calls in files compiled with -DCHAN_TRACE are
+ * in the trace, because the macros below wrap them.
  */
 #ifndef CHAN_TRACE_H
 #define CHAN_TRACE_H
@@ -32,9 +32,9 @@ extern "C" {
 #endif
 
 /*
- * How a trace shows the elements of c.  print(text, size, element) writes text as snprintf does; 31 bytes
- * are kept.  The threads that send and receive call it without a lock.  Set it before you share the
- * channel.  Without -DCHAN_TRACE this is nothing.  CHAN_MAKE sets it for numbers.
+ * Sets how a trace shows the elements of c.  print(text, size, element) writes text as snprintf does; 31
+ * bytes are kept.  The threads that send and receive call it without a lock.  Set it before you share the
+ * channel.  Without -DCHAN_TRACE it does nothing.  For numbers CHAN_MAKE sets it.
  */
 typedef int chan_printer(char *text, size_t size, const void *value);
 void chan_set_printer(chan *c, chan_printer *print);
@@ -73,9 +73,9 @@ void chan_trace_wait(void);             /* about to wait */
 /* The channel is locked.  This thread has moved n elements into the ring, or out of it. */
 void chan_trace_moved(chan *c, enum chan_op op, size_t n);
 void chan_trace_displaced(chan *c);     /* locked: it has put one element in the place of the oldest */
-/* Locked.  At capacity 0 it has done op together with a claimed sleeper. */
+/* Locked.  At capacity 0 this thread has done op together with a claimed sleeper. */
 void chan_trace_met(chan *c, enum chan_op op, struct chan_wait *theirs);
-/* Locked.  It has done the op of a claimed sleeper, on the ring. */
+/* Locked.  This thread has done the op of a claimed sleeper, on the ring. */
 void chan_trace_served(chan *c, enum chan_op op, struct chan_wait *theirs);
 void chan_trace_was_served(const struct chan_wait *mine);  /* the sleeper is back */
 void chan_trace_write(void);            /* the file, now */
@@ -127,7 +127,7 @@ void chan_trace_write(void);            /* the file, now */
 #endif
 #endif
 
-/* What other headers declare: they include this file once more at their ends. */
+/* For the functions of other headers, which include this file once more at their ends. */
 #elif defined CHAN_TRACE && !defined CHAN_INSIDE
 
 #if defined CHAN_TIMER_H && !defined CHAN_TRACE_TIMERS

@@ -2,19 +2,19 @@
  * chan_watch.h - which threads wait in which channels: a report of a deadlock, and dumps
  * SPDX-License-Identifier: MIT
  *
- * Compile chan_watch.c beside chan.c.  It works by being linked: if every thread of the process waits
- * without a deadline in a call of this library, the library reports that on stderr at once (on Linux).
+ * Compile chan_watch.c beside chan.c.  You need no call: if every thread of the process waits without
+ * a deadline in calls of this library, the library reports that on stderr at once (on Linux).
  *
  *     chan_set_name(jobs, "jobs");
- *     chan_dump_on(SIGQUIT);          // Ctrl-\ shows who waits where
+ *     chan_dump_on(SIGQUIT);          // Ctrl-\ shows which thread waits where
  *     ...
  *       thread 4711 (worker): receive from jobs (0 of 8), for 12.04 s
  *
  * Compile your program with -DCHAN_DEBUG to see the file and line of each call too, and channels made with
  * CHAN_MAKE under the names of their variables.
  *
- * The environment variable CHAN_DEADLOCK: with "off" the library never looks for a deadlock, and waiting
- * never opens a file; with "abort" it aborts the process after the report.
+ * If the environment variable CHAN_DEADLOCK is "off", the library never looks for a deadlock, and waiting
+ * never opens a file.  If it is "abort", the library aborts the process after the report.
  */
 #ifndef CHAN_WATCH_H
 #define CHAN_WATCH_H
@@ -32,15 +32,15 @@ extern "C" {
 
 /*
  * Writes to out (NULL: stderr) a line for each thread that waits in a call of this library, and a line for
- * each channel in which a thread waits.  Idle threads of the pool share a line.  Does not hold up the
- * threads meanwhile.
+ * each channel in which a thread waits.  Idle threads of the pool share a line.  Writing does not hold up
+ * the threads.
  */
 void chan_dump(FILE *out);
 
 /*
  * From now on a thread of the library calls chan_dump(NULL) whenever the process gets the signal (SIGQUIT,
- * say).  0; EINVAL for a number that is no signal or cannot be caught; EAGAIN or ENOMEM if the system refuses
- * the thread: then nothing has changed.
+ * say).  Returns 0; EINVAL for a number that is no signal or cannot be caught; EAGAIN or ENOMEM if the system
+ * refuses the thread.  After an error nothing has changed.
  */
 int chan_dump_on(int signo);
 

@@ -42,7 +42,7 @@ def paragraphs_of_page(lines):
         if line.lstrip().startswith(("```", "~~~")):
             fenced = not fenced
         elif line.startswith("|"):
-            for cell in re.findall(r"[^|]*[.?](?= *\|)", line):
+            for cell in re.findall(r"[^|]*[.?;:](?: [^|]*)?(?=\|)", line):
                 yield from ((number, cell), (number, None))
         elif not fenced and not line.startswith(("    ", "\t", "<", "!", "#")) and line.strip():
             mark = re.match(r"\s*(?:[-*>]|\d+\.)\s+|\*\*[^*]+[.:]\*\*$|\*\*[^*]+\.\*\* ", line)

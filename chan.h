@@ -24,7 +24,7 @@
  *     pthread_create(&thread, NULL, squares, &c.tx);
  *     for (int v; CHAN_RECV(c.rx, &v) == 0; ) printf("%d\n", v);
  *
- * Compile chan.c beside your program, with -pthread.  Every function may be called from any thread,
+ * Compile chan.c together with your program, with -pthread.  Every function may be called from any thread,
  * none from a signal handler.  Results are 0 or an errno number, as with pthreads.  Only functions that
  * create a channel set errno, and only on failure.  EINTR does not occur, and no call is a cancellation
  * point.  EINVAL (a NULL channel, a NULL value) comes before every other error.  A channel belongs to the

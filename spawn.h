@@ -15,7 +15,7 @@
  *     waitgroup_wait(&wg);
  *     waitgroup_destroy(&wg);
  *
- * Compile spawn.c and chan.c beside your program, with -pthread.  Every task has a thread to
+ * Compile spawn.c and chan.c together with your program, with -pthread.  Every task has a thread to
  * itself while it runs; threads are reused.  A task may wait for any other task: the pool
  * grows whenever no thread is idle.  Deadlines are times of chan_now().  No function sets
  * errno, and no call is a cancellation point.  A forked child has an empty pool.

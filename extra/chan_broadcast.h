@@ -8,7 +8,7 @@
  *     while (chan_recv(mine, &n) == 0) ...    (in the subscriber's thread)
  *     chan_unsubscribe(news, mine);  chan_free(mine);  chan_broadcast_free(news);
  *
- * Compile chan_broadcast.c beside chan.c.
+ * Compile chan_broadcast.c together with chan.c.
  *
  * A subscription is an ordinary channel, for receives, selects and descriptors, but only the
  * broadcast sends to it.  It gets the values that are published after chan_subscribe.  All subscribers

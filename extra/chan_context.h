@@ -8,7 +8,7 @@
  *             do_some(job);
  *     chan_free(request);     (closed: by chan_close of it or of program, or the time was up)
  *
- * Compile chan_context.c beside chan.c.
+ * Compile chan_context.c together with chan.c.
  *
  * A context is a channel that nobody sends to.  It is closed by the first of these: chan_close,
  * the end of its parent, its deadline.  A task that waits in a select needs one more case to learn

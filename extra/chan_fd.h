@@ -8,7 +8,7 @@
  *     if (watched[1].revents != 0 && chan_try_recv(results, &result) == 0)
  *             answer(socket, &result);
  *
- * Compile chan_fd.c beside chan.c.
+ * Compile chan_fd.c together with chan.c.
  */
 #ifndef CHAN_FD_H
 #define CHAN_FD_H

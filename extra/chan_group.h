@@ -8,7 +8,7 @@
  *     chan_group_wait(g, &first, CHAN_FOREVER);       // first: 0, or the first error of a fetch
  *     chan_group_free(g);
  *
- * Compile chan_group.c, chan_context.c, spawn.c and chan.c beside your program.
+ * Compile chan_group.c, chan_context.c, spawn.c and chan.c with your program.
  *
  * A task returns 0 or an error.  The first error closes the group's context, which every task gets as
  * `done`.  A task that waits needs it as a case of its select; a task that computes calls chan_try_recv on

@@ -2,7 +2,7 @@
  * chan_signal.h - signals to the process as elements of a channel
  * SPDX-License-Identifier: MIT
  *
- * Compile chan_signal.c and chan.c beside your program, with -pthread.
+ * Compile chan_signal.c and chan.c together with your program, with -pthread.
  *
  *     chan *signals = chan_new(sizeof(int), 1);
  *     ...                                     // a set of SIGINT and SIGTERM

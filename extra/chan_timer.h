@@ -8,7 +8,7 @@
  *             puts("still waiting");
  *     chan_free(tick);  chan_free(timeout);
  *
- * Compile chan_timer.c beside chan.c.
+ * Compile chan_timer.c together with chan.c.
  *
  * A timer is a channel of capacity 1 whose elements are int64_t: the time, of chan_now(), at
  * which the element was due.  An element is never received before that time, and exactly one
@@ -38,8 +38,8 @@ extern "C" {
 chan *chan_at(int64_t deadline);
 
 /*
- * One element, due so many nanoseconds from now; at once if the duration is 0 or less, never if it
- * is CHAN_FOREVER.  NULL with errno ENOMEM.
+ * One element, due when this number of nanoseconds has passed; at once if it is 0 or less, never if
+ * it is CHAN_FOREVER.  NULL with errno ENOMEM.
  */
 chan *chan_after(int64_t duration);
 

@@ -6,7 +6,7 @@
  *     CHAN_TRACE=my.json ./my
  *     python3 extra/sequence.py my.json -o my.svg
  *
- * Compile the program and the library with -DCHAN_TRACE, and chan_trace.c beside chan.c.  Without
+ * Compile the program and the library with -DCHAN_TRACE, and chan_trace.c with chan.c.  Without
  * -DCHAN_TRACE tracing compiles to nothing.  If the environment has CHAN_TRACE=FILE, the program writes
  * FILE at exit, and at a deadlock if chan_watch.c is linked.  FILE has the tasks, their calls of this
  * library with the elements, and how long each call waited.  https://ui.perfetto.dev opens it as well.

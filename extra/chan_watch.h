@@ -2,7 +2,7 @@
  * chan_watch.h - which threads wait in which channels: a report of a deadlock, and dumps
  * SPDX-License-Identifier: MIT
  *
- * Compile chan_watch.c beside chan.c.  You need no call: if every thread of the process waits without
+ * Compile chan_watch.c together with chan.c.  You need no call: if every thread of the process waits without
  * a deadline in calls of this library, the library reports that on stderr at once (on Linux).
  *
  *     chan_set_name(jobs, "jobs");

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """english.py [FILE...]: finds the shapes of sentences that readers of our texts stumbled over
 
-It reads pages (.md), the manual (.3) and the comments of sources; without FILE, all that a user of the library reads.
-It prints FILE:LINE, what is wrong and the sentence, and exits with 1 if there was any.  It finds the worst shapes only:
-whether a text is good it cannot see.  Headings, code, and cells of tables that are labels are left out.
+It reads pages (.md), the manual (.3) and the comments of sources, but no code, headings or short cells of tables.
+Without FILE it reads all that a user of the library reads.  It prints FILE:LINE, what is wrong and the sentence, and
+exits with 1 if it found any.  It finds only the worst shapes and cannot see whether a text is good.
 """
 import glob
 import os
@@ -28,29 +28,32 @@ SHAPES = [
     ("a private construction", r"\bis nothing (?:that|which)\b|\bby whatever\b|\bby the mood of\b|\blooks? whether\b"),
 ]
 
-# Of mdoc: what is a word or a name within a sentence, what keeps its words, what ends a paragraph with all that follows.
-NAMES = {".Fn", ".Fa", ".Dv", ".Er", ".Va", ".Xr", ".Li", ".Pa", ".Fl", ".Vt", ".Nm", ".Ar", ".Ev", ".Ft", ".Ox"}
-WORDS = {".Em", ".Sy", ".Qq", ".Pq", ".Lk"}
-LITERAL = {".Bd": ".Ed", ".Bl -column": ".El", ".nf": ".fi", ".EX": ".EE", ".Sh NAME": ".Sh", ".Sh SYNOPSIS": ".Sh",
-           ".Sh SEE": ".Sh"}
+# mdoc: macros that stand for a name in a sentence, those whose words are read, and the ends of parts that are not prose.
+NAMES = {".Fn", ".Fa", ".Dv", ".Er", ".Va", ".Xr", ".Li", ".Pa", ".Fl", ".Vt", ".Nm", ".Ar", ".Ev", ".Ft", ".Ox", ".Pq"}
+WORDS = {".Em", ".Sy", ".Qq", ".Lk"}
+LITERAL = {".Bd": ".Ed", ".Bl -column": ".El", ".Sh NAME": ".Sh", ".Sh SYNOPSIS": ".Sh", ".Sh SEE": ".Sh"}
 
 
 def paragraphs_of_page(lines):
     """(number, text) of each line of Markdown that is prose; (number, None) ends a paragraph."""
-    fenced = False
+    fenced = prose = False
     for number, line in enumerate(lines, 1):
+        # Without an empty line above it, an indented line goes on with a paragraph.
+        indented = line.startswith(("    ", "\t")) and not prose
+        prose = False
         if line.lstrip().startswith(("```", "~~~")):
             fenced = not fenced
         elif line.startswith("|"):
             for cell in re.findall(r"[^|]*[.?;:](?: [^|]*)?(?=\|)", line):
                 yield from ((number, cell), (number, None))
-        elif not fenced and not line.startswith(("    ", "\t", "<", "!", "#")) and line.strip():
+        elif not fenced and not indented and not line.startswith(("<", "!", "#")) and line.strip():
             mark = re.match(r"\s*(?:[-*>]|\d+\.)\s+|\*\*[^*]+[.:]\*\*$|\*\*[^*]+\.\*\* ", line)
             if mark:
                 yield number, None
             yield number, line[mark.end():] if mark else line
-            continue
-        yield number, None
+            prose = True
+        if not prose:
+            yield number, None
 
 
 def paragraphs_of_manual(lines):
@@ -65,8 +68,6 @@ def paragraphs_of_manual(lines):
             yield number, None
         elif macro in NAMES:
             yield number, "CODE" + "".join(re.findall(r" ([.,:;)]+)(?= |$)", line))
-        elif macro == ".Pq":
-            yield number, "(CODE)" + "".join(re.findall(r" ([.,:;)]+)(?= |$)", line))
         else:
             yield number, re.sub(r" ([.,:;)])$", r"\1", rest if macro in WORDS else line)
 
@@ -106,7 +107,7 @@ def plain(text):
     """Without marks of form; code counts as a word."""
     text = re.sub(r"`[^`]*`", "CODE", text)
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
-    text = re.sub(r"\\&", "", text).replace("\\-", "-").replace("**", "")
+    text = text.replace("\\-", "-").replace("**", "")
     return re.sub(r"\b(e\.g|i\.e|etc|cf|vs)\.", r"\1", text)
 
 

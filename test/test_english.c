@@ -45,6 +45,7 @@ static const struct finding {
 	{ "a.md", "Good.\n\nWho waits is woken.\n", "a.md:3: a clause as the subject: Who waits is woken.\n" },
 	{ "a.md", "What it costs is time: it waits.\n", ":1: a clause as the subject: What it costs is time:\n" },
 	{ "a.md", "- What it costs is\n  time.\n", ":1: a clause as the subject: What it costs is time.\n" },
+	{ "a.md", "10. Good. A sender\n    is told.\n", ":1: name who tells whom: A sender is told.\n" },
 	{ "a.md", "A thread waits, and\nwho comes late waits too.\n", ":1: a clause as the subject: A thread" },
 	{ "a.md", "To free is not to close.\n", "a clause as the subject" },
 	{ "a.md", "It is a bug: to have sent is not to know.\n", "a clause as the subject" },

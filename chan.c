@@ -753,7 +753,7 @@ static void release_all(struct sleeper *s)
 	}
 }
 
-/* The watcher looks whether anybody is left to wake this thread.  The caller holds s->lock. */
+/* The watcher checks whether a thread is left to wake this one.  The caller holds s->lock. */
 static void look_around(struct sleeper *s)
 {
 	s->wait.recheck = CHAN_FOREVER;
@@ -1433,7 +1433,7 @@ void chan_set_name(chan *c, const char *name)
 
 /* ==== IV. Speed: waiting without sleeping =================================================
  *
- * To sleep and be woken costs microseconds, many if the CPU went idle; a hand-over between two running
+ * Sleeping and waking cost microseconds, many if the CPU went idle; a hand-over between two running
  * threads costs a tenth of one.  So a thread looks for a while before it sleeps, as long as that was of use
  * lately.  It must not keep the CPU from the thread that it waits for: then it yields.
  */

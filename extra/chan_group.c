@@ -59,7 +59,7 @@ static void leave_place(chan_group *g)
 }
 
 /*
- * First the error, then the close: whoever finds the context closed by it gets it.  Last the place: no go
+ * First the error, then the close: a thread that finds the context closed by it gets it.  Last the place: no go
  * that waits for it starts a task after an error.  The group stays until spawn.c has let go of the task.
  * (musl: a cleanup handler may get a stack that is unaligned.)
  */

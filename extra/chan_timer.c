@@ -112,7 +112,7 @@ int chan_timer_reset(chan *c, int64_t deadline, int64_t period)
 	if (err == 0) {
 		chan_take(c);           /* at once, so at no moment a timer that is due has nothing */
 		if (deadline < t->extra.due)
-			chan_look_again(c);     /* whoever waits would wake at the old time */
+			chan_look_again(c);     /* a waiting thread would wake at the old time */
 		t->period = period;
 		set(t, deadline);
 	}

@@ -59,9 +59,9 @@ static void leave_place(chan_group *g)
 }
 
 /*
- * First the error, then the close: a thread that finds the context closed by it gets it.  Last the place: no go
- * that waits for it starts a task after an error.  The group stays until spawn.c has let go of the task.
- * (musl: a cleanup handler may get a stack that is unaligned.)
+ * First the error, then the close: a thread that finds the context closed by it gets it.  Last the place:
+ * no go that waits for it starts a task after an error.  The group stays until spawn.c has let go of the
+ * task.  (musl: a cleanup handler may get a stack that is unaligned.)
  */
 #if defined __GNUC__ && (defined __x86_64__ || defined __i386__)
 __attribute__((force_align_arg_pointer))

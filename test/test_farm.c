@@ -30,7 +30,7 @@ Suite *farm_suite(void);
 #define SLOW_JOBS 200
 #define SLOW "1000000000000", "1000000040000", "200"
 
-enum { ARGUMENTS = 20, SECONDS = 20 };
+enum { ARGUMENTS = 20, SECONDS = 60 };         /* seconds: beside other processes the slow jobs take 30 */
 
 struct process {
 	pid_t pid;
@@ -1106,7 +1106,7 @@ Suite *farm_suite(void)
 		snprintf(program, sizeof program, "%s/examples/farm", build ? build : "build");
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		tcase_set_tags(all[i], "process");
-		tcase_set_timeout(all[i], 60);
+		tcase_set_timeout(all[i], 180);
 		tcase_add_checked_fixture(all[i], make_it, remove_it);
 		suite_add_tcase(s, all[i]);
 	}

@@ -30,7 +30,7 @@ Suite *farm_suite(void);
 #define SLOW_JOBS 200
 #define SLOW "1000000000000", "1000000040000", "200"
 
-enum { ARGUMENTS = 20, SECONDS = 60 };         /* seconds: beside other processes the slow jobs take 30 */
+enum { ARGUMENTS = 20, SECONDS = 60 };         /* seconds: 20 were too few beside four busy processes */
 
 struct process {
 	pid_t pid;

@@ -49,8 +49,15 @@ try() {
 		case $name in
 		watch-*) how="--watched $how" ;;
 		esac
-		if ! timeout 300 "$work/explore" $how >"$work/log" 2>&1; then
+		timeout 900 "$work/explore" $how >"$work/log" 2>&1
+		status=$?
+		if [ $status = 124 ]; then
+			found='no end within 900 s'
+			break
+		fi
+		if [ $status != 0 ]; then
 			found=$(sed -n 's/^FAILED [^ ]*: \([a-z ]*\): .*/\1/p' "$work/log" | head -n 1 | tr ' ' -)
+			found=${found:-crashed}
 			break
 		fi
 	done
@@ -60,7 +67,7 @@ try() {
 		return 0
 		;;
 	esac
-	echo "MISSED  $name: ${found:-crashed}, expected one of: $verdicts"
+	echo "MISSED  $name: $found, expected one of: $verdicts"
 	return 1
 }
 

@@ -257,7 +257,7 @@ KILLERS = {
     "spawn.c": [
         *(explore(name, 30) for name in ("pool", "faults-pool")),
         watched("watched-pool-random"),
-        *(suite(name) for name in ("waitgroup", "tasks", "faults", "pool", "dump", "deadlock", "border")),
+        *(suite(name) for name in ("waitgroup", "tasks", "names", "faults", "pool", "dump", "deadlock", "border")),
     ],
     "extra/chan_timer.c": [
         *(explore(name, 30) for name in ("timers", "timer-changes", "timer-changes-three", "faults-timers", "faults-timer-changes")),

@@ -1,8 +1,8 @@
 /*
  * 05-close: receiving until the channel is closed, as Go's `for job := range jobs`.
  *
- * A close says that no more will come; it takes nothing away.  What was sent before
- * is still received, then every receive returns EPIPE.  Only then may the receiver
+ * A close says that no more will come; it takes nothing away.  The values sent before
+ * are still received, then every receive returns EPIPE.  Only then may the receiver
  * conclude that this was all.
  *
  * Expect: both jobs that were in the channel at the close, and 0 for a job that

@@ -5,9 +5,9 @@
  * index.  CHAN_NOWAIT makes it Go's `default`: -1 if no case is ready.  Any other
  * deadline is how long it waits before it gives -1.
  *
- * Expect: three numbers and three words.  Which comes when is not certain, as two
- * tasks send at the same time and a select chooses by lot when both are ready, so
- * they are counted here, not printed.
+ * Expect: three numbers and three words.  Their order is not certain: two tasks
+ * send at the same time, and a select chooses by lot when both are ready.  So the
+ * program counts them and does not print them.
  * Try: printing each as it comes, and running the program a few times.
  */
 #include <stdio.h>

@@ -5,7 +5,7 @@
  * from every worker.  A worker that has told so touches no shared channel any more;
  * after the last one main may free them.
  *
- * Expect: 3 workers, together 6 jobs.  Who does how many is not certain, and one
+ * Expect: 3 workers, together 6 jobs.  How many each does is not certain, and one
  * worker may do them all.
  * Try: printing each worker's count, with 6 jobs and with 60,000.
  */

@@ -1,13 +1,13 @@
 /*
  * 15-shutdown: SIGTERM and Ctrl-C come over a channel, and the program ends in good order.
  *
- * chan_notify has the signals sent to a channel, where main waits for one.  Then nothing new is begun
- * (quit is closed, and the source ends), what was begun is done (jobs is closed, and the workers drain
- * it), and all tasks have ended before anything is freed.  The signals are given back first, so that
- * a second Ctrl-C ends a program that takes too long.
+ * chan_notify has the signals sent to a channel, where main waits for one.  Then main closes quit, and
+ * the source begins nothing new.  It closes jobs, and the workers drain it.  All tasks have ended before
+ * main frees anything.  It gives the signals back first, so that a second Ctrl-C ends a program that
+ * takes too long.
  *
- * Expect: as many jobs done as were sent.  How many that are is not certain: the program sends SIGTERM
- * to itself after a thousand, and goes on until it is told.
+ * Expect: as many jobs done as were sent.  Their number is not certain: the program sends SIGTERM
+ * to itself after a thousand, and goes on until that arrives.
  * Try: without the kill, and Ctrl-C.  Then with kill(getpid(), SIGKILL) in its place.
  */
 #define _POSIX_C_SOURCE 200809L

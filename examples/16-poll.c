@@ -5,8 +5,8 @@
  * poll: for a question on the socket, and for an answer on the channel, by the descriptor of chan_fd.
  * That says when a receive would not wait; what is there is received by chan_try_recv.
  *
- * Expect: the client has its answers, one after the other; then it hangs up, the worker ends and closes
- * its channel, and that ends the loop, as a closed channel is readable too.
+ * Expect: the client has its answers, one after the other.  Then it hangs up, and the worker ends and
+ * closes its channel.  That ends the loop, as a closed channel is readable too.
  * Try: leaving the channel out of poll (give it -1 for a descriptor).  Who waits for whom then?
  */
 #define _POSIX_C_SOURCE 200809L

@@ -1,5 +1,5 @@
 /*
- * A task counts until it is told to quit; main takes the first two numbers, and tells it.
+ * A task counts until quit is closed; main takes the first two numbers, and closes it.
  *
  * explore: no failure
  */

@@ -1,7 +1,7 @@
 /*
  * daemon: tells systemd when it is ready, reads its settings anew at SIGHUP, and ends at SIGTERM.
  *
- * A service of Type=notify-reload.  Without systemd, a task plays its part: it says what it was told.
+ * A service of Type=notify-reload.  Without systemd, a task plays its part: it prints each message.
  *
  * Expect: READY=1; at SIGHUP RELOADING=1, and READY=1 again; at SIGTERM STOPPING=1.
  * Try: systemd-run --user -p Type=notify-reload $PWD/build/examples/cookbook/daemon; then

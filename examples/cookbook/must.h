@@ -25,7 +25,7 @@ static inline void must_be_0(int err, const char *call)
 	exit(1);
 }
 
-/* What is false if a call has failed, with errno. */
+/* A condition that is false if a call has failed, with errno. */
 #define must_be(condition) must_be_0((condition) ? 0 : errno, #condition)
 
 /* A channel, or NULL with errno. */

@@ -2,7 +2,7 @@
  * shutdown: at SIGTERM nothing new begins, what is under way has 20 ms, and then must give up.
  *
  * Expect: all short jobs done, also those that are still in the channel at the signal; the job of an hour
- * has been told to give up.
+ * gives up.
  * Try: without the long job.  Then sending the process a second SIGTERM within the grace period.
  */
 #define _POSIX_C_SOURCE 200809L

@@ -6,8 +6,8 @@
  * that a DONE that was lost does no harm: the job is only done once more.
  *
  * The run's number is the collector's, as it holds the count that a result belongs to.
- * It says READY again and again, so that a ventilator that is started later, or anew, begins;
- * results with another number are from workers that still had jobs of another run.
+ * It says READY again and again, so that a ventilator that is started later, or anew, begins.
+ * Results with another number are from workers that still had jobs of another run.
  */
 #define _POSIX_C_SOURCE 200809L
 

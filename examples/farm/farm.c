@@ -112,7 +112,7 @@ static bool endpoint(const char *text, const char **chosen)
 	return false;
 }
 
-/* Without keys: whoever reaches an endpoint could take jobs and send results. */
+/* Without keys: anyone who reaches an endpoint could take jobs and send results. */
 static bool is_on_this_host(const struct options *o)
 {
 	const char *const endpoints[] = { o->jobs, o->results, o->done };
@@ -176,7 +176,7 @@ static const struct role *find_role(const char *name)
 
 /* ---- Descriptors ---------------------------------------------------------------------- */
 
-/* What is closed is opened, to be read only: no socket gets its number, and a write to it fails. */
+/* Opens those that are closed, to be read only: no socket gets their number, and a write to them fails. */
 static void open_standard_files(void)
 {
 	int fd;

@@ -56,7 +56,7 @@ enum received receive_message(void *socket, struct message *m);
 enum { AT_ONCE = 1000 };
 
 /*
- * What a socket for results or DONE holds for each peer.  More than the largest window, so that it is not
+ * Messages that a socket for results or DONE holds for each peer.  More than the largest window, so it is not
  * reached while the other side reads: over ipc libzmq drops what it has not read from a peer that went away
  * meanwhile, such as a collector at its end.
  */
@@ -93,8 +93,8 @@ bool is_endpoint(const char *text);
 bool is_local(const char *endpoint);
 
 /*
- * A socket that holds this many messages for each peer.  What it has not sent when it is closed, it still
- * tries to send for `linger` milliseconds.
+ * A socket that holds this many messages for each peer.  After it is closed it tries for `linger`
+ * milliseconds to send the rest.
  */
 void *new_socket(void *context, int type, int high_water, int linger);
 
@@ -146,7 +146,7 @@ __attribute__((format(printf, 2, 3))) void note(const struct options *o, const c
 /* Waits until every line is written, or for the deadline; whether stdout has taken all. */
 bool say_end(int64_t deadline);
 
-/* For the last lines of a role that was told to end: so long it waits for a reader. */
+/* A role that ends waits so long for a reader of its last lines. */
 #define LAST_WORDS (2 * CHAN_SECOND)
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * keys.c - who belongs to a farm: whoever has its key file
+ * keys.c - who belongs to a farm: everyone who has its key file
  *
  * A farm has one CURVE key pair, which every role uses at both ends.  The file holds the secret key; the
  * public one follows from it.  A connection is encrypted, and stands only if each side has proved to
@@ -120,7 +120,7 @@ void *new_guard(void *context)
 	return guard;
 }
 
-/* What libzmq asks and expects: https://rfc.zeromq.org/spec/27 */
+/* The questions of libzmq, and the answers it expects: https://rfc.zeromq.org/spec/27 */
 enum { ZAP_VERSION, REQUEST, DOMAIN, ADDRESS, IDENTITY, MECHANISM, KEY, ZAP_FRAMES };
 
 struct frame {

@@ -37,7 +37,7 @@ static atomic_int failed;               /* why stdout takes nothing any more */
 
 /* ---- The task -------------------------------------------------------------------------------- */
 
-/* 0 or an errno number.  Whoever gave us the descriptor may have made it one that does not wait. */
+/* 0 or an errno number.  The descriptor may be one that does not wait. */
 static int write_line(const struct line *l)
 {
 	for (size_t done = 0, length = strlen(l->text); done < length; ) {

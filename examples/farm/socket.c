@@ -21,7 +21,7 @@ static bool is_port(const char *text)
 	return strcmp(text, "*") == 0 || (digits > 0 && text[digits] == '\0' && port > 0 && port <= 65535);
 }
 
-/* What libzmq has besides is of no use here: what is inproc no other process can reach. */
+/* The other transports of libzmq are of no use here: no other process can reach an inproc endpoint. */
 bool is_endpoint(const char *text)
 {
 	const char *colon = strrchr(text, ':');

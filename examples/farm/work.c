@@ -2,12 +2,12 @@
  * work.c - what a job is: to count the primes among some numbers
  *
  * Results are added up, so that one that was left out or counted twice shows in the
- * total.  Whoever wants to farm out something else changes this file, and the fields
+ * total.  To farm out something else, change this file, and the fields
  * of struct work and struct message that it uses.
  */
 #include "farm.h"
 
-enum { LOOK = 64 };             /* numbers, until it looks whether it is to leave off */
+enum { LOOK = 64 };             /* numbers, until it checks whether to leave off */
 
 uint64_t job_count(const struct work *w)
 {

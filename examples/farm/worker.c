@@ -5,8 +5,8 @@
  *
  * The tasks know nothing of ZeroMQ.  The loop counts what it has in hand: jobs that it
  * took and whose results it has not sent.  It takes no more than both channels hold,
- * so it never waits in a send, nor does a task; and while results cannot be sent it
- * comes to take no jobs: back pressure, from the collector to here.
+ * so neither the loop nor a task ever waits in a send.  While it cannot send results it
+ * soon takes no more jobs: back-pressure, from the collector to here.
  *
  * It has in hand two jobs for each task, one that is done and one that waits, so that no
  * task is idle for the time of a round trip.  These are what dies with the process.
@@ -14,8 +14,8 @@
  * It stays when the run is over, or the ventilator gone, for the next one.  SIGTERM or
  * SIGINT ends it: it takes no more, does what it has in hand and sends the results, for
  * as long as the grace lasts.  Then it closes the context of its tasks, and they leave
- * off.  Jobs that lay in its socket are given out again: who receives by PULL cannot
- * tell the other side to stop.
+ * off.  Jobs that lay in its socket are given out again: a PULL socket cannot tell
+ * the other side to stop.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -131,8 +131,8 @@ static void run(struct worker *w)
 /* ---- Begin and end ------------------------------------------------------------------- */
 
 /*
- * What waits in a socket is lost with the process: one message.  Results go only to a connection that stands, for
- * what waits for one that does not could not be told from what was sent.
+ * A message that waits in a socket is lost with the process: one at most.  Results go only to a connection that
+ * stands: nothing tells results that wait for one from those that were sent.
  */
 static void open_sockets(struct worker *w, void *context)
 {
@@ -152,7 +152,7 @@ static void start_tasks(struct worker *w)
 	}
 }
 
-/* Nobody waits for what is in hand, nor for a task that does not look whether it is to leave off. */
+/* Nobody waits for what is in hand, nor for a task that does not check whether to leave off. */
 static void give_up(struct worker *w)
 {
 	complain("farm: %zu jobs in hand are given up\n", w->in_hand);

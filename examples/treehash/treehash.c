@@ -24,8 +24,8 @@
  * This is half of -m (default 16384 KiB), the names that the walker holds are the
  * other half.  To this come the longest path, a few times, and a buffer for each
  * worker; nothing grows with the number of files, nor with their size.  But if the names in
- * one directory are more than 16 times what the walker may hold, it holds more (walk.h), since it
- * reads the directory again for each part of them.
+ * one directory are more than 16 times what the walker may hold, it holds more (walk.h): with less
+ * it would read the directory again and again.
  *
  * Ctrl-C closes the channel quit.  The walker stops, the workers leave alone what they
  * have not finished, and the collector prints up to the first file that is not done.
@@ -224,7 +224,7 @@ static int hash_contents(struct pipeline *p, struct hasher *h, int fd, unsigned 
 	return EVP_DigestFinal_ex(h->ctx, digest, NULL) ? 0 : ENOMEM;
 }
 
-/* Whatever may have taken the place of the file meanwhile, to open it does not wait and changes nothing. */
+/* Another file may have taken its place: opening that one does not wait, and changes nothing. */
 static void hash_file(struct pipeline *p, struct hasher *h, const char *path, struct file *f)
 {
 	int fd = open_long(path, O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);

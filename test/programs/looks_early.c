@@ -1,4 +1,4 @@
-/* Who looks may do so before the value is sent; if the channel is closed first, it is not sent at all. */
+/* A thread may look before the value is sent; if the channel is closed first, it is not sent at all. */
 #include <assert.h>
 #include <pthread.h>
 

@@ -1,7 +1,7 @@
 /*
- * flag.c with an atomic flag.  The value itself stays plain: it is written before the
- * flag is stored with release order, and read only after a load with acquire order has
- * seen that store, so the write happens before the read.  With memory_order_relaxed on
+ * flag.c with an atomic flag.  The value itself stays plain.  One thread writes it before it
+ * stores the flag with release order.  The other reads it only after a load with acquire order
+ * has seen that store, so the write happens before the read.  With memory_order_relaxed on
  * either side the flag would still be no race, but the value would be one.
  *
  * explore: no failure

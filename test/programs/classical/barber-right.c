@@ -10,7 +10,7 @@
 
 enum { CUSTOMERS = 2, CHAIRS = 1 };
 
-static sem_t shop, waiting, chair;      /* who counts; customers who wait; the barber's chair is free */
+static sem_t shop, waiting, chair;      /* around the counts; customers who wait; the barber's chair is free */
 static int in_chairs, cut, turned_away;
 static bool closed;
 

@@ -1,5 +1,5 @@
 /*
- * A barrier: who is late to leave it sees the next round, and waits for its end.
+ * A barrier: a thread that leaves it late sees the next round, and waits for its end.
  *
  * explore: deadlock
  */

@@ -1,5 +1,5 @@
 /*
- * A bounded buffer with one condition variable: all look whether it is for them.
+ * A bounded buffer with one condition variable: a change wakes all, and each checks its own condition.
  *
  * explore: no failure
  */

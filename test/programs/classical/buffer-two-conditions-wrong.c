@@ -1,5 +1,5 @@
 /*
- * A bounded buffer with two condition variables: who has been woken does not look again, but another
+ * A bounded buffer with two condition variables: a woken thread does not look again, but another
  * consumer may have come before.
  *
  * explore: assertion failed: count > 0

@@ -1,6 +1,6 @@
 /*
- * A semaphore made of a mutex and a condition variable: who waits has taken already, so the first one that is
- * woken finds less than nothing and waits on, though there is one for it.
+ * A semaphore made of a mutex and a condition variable: a thread that waits has taken already.  So the first one
+ * that is woken finds less than nothing and waits on, though there is one for it.
  *
  * explore: deadlock
  */

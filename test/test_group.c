@@ -142,7 +142,7 @@ static int look_at_copy(void *arg, chan *done)
 	return got.is_aligned && got.is_copy && got.is_done ? 0 : 1 + got.is_aligned + 2 * got.is_copy + 4 * got.is_done;
 }
 
-/* Rule 52.  The caller's bytes change before the task looks. */
+/* Rule 52.  The caller's bytes change before the task looks.  At a limit of 1 the second task has the place of the first. */
 START_TEST(a_task_gets_an_aligned_copy_and_the_context)
 {
 	static unsigned char bytes[LARGEST];
@@ -152,11 +152,13 @@ START_TEST(a_task_gets_an_aligned_copy_and_the_context)
 
 		expected_group = g;
 		expected_size = sizes[_i];
-		for (size_t i = 0; i < expected_size; i++)
-			bytes[i] = (unsigned char)(i * 7 + 1);
-		ck_assert_int_eq(chan_group_go(g, look_at_copy, bytes, expected_size), 0);
-		memset(bytes, 0, sizeof bytes);
-		ck_assert_int_eq(chan_send(gate, NULL), 0);
+		for (int n = 0; n < 2; n++) {
+			for (size_t i = 0; i < expected_size; i++)
+				bytes[i] = (unsigned char)(i * 7 + 1);
+			ck_assert_int_eq(chan_group_go(g, look_at_copy, bytes, expected_size), 0);
+			memset(bytes, 0, sizeof bytes);
+			ck_assert_int_eq(chan_send(gate, NULL), 0);
+		}
 		ck_assert_int_eq(end(g), 0);
 	}
 }

@@ -463,6 +463,31 @@ START_TEST(nobody_waits_for_a_publisher_to_come_or_to_leave)
 }
 END_TEST
 
+/* Rule 57.  All that have left while a publisher waited are gone when it returns. */
+START_TEST(those_that_leave_beside_a_publisher_leave_nothing_behind)
+{
+	chan_broadcast *b = new_broadcast(sizeof(int));
+	chan *slow = subscribe(b, 1, CHAN_SLOW_WAIT), *c[SOME];
+	long held = held_by_library();
+	struct publisher p;
+
+	for (int i = 0; i < SOME; i++)
+		c[i] = subscribe(b, 2, CHAN_SLOW_WAIT);
+	ck_assert_int_eq(publish(b, 1, CHAN_NOWAIT), 0);
+	begin_publish(&p, b, 2, CHAN_FOREVER);
+	await_waiting(slow, 1);
+	for (int i = 0; i < SOME; i++) {
+		ck_assert_int_eq(leave_by(_i, b, c[i]), 0);
+		chan_free(c[i]);
+	}
+	ck_assert_int_eq(receive(slow), 1);
+	ck_assert_int_eq(finish_publish(&p), 0);
+	ck_assert_int_eq(held_by_library(), held);
+	chan_broadcast_free(b);
+	chan_free(slow);
+}
+END_TEST
+
 /* Rules 55 and 57.  While a publisher waits those that leave stay in the list, but what is published then is not for them. */
 START_TEST(one_that_has_left_misses_nothing_more)
 {
@@ -1182,6 +1207,7 @@ Suite *broadcast_suite(void)
 	tcase_add_loop_test(tc, one_that_has_left_drains_what_it_has, 0, 2);
 	tcase_add_loop_test(tc, a_publisher_that_waits_for_one_that_leaves_goes_on, 0, 4);
 	tcase_add_loop_test(tc, nobody_waits_for_a_publisher_to_come_or_to_leave, 0, 2);
+	tcase_add_loop_test(tc, those_that_leave_beside_a_publisher_leave_nothing_behind, 0, 2);
 	tcase_add_loop_test(tc, one_that_has_left_misses_nothing_more, 0, 2);
 	tcase_add_loop_test(tc, one_that_has_left_leaves_nothing_behind, 0, 2 * SOME);
 	tcase_add_loop_test(tc, when_it_is_freed_all_subscriptions_are_closed, 0, WAITING_WAYS);

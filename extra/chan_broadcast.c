@@ -74,9 +74,10 @@ static bool take_turn(chan_broadcast *b, int64_t deadline)
 {
 	if ((atomic_fetch_add(&b->inside, 1) & THREADS) == 0)
 		return true;
-	chan_purpose = (struct chan_purpose){ .what = "turn to publish", .which = b };
+	chan_purpose.what = "turn to publish";
+	chan_purpose.which = b;
 	int err = chan_recv_until(b->turn, NULL, deadline);
-	chan_purpose = (struct chan_purpose){ .what = NULL };
+	chan_purpose.what = NULL;
 	return err == 0;
 }
 

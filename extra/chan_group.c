@@ -115,9 +115,10 @@ static int take_place(chan_group *g, int64_t deadline)
 
 	if (g->places == NULL || chan_try_send(g->places, NULL) == 0)
 		return 0;
-	chan_purpose = (struct chan_purpose){ .what = "place in group", .which = g };
+	chan_purpose.what = "place in group";
+	chan_purpose.which = g;
 	int done = chan_select(cases, 2, deadline);
-	chan_purpose = (struct chan_purpose){ .what = NULL };
+	chan_purpose.what = NULL;
 	return done == 0 ? 0 : done == 1 ? ECANCELED : EAGAIN;
 }
 

@@ -88,4 +88,9 @@ void chan_group_free(chan_group *g);
 #pragma GCC visibility pop
 #endif
 
+#if defined CHAN_TRACE && !defined CHAN_INSIDE
+#define CHAN_TRACE_GROUPS
+#include "chan_trace.h"         /* as in spawn.h */
+#endif
+
 #endif

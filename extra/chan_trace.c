@@ -539,7 +539,9 @@ int chan_trace_end_wait(int err)
 /* ---- Tasks: each is started as chan_trace_run with this, and its argument behind it ------------ */
 
 struct task {
-	void (*fn)(void *arg);
+	void (*fn)(void *arg);          /* or, in a group, */
+	int (*in_group)(void *arg, chan *done);
+	int result;                     /* of the latter */
 	const char *name;
 	unsigned lane, number;
 	size_t head, size;              /* bytes before the argument, and its own */
@@ -581,17 +583,19 @@ static size_t head_of(size_t size)
 	return (sizeof(struct task) + align - 1) / align * align;
 }
 
-/* The task to start instead of fn, and its size; NULL: fn itself. */
-void *chan_trace_task(const char *name, void (*fn)(void *arg), const void *arg, size_t *size)
+/* The task to start instead of its function, and its size; NULL: the function itself. */
+static void *new_task(struct task given, const void *arg, size_t *size)
 {
 	size_t head = head_of(*size);
 	struct task *task = NULL;
 
-	if (traces.file != NULL && fn != NULL && (arg != NULL || *size == 0) && *size <= SIZE_MAX - head)
+	if (traces.file != NULL && (arg != NULL || *size == 0) && *size <= SIZE_MAX - head)
 		task = quiet_calloc(head + *size);
 	if (task == NULL)
 		return NULL;
-	*task = (struct task){ .fn = fn, .name = name, .head = head, .size = *size };
+	*task = given;
+	task->head = head;
+	task->size = *size;
 	if (*size > 0)
 		memcpy((char *)task + head, arg, *size);
 	task->lane = 1 + atomic_fetch_add(&traces.lanes, 1);
@@ -599,6 +603,18 @@ void *chan_trace_task(const char *name, void (*fn)(void *arg), const void *arg, 
 	task->spawned = note_begin(SPAWN, task);
 	*size += head;
 	return task;
+}
+
+void *chan_trace_task(const char *name, void (*fn)(void *arg), const void *arg, size_t *size)
+{
+	return fn != NULL ? new_task((struct task){ .name = name, .fn = fn }, arg, size) : NULL;
+}
+
+void *chan_trace_group_task(const char *name, int (*fn)(void *arg, chan *done), const void *arg, size_t *size)
+{
+	struct task task = { .name = name, .in_group = fn, .result = ECANCELED };
+
+	return fn != NULL ? new_task(task, arg, size) : NULL;
 }
 
 int chan_trace_spawned(void *task, int err)
@@ -612,19 +628,33 @@ int chan_trace_spawned(void *task, int err)
 /* Cleanup handler: also if the task ends by pthread_exit or pthread_cancel. */
 static void end_task(void *task)
 {
-	note_end(((struct task *)task)->ran, 0);
+	note_end(((struct task *)task)->ran, ((struct task *)task)->result);
 	if (recorder != NULL)
 		recorder->lane = recorder->own_lane;
 }
 
-void chan_trace_run(void *arg)
+static void run(struct task *task, chan *done)
 {
-	struct task *task = arg;
+	void *arg = task->size > 0 ? (char *)task + task->head : NULL;
 
 	pthread_cleanup_push(end_task, task);
 	task->ran = note_begin(TASK, task);
-	task->fn(task->size > 0 ? (char *)task + task->head : NULL);
+	if (task->fn != NULL)
+		task->fn(arg);
+	else
+		task->result = task->in_group(arg, done);
 	pthread_cleanup_pop(1);
+}
+
+void chan_trace_run(void *task)
+{
+	run(task, NULL);
+}
+
+int chan_trace_run_in_group(void *task, chan *done)
+{
+	run(task, done);
+	return ((struct task *)task)->result;
 }
 
 /* The task or thread has another name, or none. */
@@ -729,7 +759,8 @@ static void put_operation(FILE *out, const struct event *e, int64_t end, bool di
 static const char *error_name(int err)
 {
 	return err == EPIPE ? "EPIPE" : err == ETIMEDOUT ? "ETIMEDOUT" : err == EINVAL ? "EINVAL"
-		: err == EAGAIN ? "EAGAIN" : err == ENOMEM ? "ENOMEM" : "error";
+		: err == EAGAIN ? "EAGAIN" : err == ENOMEM ? "ENOMEM"
+		: err == ECANCELED ? "ECANCELED" : "error";
 }
 
 static void put_arguments(FILE *out, const struct event *e, bool over, bool did)

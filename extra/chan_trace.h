@@ -64,6 +64,8 @@ int chan_trace_end_wait(int err);
 void *chan_trace_task(const char *name, void (*fn)(void *arg), const void *arg, size_t *size);
 void chan_trace_run(void *task);
 int chan_trace_spawned(void *task, int err);
+void *chan_trace_group_task(const char *name, int (*fn)(void *, chan *), const void *arg, size_t *size);
+int chan_trace_run_in_group(void *task, chan *done);
 void chan_trace_renamed(void);
 
 /* ---- For chan.c and chan_watch.c ----------------------------------------------- */
@@ -178,6 +180,43 @@ static inline void chan_trace_set_task_name(const char *name)
 #undef waitgroup_wait_until
 #define waitgroup_wait_until(...) CHAN_TRACED(chan_trace_wait_until(__VA_ARGS__))
 #define waitgroup_wait(wg)        ((void)CHAN_TRACED(chan_trace_wait_until(wg, CHAN_FOREVER)))
+#endif
+
+#ifdef CHAN_TRACE_GROUPS        /* at the end of chan_group.h, which includes the two before */
+#undef CHAN_TRACE_GROUPS
+
+static inline chan_group *chan_trace_new_group(chan_group *g)
+{
+	chan_trace_named(chan_group_done(g), "context");
+	return g;
+}
+
+/* chan_group_go, or chan_group_try_go: as spawn. */
+__attribute__((warn_unused_result))
+static inline int chan_trace_group_go(int (*go)(chan_group *, int (*)(void *, chan *), const void *, size_t),
+	chan_group *g, const char *name, int (*fn)(void *, chan *), const void *arg, size_t size)
+{
+	void *task = chan_trace_group_task(name, fn, arg, &size);
+
+	if (task != NULL) {
+		fn = chan_trace_run_in_group;
+		arg = task;
+	}
+	return chan_trace_spawned(task, go(g, fn, arg, size));
+}
+
+static inline int chan_trace_wait_for_group(chan_group *g, int *error, int64_t deadline)
+{
+	chan_trace_begin_wait();
+	return chan_trace_end_wait(chan_group_wait(g, error, deadline));
+}
+
+#undef chan_group_go            /* those of -DCHAN_DEBUG */
+#undef chan_group_wait
+#define chan_group_new(...)       chan_trace_new_group(chan_group_new(__VA_ARGS__))
+#define chan_group_go(g, fn, ...) CHAN_TRACED(chan_trace_group_go(chan_group_go, g, #fn, fn, __VA_ARGS__))
+#define chan_group_try_go(g, fn, ...) chan_trace_group_go(chan_group_try_go, g, #fn, fn, __VA_ARGS__)
+#define chan_group_wait(...)      CHAN_TRACED(chan_trace_wait_for_group(__VA_ARGS__))
 #endif
 
 #endif

@@ -479,6 +479,48 @@ START_TEST(a_server_that_cannot_start_says_why)
 }
 END_TEST
 
+#ifdef __linux__
+/* With so much address space, and a signal as soon as it listens; the exit status.  Without any it cannot even be loaded. */
+static int run_with_space(rlim_t bytes)
+{
+	struct rlimit all, some;
+	char *const argv[] = { "counterd", "-p", "0", "-f", snapshot, "-c", "1", "-k", "1", "-w", "8", NULL };
+	char text[64];
+	int out[2];
+
+	ck_assert_int_eq(getrlimit(RLIMIT_AS, &all), 0);
+	some = all;
+	some.rlim_cur = bytes;
+	ck_assert_int_eq(pipe(out), 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_AS, &some), 0);
+	server.pid = launch(counterd, out[1], argv);
+	ck_assert_int_eq(setrlimit(RLIMIT_AS, &all), 0);
+	close(out[1]);
+	if (read(out[0], text, sizeof text) > 0)
+		kill(server.pid, SIGTERM);
+	close(out[0]);
+	return await_exit(server.pid);
+}
+
+/* Each thread takes some of the space, so from one limit to the next one more may be started. */
+START_TEST(a_server_that_cannot_start_all_its_tasks_ends_those_that_run)
+{
+	const rlim_t step = 192 << 10;
+	int status = 1, refused = 0;
+
+	for (rlim_t space = 2 << 20; status != 0; space += step) {
+		ck_assert_uint_lt(space, 256 << 20);
+		status = run_with_space(space);
+		if (complained("cannot start the tasks: Resource temporarily unavailable\n")) {
+			ck_assert_int_eq(status, 1);
+			refused++;
+		}
+	}
+	ck_assert_int_gt(refused, 0);
+}
+END_TEST
+#endif
+
 START_TEST(wrong_usage_is_told)
 {
 	static char *const wrong[][2] = {
@@ -522,6 +564,9 @@ TCase *counterd_file(void)
 	tcase_add_test(file, a_state_is_told_once);
 	tcase_add_test(file, of_two_servers_with_one_file_the_second_does_not_start);
 	tcase_add_test(file, a_server_that_cannot_start_says_why);
+#ifdef __linux__
+	tcase_add_test(file, a_server_that_cannot_start_all_its_tasks_ends_those_that_run);
+#endif
 	tcase_add_test(file, wrong_usage_is_told);
 	return file;
 }

@@ -269,11 +269,11 @@ KILLERS = {
     ],
     "extra/chan_group.c": [
         *(explore(name, 30) for name in ("groups", "groups-three", "faults-groups")),
-        *(suite(name) for name in ("group", "deadlock", "vendor")),
+        *(suite(name) for name in ("group", "names", "deadlock", "vendor")),
     ],
     "extra/chan_broadcast.c": [
         *(explore(name, 30) for name in ("broadcasts", "faults-broadcasts", "broadcasts-three")),
-        suite("broadcast"),
+        *(suite(name) for name in ("broadcast", "names")),
     ],
     "extra/chan_fd.c": [
         *(explore(name, 30) for name in ("polled-pairs", "timers", "contexts", "polled-triples", "faults-polled", "faults-timers")),

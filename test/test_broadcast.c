@@ -433,6 +433,7 @@ END_TEST
 /* Rule 57.  A publisher waits for another one: those that leave, and those that come, do not wait for it. */
 START_TEST(nobody_waits_for_a_publisher_to_come_or_to_leave)
 {
+	long held = held_by_library();
 	chan_broadcast *b = new_broadcast(sizeof(int));
 	chan *first = subscribe(b, 1, CHAN_SLOW_WAIT), *slow = subscribe(b, 1, CHAN_SLOW_WAIT);
 	chan *last = subscribe(b, 1, CHAN_SLOW_WAIT);
@@ -458,6 +459,60 @@ START_TEST(nobody_waits_for_a_publisher_to_come_or_to_leave)
 	chan_broadcast_free(b);
 	chan_free(slow);
 	chan_free(late);
+	ck_assert_int_eq(held_by_library(), held);
+}
+END_TEST
+
+/* Rule 57.  All that have left while a publisher waited are gone when it returns. */
+START_TEST(those_that_leave_beside_a_publisher_leave_nothing_behind)
+{
+	chan_broadcast *b = new_broadcast(sizeof(int));
+	chan *slow = subscribe(b, 1, CHAN_SLOW_WAIT), *c[SOME];
+	long held = held_by_library();
+	struct publisher p;
+
+	for (int i = 0; i < SOME; i++)
+		c[i] = subscribe(b, 2, CHAN_SLOW_WAIT);
+	ck_assert_int_eq(publish(b, 1, CHAN_NOWAIT), 0);
+	begin_publish(&p, b, 2, CHAN_FOREVER);
+	await_waiting(slow, 1);
+	for (int i = 0; i < SOME; i++) {
+		ck_assert_int_eq(leave_by(_i, b, c[i]), 0);
+		chan_free(c[i]);
+	}
+	ck_assert_int_eq(receive(slow), 1);
+	ck_assert_int_eq(finish_publish(&p), 0);
+	ck_assert_int_eq(held_by_library(), held);
+	chan_broadcast_free(b);
+	chan_free(slow);
+}
+END_TEST
+
+/* Rules 55 and 57.  While a publisher waits those that leave stay in the list, but what is published then is not for them. */
+START_TEST(one_that_has_left_misses_nothing_more)
+{
+	chan_broadcast *b = new_broadcast(sizeof(int));
+	chan *slow = subscribe(b, 1, CHAN_SLOW_WAIT), *leaves = subscribe(b, 9, CHAN_SLOW_WAIT);
+	chan *stays = subscribe(b, 9, CHAN_SLOW_WAIT);
+	struct publisher p;
+
+	ck_assert_int_eq(publish(b, 1, CHAN_NOWAIT), 0);
+	begin_publish(&p, b, 2, CHAN_FOREVER);
+	await_waiting(slow, 1);
+	ck_assert_int_eq(leave_by(_i, b, leaves), 0);
+	ck_assert_int_eq(publish(b, 3, CHAN_NOWAIT), ETIMEDOUT);
+	ck_assert_uint_eq(chan_missed(leaves), 0);
+	ck_assert_uint_eq(chan_missed(stays), 1);
+	ck_assert_uint_eq(chan_missed(slow), 1);
+	ck_assert_int_eq(receive(slow), 1);
+	ck_assert_int_eq(finish_publish(&p), 0);
+	ck_assert_int_eq(receive(leaves), 1);
+	ck_assert_int_eq(receive(leaves), 2);
+	is_over(leaves);
+	chan_broadcast_free(b);
+	chan_free(slow);
+	chan_free(leaves);
+	chan_free(stays);
 }
 END_TEST
 
@@ -764,7 +819,7 @@ END_TEST
 /* Rule 23. */
 START_TEST(what_makes_no_sense_is_einval)
 {
-	chan_broadcast *b = new_broadcast(sizeof(int)), *other = new_broadcast(sizeof(int));
+	chan_broadcast *b = new_broadcast(sizeof(int)), *other = new_broadcast(sizeof(int)), *bytes = new_broadcast(1);
 	chan *c = subscribe(b, 1, CHAN_SLOW_WAIT), *plain = chan_new(sizeof(int), 1), *done = chan_context(NULL, CHAN_FOREVER);
 	int value = 1;
 
@@ -778,6 +833,7 @@ START_TEST(what_makes_no_sense_is_einval)
 	}
 	ck_assert_int_eq(chan_publish(NULL, &value, CHAN_NOWAIT), EINVAL);
 	ck_assert_int_eq(chan_publish(b, NULL, CHAN_NOWAIT), EINVAL);
+	ck_assert_int_eq(chan_publish(bytes, NULL, CHAN_NOWAIT), EINVAL);
 	ck_assert_int_eq(chan_unsubscribe(NULL, c), EINVAL);
 	ck_assert_int_eq(chan_unsubscribe(b, NULL), EINVAL);
 	ck_assert_int_eq(chan_unsubscribe(b, plain), EINVAL);
@@ -796,6 +852,7 @@ START_TEST(what_makes_no_sense_is_einval)
 	ck_assert_int_eq(value, ETIMEDOUT + EINVAL);
 	ck_assert_int_eq(receive(c), 1);
 	chan_broadcast_free(other);
+	chan_broadcast_free(bytes);
 	chan_free(c);
 	chan_free(plain);
 	chan_free(done);
@@ -1150,6 +1207,8 @@ Suite *broadcast_suite(void)
 	tcase_add_loop_test(tc, one_that_has_left_drains_what_it_has, 0, 2);
 	tcase_add_loop_test(tc, a_publisher_that_waits_for_one_that_leaves_goes_on, 0, 4);
 	tcase_add_loop_test(tc, nobody_waits_for_a_publisher_to_come_or_to_leave, 0, 2);
+	tcase_add_loop_test(tc, those_that_leave_beside_a_publisher_leave_nothing_behind, 0, 2);
+	tcase_add_loop_test(tc, one_that_has_left_misses_nothing_more, 0, 2);
 	tcase_add_loop_test(tc, one_that_has_left_leaves_nothing_behind, 0, 2 * SOME);
 	tcase_add_loop_test(tc, when_it_is_freed_all_subscriptions_are_closed, 0, WAITING_WAYS);
 	tcase_add_test(tc, publishers_that_wait_when_it_is_freed_get_epipe);

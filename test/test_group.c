@@ -119,7 +119,7 @@ static int give_back(void *arg, chan *done)
 enum { LARGEST = 3 * 4096 };
 
 static const size_t sizes[] = {
-	1, 3, 7, 8, 12, 16, 24, 48, 64, 100, 192, 208, 209, 216, 217, 224, 225, 232, 255, 256, 257, 300, 1024, 4096, LARGEST
+	1, 3, 7, 8, 12, 16, 24, 48, 64, 100, 192, 208, 209, 216, 217, 224, 225, 232, 255, 256, 257, 300, 1024, 4096, 8192, LARGEST
 };
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
@@ -142,7 +142,7 @@ static int look_at_copy(void *arg, chan *done)
 	return got.is_aligned && got.is_copy && got.is_done ? 0 : 1 + got.is_aligned + 2 * got.is_copy + 4 * got.is_done;
 }
 
-/* Rule 52.  The caller's bytes change before the task looks. */
+/* Rule 52.  The caller's bytes change before the task looks.  At a limit of 1 the second task has the place of the first. */
 START_TEST(a_task_gets_an_aligned_copy_and_the_context)
 {
 	static unsigned char bytes[LARGEST];
@@ -152,11 +152,13 @@ START_TEST(a_task_gets_an_aligned_copy_and_the_context)
 
 		expected_group = g;
 		expected_size = sizes[_i];
-		for (size_t i = 0; i < expected_size; i++)
-			bytes[i] = (unsigned char)(i * 7 + 1);
-		ck_assert_int_eq(chan_group_go(g, look_at_copy, bytes, expected_size), 0);
-		memset(bytes, 0, sizeof bytes);
-		ck_assert_int_eq(chan_send(gate, NULL), 0);
+		for (int n = 0; n < 2; n++) {
+			for (size_t i = 0; i < expected_size; i++)
+				bytes[i] = (unsigned char)(i * 7 + 1);
+			ck_assert_int_eq(chan_group_go(g, look_at_copy, bytes, expected_size), 0);
+			memset(bytes, 0, sizeof bytes);
+			ck_assert_int_eq(chan_send(gate, NULL), 0);
+		}
 		ck_assert_int_eq(end(g), 0);
 	}
 }
@@ -176,6 +178,37 @@ START_TEST(an_argument_of_size_0_is_null)
 	ck_assert_int_eq(chan_group_go(g, is_null, NULL, 0), 0);
 	ck_assert_int_eq(chan_group_try_go(g, is_null, &unused, 0), 0);
 	ck_assert_int_eq(end(g), 0);
+}
+END_TEST
+
+static void nothing_alone(void *arg)
+{
+	(void)arg;
+}
+
+/* A small argument is copied by spawn alone, as that of any task.  Both find an idle thread. */
+START_TEST(a_small_task_takes_no_more_memory_than_one_of_spawn)
+{
+	static const size_t small[] = { 0, 1, 8, 100, 192 };
+	static const unsigned char bytes[192] = { 0 };
+	waitgroup wg = WAITGROUP_INIT;
+
+	for (int i = 0, calls = 0; i < 10; i++) {
+		chan_group *g = new_group(NULL, 1);
+
+		ck_assert_int_eq(waitgroup_go(&wg, nothing_alone, NULL, 0), 0);
+		waitgroup_wait(&wg);
+		fail_call(FAIL_MALLOC, INT_MAX);
+		int err = i % 2 == 0 ? waitgroup_go(&wg, nothing_alone, bytes, small[i / 2])
+			: chan_group_go(g, nothing, bytes, small[i / 2]);
+		ck_assert(i % 2 == 0 || calls_made() == calls);
+		calls = calls_made();
+		fail_call(FAIL_MALLOC, 0);
+		ck_assert_int_eq(err, 0);
+		waitgroup_wait(&wg);
+		ck_assert_int_eq(end(g), 0);
+	}
+	waitgroup_destroy(&wg);
 }
 END_TEST
 
@@ -502,6 +535,21 @@ START_TEST(a_deadline_that_has_passed_counts_for_the_next_go)
 END_TEST
 
 /* Rule 53. */
+START_TEST(a_deadline_that_is_far_ends_nothing)
+{
+	chan *parent = chan_context(NULL, chan_now() + 3600 * CHAN_SECOND);
+	chan_group *g = new_group(parent, (size_t)_i);
+
+	ck_assert_int_eq(chan_group_go(g, nothing, NULL, 0), 0);
+	must_go(g, wait_at_gate_or_end, 3);
+	ck_assert_int_eq(chan_context_err(chan_group_done(g)), 0);
+	chan_close(gate);
+	ck_assert_int_eq(end(g), 3);
+	chan_free(parent);
+}
+END_TEST
+
+/* Rule 53. */
 START_TEST(a_go_that_waits_is_woken_when_the_group_is_over)
 {
 	enum cause cause = (enum cause)_i;
@@ -757,6 +805,50 @@ START_TEST(a_task_that_does_not_return_counts_as_one_that_was_cancelled)
 			chan_send(gate, NULL);
 		ck_assert_int_eq(end(g), returns ? 0 : ECANCELED);
 	}
+}
+END_TEST
+
+static atomic_bool may_return;
+
+/* Tells which thread it is, and returns with a type of cancellation that ends a thread anywhere. */
+static int return_asynchronously(void *arg, chan *done)
+{
+	pthread_t self = pthread_self();
+	int old;
+
+	(void)done;
+	chan_send(*(chan **)arg, &self);
+	while (!atomic_load(&may_return))
+		pause_for(CHAN_US);
+	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &old);
+	return EIO;
+}
+
+/* Rule 53.  Its cancellation comes while the library waits for the lock of the context that it is to close. */
+START_TEST(a_cancellation_that_comes_after_the_return_does_no_harm)
+{
+	chan *threads = chan_new(sizeof(pthread_t), 1);
+
+	for (int i = 0; i < 10; i++) {
+		chan_group *g = new_group(NULL, 1);
+		chan *done = chan_group_done(g);
+		pthread_t thread;
+
+		atomic_store(&may_return, false);
+		int err = chan_group_go(g, return_asynchronously, &threads, sizeof threads);
+		chan_recv(threads, &thread);
+		hold_lock(done);
+		atomic_store(&may_return, true);
+		pause_for(CHAN_MS);             /* if it has not returned by then, it is cancelled as any task */
+		pthread_cancel(thread);
+		give_lock(done);
+		ck_assert_int_eq(err, 0);
+		ck_assert_int_eq(chan_recv(done, NULL), EPIPE);
+		err = end(g);
+		ck_assert(err == EIO || err == ECANCELED);
+		ck_assert_int_eq(spawn_shutdown(CHAN_FOREVER), 0);
+	}
+	chan_free(threads);
 }
 END_TEST
 
@@ -1046,6 +1138,39 @@ START_TEST(a_child_that_returns_from_a_task_leaves_the_group_alone)
 }
 END_TEST
 
+static pthread_key_t at_end;
+
+/* In the child, when its thread ends. */
+static void look_at_context(void *done)
+{
+	_exit(chan_context_err(done) == 0 ? 0 : 1);
+}
+
+static int fork_and_look_after_the_task(void *arg, chan *done)
+{
+	int status;
+	pid_t child = fork();
+
+	(void)arg;
+	if (child == 0) {
+		alarm(10);
+		return pthread_setspecific(at_end, done) == 0 ? EIO : 0;
+	}
+	return waitpid(child, &status, 0) == child && status == 0 ? 0 : 1;
+}
+
+/* Rule 53: its error does not end the group's copy in the child. */
+START_TEST(in_a_child_a_task_is_not_the_groups)
+{
+	chan_group *g = new_group(NULL, (size_t)_i);
+
+	ck_assert_int_eq(pthread_key_create(&at_end, look_at_context), 0);
+	ck_assert_int_eq(chan_group_go(g, fork_and_look_after_the_task, NULL, 0), 0);
+	ck_assert_int_eq(end(g), 0);
+	ck_assert_int_eq(pthread_key_delete(at_end), 0);
+}
+END_TEST
+
 static int use_a_group_in_a_child(void *arg, chan *done)
 {
 	int status = 1, error = 0;
@@ -1093,6 +1218,7 @@ static void add_limits(TCase *tc)
 {
 	tcase_add_loop_test(tc, a_task_gets_an_aligned_copy_and_the_context, 0, SIZES);
 	tcase_add_test(tc, an_argument_of_size_0_is_null);
+	tcase_add_test(tc, a_small_task_takes_no_more_memory_than_one_of_spawn);
 	tcase_add_test(tc, wrong_arguments_are_einval_whatever_the_group_is);
 	tcase_add_test(tc, only_a_context_can_be_the_parent);
 	tcase_add_test(tc, an_argument_that_is_too_large_is_enomem_and_takes_no_place);
@@ -1110,6 +1236,7 @@ static void add_ends(TCase *tc)
 	tcase_add_test(tc, later_errors_are_not_the_first);
 	tcase_add_loop_test(tc, a_group_that_is_over_starts_nothing, 0, CAUSES);
 	tcase_add_test(tc, a_deadline_that_has_passed_counts_for_the_next_go);
+	tcase_add_loop_test(tc, a_deadline_that_is_far_ends_nothing, 0, 2);
 	tcase_add_loop_test(tc, a_go_that_waits_is_woken_when_the_group_is_over, 0, CAUSES);
 	tcase_add_loop_test(tc, a_group_below_a_parent_that_is_over_is_over, 0, 2);
 	tcase_add_test(tc, its_context_is_one_of_the_tree);
@@ -1138,12 +1265,14 @@ Suite *group_suite(void)
 	tc = cases(s, "cancelled");
 	tcase_set_tags(tc, "cancelled");
 	tcase_add_loop_test(tc, a_task_that_does_not_return_counts_as_one_that_was_cancelled, 0, WAYS_OUT);
+	tcase_add_test(tc, a_cancellation_that_comes_after_the_return_does_no_harm);
 	tcase_add_test(tc, no_call_is_a_cancellation_point);
 
 	tc = cases(s, "processes");
 	tcase_set_tags(tc, "process");
 	tcase_add_loop_test(tc, freeing_a_group_while_a_task_runs_is_told_and_aborts, 0, 2);
 	tcase_add_test(tc, a_child_that_returns_from_a_task_leaves_the_group_alone);
+	tcase_add_loop_test(tc, in_a_child_a_task_is_not_the_groups, 0, 2);
 	tcase_add_test(tc, a_child_has_groups_of_its_own);
 	return s;
 }

@@ -5,6 +5,8 @@
 #define _POSIX_C_SOURCE 200809L
 #endif
 
+#include "chan_broadcast.h"
+#include "chan_group.h"
 #include "chan_watch.h"
 #include "faults.h"
 #include "inside_spawn.h"
@@ -164,6 +166,72 @@ START_TEST(a_name_stays_before_in_and_after_a_wait_for_a_group)
 	chan_close(gate);
 	ck_assert_int_eq(spawn_shutdown(CHAN_FOREVER), 0);
 	waitgroup_destroy(&wg);
+}
+END_TEST
+
+static int wait_in_group(void *unused, chan *done)
+{
+	(void)done;
+	wait_unnamed(unused);
+	return 0;
+}
+
+static void wait_for_place(void *g)
+{
+	spawn_set_name("has to wait twice");
+	if (chan_group_go(*(chan_group **)g, wait_in_group, NULL, 0) == 0)
+		chan_recv(gate, NULL);
+}
+
+/* Rule 49: likewise. */
+START_TEST(a_name_stays_before_in_and_after_a_wait_for_a_place)
+{
+	chan_group *g = chan_group_new(NULL, 1);
+
+	ck_assert_int_eq(chan_group_go(g, wait_in_group, NULL, 0), 0);
+	await_dumped(": receive from gate", 1);
+	ck_assert_int_eq(spawn(wait_for_place, &g, sizeof g), 0);
+	await_dumped(" (has to wait twice): place in group ", 1);
+	chan_send(gate, NULL);
+	await_dumped(" (has to wait twice): receive from gate", 1);
+	chan_close(gate);
+	ck_assert_int_eq(chan_group_wait(g, NULL, CHAN_FOREVER), 0);
+	chan_group_free(g);
+}
+END_TEST
+
+struct news { chan_broadcast *b; const char *name; };
+
+static void publish_named(void *news)
+{
+	struct news *n = news;
+
+	spawn_set_name(n->name);
+	if (chan_publish(n->b, NULL, CHAN_FOREVER) == 0)
+		chan_recv(gate, NULL);
+}
+
+/* Rule 49: likewise, for a turn.  The names are longer than those of the system. */
+START_TEST(a_name_stays_before_in_and_after_a_wait_for_a_turn)
+{
+	chan_broadcast *b = chan_broadcast_new(0);
+	chan *c = chan_subscribe(b, 0, CHAN_SLOW_WAIT);
+	struct news first = { b, "the first publisher" }, second = { b, "the second publisher" };
+
+	chan_set_name(c, "news");
+	ck_assert_int_eq(spawn(publish_named, &first, sizeof first), 0);
+	await_dumped(" (the first publisher): send to news", 1);
+	ck_assert_int_eq(spawn(publish_named, &second, sizeof second), 0);
+	await_dumped(" (the second publisher): turn to publish ", 1);
+	chan_recv(c, NULL);
+	await_dumped(" (the second publisher): send to news", 1);
+	await_dumped("turn to publish ", 0);
+	chan_recv(c, NULL);
+	await_dumped(" (the second publisher): receive from gate", 1);
+	chan_close(gate);
+	ck_assert_int_eq(spawn_shutdown(CHAN_FOREVER), 0);
+	chan_broadcast_free(b);
+	chan_free(c);
 }
 END_TEST
 
@@ -423,6 +491,8 @@ Suite *names_suite(void)
 	tcase_add_test(tc, the_next_task_on_the_thread_has_no_name);
 	tcase_add_loop_test(tc, a_name_can_be_taken_away, 0, 2);
 	tcase_add_test(tc, a_name_stays_before_in_and_after_a_wait_for_a_group);
+	tcase_add_test(tc, a_name_stays_before_in_and_after_a_wait_for_a_place);
+	tcase_add_test(tc, a_name_stays_before_in_and_after_a_wait_for_a_turn);
 	tcase_add_test(tc, a_thread_of_the_program_has_a_name_too);
 	tcase_add_loop_test(tc, a_long_name_is_cut_between_two_characters, 0, CUTS);
 	tcase_add_test(tc, idle_threads_are_one_line_with_their_number);

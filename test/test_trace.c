@@ -116,8 +116,11 @@ END_TEST
 
 START_TEST(a_program_in_cxx_can_be_traced)
 {
-	write_file(scratch, "program.cc", "#include \"spawn.h\"\nCHAN_TYPE(ints, int);\nstatic void work(void *) {}\n"
-	           "int main() { ints c; int v = 0; return spawn(work, &v, sizeof v) || CHAN_MAKE(&c, 1) || CHAN_SEND(c.tx, &v); }\n");
+	write_file(scratch, "program.cc", "#include \"chan_group.h\"\nCHAN_TYPE(ints, int);\nstatic void work(void *) {}\n"
+	           "static int fetch(void *, chan *) { return 0; }\n"
+	           "int main() { ints c; int v = 0; chan_group *g = chan_group_new(NULL, 1);\n"
+	           "	return spawn(work, &v, sizeof v) || CHAN_MAKE(&c, 1) || CHAN_SEND(c.tx, &v)\n"
+	           "	|| chan_group_go(g, fetch, &v, sizeof v) || chan_group_wait(g, &v, CHAN_FOREVER); }\n");
 	must_with("g++", "for flag in -UCHAN_DEBUG -DCHAN_DEBUG; do g++ -std=c++11 -Wall -Wextra -Werror -DCHAN_TRACE $flag"
 	          " -I. -Iextra -c -o '%s/program.o' '%s/program.cc' || exit; done", scratch, scratch);
 }
@@ -310,6 +313,53 @@ START_TEST(a_task_gets_its_argument_as_without_a_trace_and_ends_by_pthread_exit_
 }
 END_TEST
 
+/* The second task fails, so the third one does not start; the last one does not return. */
+static const char grouped[] =
+	"#include <errno.h>\n#include <stdalign.h>\n#include <stddef.h>\n#include \"chan_group.h\"\n"
+	"struct wide { alignas(max_align_t) char text[512]; };\n"
+	"static int fetch(void *arg, chan *done) { (void)done; return *(int *)arg; }\n"
+	"static int wide(void *arg, chan *done) { (void)done;\n"
+	"	return (size_t)arg % alignof(max_align_t) == 0 && ((struct wide *)arg)->text[511] == 7 ? 0 : 1; }\n"
+	"static int none(void *arg, chan *done) { return arg == NULL && chan_try_recv(done, NULL) == EAGAIN ? 0 : 2; }\n"
+	"static int leave(void *arg, chan *done) { (void)arg; (void)done; pthread_exit(NULL); }\n"
+	"static int end(chan_group *g) { int first = 0; if (chan_group_wait(g, &first, CHAN_FOREVER)) return -1;\n"
+	"	if (chan_recv(chan_group_done(g), NULL) != EPIPE) return -1;\n"
+	"	chan_group_free(g); return first; }\n"
+	"int main(void) { struct wide w = { .text[511] = 7 }; int numbers[] = { 0, EAGAIN, 0 };\n"
+	"	chan_group *a = chan_group_new(NULL, 1), *b = chan_group_new(NULL, 0);\n"
+	"	if (a == NULL || b == NULL) return 1;\n"
+	"	for (int i = 0; i < 3; i++)\n"
+	"		if (chan_group_go(a, fetch, &numbers[i], sizeof(int)) != (i < 2 ? 0 : ECANCELED)) return 2;\n"
+	"	if (chan_group_go(b, wide, &w, sizeof w) || chan_group_try_go(b, none, NULL, 0)) return 3;\n"
+	"	if (chan_group_go(b, NULL, NULL, 0) != EINVAL || chan_group_go(b, wide, NULL, 1) != EINVAL) return 4;\n"
+	"	if (chan_group_go(b, leave, NULL, 0) || end(a) != EAGAIN || end(b) != ECANCELED) return 5;\n"
+	"	return spawn_shutdown(CHAN_FOREVER); }\n";
+
+START_TEST(a_task_of_a_group_is_drawn_as_one_of_spawn)
+{
+	char text[TEXT];
+
+	build_with(debug[_i], grouped);
+	ck_assert_int_eq(trace(text), 0);
+	ck_assert_str_eq(text, "");
+	has("\"thread_name\",\"args\":\\{\"name\":\"fetch 1\"");
+	has("\"cat\":\"spawn\".*\"name\":\"spawn fetch 1\",\"args\":\\{\"over\":true\\}");
+	has("\"cat\":\"task\".*\"name\":\"fetch 1\",\"args\":\\{\"over\":true\\}");
+	has("\"cat\":\"task\".*\"name\":\"fetch 2\",\"args\":\\{\"over\":true,\"result\":\"EAGAIN\"");
+	has("\"cat\":\"spawn\".*\"name\":\"spawn fetch 3\",\"args\":\\{\"over\":true,\"result\":\"ECANCELED\"");
+	has_not("\"cat\":\"task\".*\"name\":\"fetch 3\"");
+	has("\"cat\":\"task\".*\"name\":\"wide 4\",\"args\":\\{\"over\":true\\}");
+	has("\"cat\":\"task\".*\"name\":\"none 5\",\"args\":\\{\"over\":true\\}");
+	has("\"cat\":\"task\".*\"name\":\"leave [67]\",\"args\":\\{\"over\":true,\"result\":\"ECANCELED\"");
+	has("\"cat\":\"wait group\".*\"args\":\\{\"over\":true\\}");
+	has("\"name\":\"receive context\".*\"result\":\"EPIPE\"");
+	has("\"name\":\"receive context 2\".*\"result\":\"EPIPE\"");
+	has_not("unended");
+	if (is_checked(text))
+		ck_assert_ptr_nonnull(strstr(text, "6 lanes, 2 channels, 0 messages, "));
+}
+END_TEST
+
 static const char bulk[] =
 	"#include \"spawn.h\"\n"
 	"CHAN_TYPE(ints, int);\n"
@@ -414,7 +464,7 @@ static const char going_on[] =
 
 START_TEST(noting_is_no_race)
 {
-	static const char *const programs[] = { traffic, going_on };
+	static const char *const programs[] = { traffic, going_on, grouped };
 	char text[TEXT];
 
 	write_file(scratch, "program.c", programs[_i]);
@@ -529,7 +579,7 @@ Suite *trace_suite(void)
 	tcase_add_loop_test(tc, a_build_with_traces_has_no_warning, 0, sizeof compilers / sizeof *compilers);
 	tcase_add_test(tc, a_program_in_cxx_can_be_traced);
 	tcase_add_test(tc, make_trace_makes_a_picture_of_an_example_and_names_it);
-	tcase_add_loop_test(tc, noting_is_no_race, 0, 2);
+	tcase_add_loop_test(tc, noting_is_no_race, 0, 3);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("programs");
@@ -539,6 +589,7 @@ Suite *trace_suite(void)
 	tcase_add_loop_test(tc, every_operation_is_told_with_its_task_channel_value_and_result, 0, 2);
 	tcase_add_loop_test(tc, timers_and_contexts_are_named_as_they_are, 0, 2);
 	tcase_add_loop_test(tc, tasks_and_threads_have_their_names, 0, 2);
+	tcase_add_loop_test(tc, a_task_of_a_group_is_drawn_as_one_of_spawn, 0, 2);
 	tcase_add_test(tc, what_is_noted_fits_though_other_calls_are_not);
 	tcase_add_test(tc, a_task_gets_its_argument_as_without_a_trace_and_ends_by_pthread_exit_too);
 	tcase_add_test(tc, each_part_of_a_bulk_operation_leads_to_the_receives_that_took_of_it);

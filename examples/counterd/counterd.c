@@ -20,6 +20,9 @@
  * in poll only, the writer for the disk, the owner in its select, and only workers wait
  * for others, for the owner.
  *
+ * The workers are a group of tasks with a limit, which is -w.  The owner and the writer are one too, and
+ * its first error, the owner's, is that of the last snapshot.
+ *
  * Each second the owner publishes its figures.  A client that watches has a subscription, which
  * keeps the latest, and the loop has one that wakes it.
  *
@@ -40,7 +43,6 @@
 #include "file.h"
 #include "log.h"
 #include "snapshot.h"
-#include "spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -54,7 +56,6 @@
 enum {
 	MAX_CLIENTS = 100000,
 	MAX_KEYS = 10000000,
-	MAX_WORKERS = 64,
 	MAX_MS = 1000000000,
 	OTHER_FILES = 32                /* descriptors that are not clients */
 };
@@ -181,8 +182,12 @@ static int make_channels(struct tasks *t)
 	    || CHAN_MAKE(&t->snapshots, 1) != 0 || CHAN_MAKE(&t->written, 1) != 0
 	    || !(t->save = chan_new(sizeof(int), 1)) || !(t->tick = chan_tick(t->options->interval))
 	    || !(t->second = chan_tick(CHAN_SECOND)) || !(t->news = chan_broadcast_new(sizeof(struct stats)))
-	    || !(t->wake = chan_subscribe(t->news, 1, CHAN_SLOW_DROP_OLDEST)))
+	    || !(t->wake = chan_subscribe(t->news, 1, CHAN_SLOW_DROP_OLDEST))
+	    || !(t->workers = chan_group_new(NULL, t->options->workers)) || !(t->keepers = chan_group_new(NULL, 0)))
 		return ENOMEM;
+	for (size_t i = 0; i < t->options->workers; i++)
+		if (CHAN_MAKE(&t->back[i], WORKER_BATCHES) != 0)
+			return ENOMEM;
 	name_channels(t);
 	return 0;
 }
@@ -194,6 +199,10 @@ static void free_all(struct tasks *t)
 	CHAN_FREE(&t->asks);
 	CHAN_FREE(&t->snapshots);
 	CHAN_FREE(&t->written);
+	for (size_t i = 0; i < t->options->workers; i++)
+		CHAN_FREE(&t->back[i]);
+	chan_group_free(t->workers);
+	chan_group_free(t->keepers);
 	chan_free(t->save);
 	chan_free(t->tick);
 	chan_free(t->second);
@@ -202,29 +211,30 @@ static void free_all(struct tasks *t)
 	table_free(&t->table);
 }
 
-struct groups { waitgroup workers, others; };
-
-static int start_tasks(struct tasks *t, struct groups *g)
+/* The owner first: the writer ends when it does. */
+static int start_tasks(struct tasks *t)
 {
-	int err = waitgroup_go(&g->others, write_snapshots, &t, sizeof t);
+	int err = chan_group_go(t->keepers, own, &t, sizeof t);
 
 	if (err == 0)
-		err = waitgroup_go(&g->others, own, &t, sizeof t);
+		err = chan_group_go(t->keepers, write_snapshots, &t, sizeof t);
 	for (size_t i = 0; err == 0 && i < t->options->workers; i++) {
-		struct worker w = { .tasks = t };
-		if ((err = CHAN_MAKE(&w.back, WORKER_BATCHES)) == 0)
-			err = waitgroup_go(&g->workers, work, &w, sizeof w);
+		const struct worker w = { t, t->back[i] };
+		err = chan_group_go(t->workers, work, &w, sizeof w);
 	}
 	return err;
 }
 
-/* Each closes what the next one waits for. */
-static void end_tasks(struct tasks *t, struct groups *g)
+/* Those that were started.  Each close ends the next ones.  0, or why the last snapshot failed. */
+static int end_tasks(struct tasks *t)
 {
+	int err = 0;
+
 	CHAN_CLOSE(t->jobs.tx);
-	waitgroup_wait(&g->workers);
+	chan_group_wait(t->workers, NULL, CHAN_FOREVER);
 	CHAN_CLOSE(t->asks.tx);
-	waitgroup_wait(&g->others);
+	chan_group_wait(t->keepers, &err, CHAN_FOREVER);
+	return err;
 }
 
 /* The tasks run from here on until no client is left. */
@@ -234,19 +244,13 @@ static int serve(struct tasks *t, chan *signals, int listener)
 		.options = t->options, .listener = listener, .signals = signals,
 		.jobs = t->jobs.tx, .replies = t->replies.rx, .news = t->news, .wake = t->wake
 	};
-	struct groups g = { WAITGROUP_INIT, WAITGROUP_INIT };
-	int err = start_tasks(t, &g);
+	int err = start_tasks(t);
 
-	if (err != 0) {                 /* the rest would wait for what is missing */
+	if (err != 0)
 		fail("cannot start the tasks", err);
-		log_end();
-		_exit(1);
-	}
-	err = loop_run(&loop);
-	end_tasks(t, &g);
-	waitgroup_destroy(&g.workers);
-	waitgroup_destroy(&g.others);
-	return err != 0 ? fail("cannot poll", err) : t->result != 0 ? -1 : 0;
+	else if ((err = loop_run(&loop)) != 0)
+		fail("cannot poll", err);
+	return end_tasks(t) != 0 || err != 0 ? -1 : 0;
 }
 
 /* Whoever reads the port may send a signal at once. */

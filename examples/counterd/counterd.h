@@ -8,6 +8,7 @@
 
 #include "chan.h"
 #include "chan_broadcast.h"
+#include "chan_group.h"
 #include "table.h"
 
 enum {
@@ -15,7 +16,8 @@ enum {
 	BATCH_BYTES = 4096,             /* of one client, read and not yet answered */
 	BATCH_LINES = 64,               /* of these, answered together */
 	ANSWER_SIZE = 128,              /* no answer is longer */
-	WORKER_BATCHES = 16             /* that a worker has at a time */
+	WORKER_BATCHES = 16,            /* that a worker has at a time */
+	MAX_WORKERS = 64
 };
 
 struct options {
@@ -121,22 +123,22 @@ CHAN_TYPE(results, int);                /* 0 or an errno number */
 struct tasks {
 	const struct options *options;
 	struct table table;             /* the owner's, while it runs */
-	batches jobs, asks, replies;
+	batches jobs, asks, replies, back[MAX_WORKERS];
 	copies snapshots;
 	results written;
 	chan *tick, *save;              /* each time, and at a signal, there is to be a snapshot */
 	chan_broadcast *news;           /* of struct stats, */
 	chan *second, *wake;            /* each of these there is one; wake tells the loop */
-	int result;                     /* of the last snapshot, once the owner has ended */
+	chan_group *workers, *keepers;  /* as many as the options say; the owner and the writer */
 };
 
 struct worker {
 	struct tasks *tasks;
-	batches back;                   /* the worker's own, which frees it */
+	batches back;                   /* this worker's */
 };
 
-void work(void *worker);                /* the argument is a struct worker, */
-void own(void *tasks);                  /* a pointer to a pointer to the tasks, */
-void write_snapshots(void *tasks);      /* and the same again */
+int work(void *worker, chan *done);             /* the argument is a struct worker, */
+int own(void *tasks, chan *done);               /* a pointer to a pointer to the tasks, */
+int write_snapshots(void *tasks, chan *done);   /* and the same again; own returns why the last one failed */
 
 #endif

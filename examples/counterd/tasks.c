@@ -34,16 +34,17 @@ static void answer(struct tasks *t, batches *back, struct batch *mine[], size_t 
 	}
 }
 
-void work(void *arg)
+int work(void *arg, chan *done)
 {
 	struct worker *w = arg;
 	struct tasks *t = w->tasks;
 	struct batch *mine[WORKER_BATCHES];
 	size_t n;
 
+	(void)done;                     /* the end comes by jobs, after what is in there */
 	while (CHAN_RECV_N(t->jobs.rx, mine, WORKER_BATCHES, &n, CHAN_FOREVER) == 0)
 		answer(t, &w->back, mine, n);
-	CHAN_FREE(&w->back);
+	return 0;
 }
 
 /* ---- The owner --------------------------------------------------------------------- */
@@ -55,6 +56,7 @@ struct owner {
 	bool writing;                   /* a copy is with the writer, */
 	uint64_t in_copy;               /* and has this many increments; */
 	bool again;                     /* once it is written there is to be another one */
+	int result;                     /* of the last one */
 	char full[64];
 };
 
@@ -113,15 +115,15 @@ static void end_snapshot(struct owner *o, int err)
 {
 	const char *file = o->tasks->options->file;
 
-	if (err != 0 && err != o->tasks->result)
+	if (err != 0 && err != o->result)
 		tell("%s: %s", file, strerror(err));
-	if (err == 0 && o->tasks->result != 0)
+	if (err == 0 && o->result != 0)
 		tell("%s: is written again", file);
 	if (err == 0) {
 		o->stats.saved = o->in_copy;
 		o->stats.snapshots++;
 	}
-	o->tasks->result = err;
+	o->result = err;
 	o->writing = false;
 }
 
@@ -183,7 +185,7 @@ static void end(struct owner *o)
 		tell("%s: %" PRIu64 " increments are lost", file, o->in_copy - o->stats.saved);
 }
 
-void own(void *arg)
+int own(void *arg, chan *done)
 {
 	struct tasks *t = *(struct tasks **)arg;
 	struct owner o = { .tasks = t, .table = &t->table };
@@ -194,13 +196,14 @@ void own(void *arg)
 		chan_on_recv(t->tick, NULL), chan_on_recv(t->save, NULL), chan_on_recv(t->second, NULL)
 	};
 
+	(void)done;
 	snprintf(o.full, sizeof o.full, "there are %zu keys, no more are allowed", t->options->keys);
 	for (;;) {
 		switch (chan_select(cases, 5, CHAN_FOREVER)) {
 		case 0:
 			if (cases[0].err == EPIPE) {
 				end(&o);
-				return;
+				return o.result;
 			}
 			serve(&o, b);
 			break;
@@ -214,13 +217,15 @@ void own(void *arg)
 
 /* ---- The writer -------------------------------------------------------------------- */
 
-void write_snapshots(void *arg)
+int write_snapshots(void *arg, chan *done)
 {
 	struct tasks *t = *(struct tasks **)arg;
 
+	(void)done;
 	for (struct copy copy; CHAN_RECV(t->snapshots.rx, &copy) == 0; ) {
 		int err = snapshot_write(t->options->file, copy.counters, copy.count);
 		free(copy.counters);
 		CHAN_SEND(t->written.tx, &err);
 	}
+	return 0;
 }

@@ -471,7 +471,7 @@ static void run_sets(void)
 	of_family("groups-three", &groups, 3, all ? 300 : 3, exhaust);
 	of_family("groups-random", &groups, 3, all ? 300 : 5, wander_at_random);
 	of_family("faults-groups", &groups, 2, all ? 30 : 1, inject);
-	of_family("broadcasts", &broadcasts, 2, all ? 10000 : 50, exhaust);
+	of_family("broadcasts", &broadcasts, 2, all ? 10000 : 200, exhaust);
 	of_family("broadcasts-three", &broadcasts, 3, all ? 1000 : 3, exhaust);
 	of_family("faults-broadcasts", &broadcasts, 2, all ? 30 : 1, inject);
 	listed("signals", of_signals, of_signals_count, all ? 20000 : 300, search_all);

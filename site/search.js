@@ -24,7 +24,7 @@
   /* Some words around the first that was found. */
   function extract(text, terms) {
     const at = Math.max(0, text.toLowerCase().indexOf(terms[0] || ""));
-    const begin = Math.max(0, at - 60);
+    const begin = at < 60 ? 0 : text.indexOf(" ", at - 60) + 1;
     return (begin > 0 ? "… " : "") + text.slice(begin, begin + 180) + (text.length > begin + 180 ? " …" : "");
   }
 

@@ -166,10 +166,10 @@ def coloured(match):
 
 
 def in_a_box(match):
-    """A table of three columns of words stands row by row on a phone."""
+    """A table of three columns of words stands row by row on a phone; one of figures may be wide."""
     columns = len(re.findall(r"<th\b", match[0].partition("</tr>")[0]))
-    words = " stacks" if columns == 3 and "text-align" not in match[0] else ""
-    return f'<div class="scrolls{words}" tabindex="0">{match[0]}</div>'
+    what = " figures" if "text-align" in match[0] else " stacks" if columns == 3 else ""
+    return f'<div class="scrolls{what}" tabindex="0">{match[0]}</div>'
 
 
 def text_as_html(source, out, text=None):

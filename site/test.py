@@ -265,6 +265,13 @@ class Site(unittest.TestCase):
         for page in ("index.html", "readme.html", "site/go.html", "examples/cookbook.html"):
             self.open(page)
             self.assertEqual(self.js(hidden % "main > pre"), 0, page)
+        # A tab is eight columns, whatever stands before the code.
+        self.open("course/2-waiting/right.c.html")
+        self.assertEqual(self.js("""
+            const widths = [...document.querySelectorAll(".line code")].filter(c => /^\t\S/.test(c.textContent))
+                .map(c => { const r = document.createRange(); r.setStart(c.firstChild, 0); r.setEnd(c.firstChild, 1);
+                    return Math.round(r.getBoundingClientRect().width / 8); });
+            return [...new Set(widths.map(w => w > 6))];"""), [True])
         self.look(NARROW)
         self.open("site/go.html")
         self.assertGreater(len(self.all(".stacks")), 5)

@@ -293,6 +293,10 @@ class Site(unittest.TestCase):
         self.open("search.html")
         self.press("The task counts itself")
         self.assertIn("8. Shutdown (For teachers)", [e.text for e in self.all("#results a")])
+        # No text has all of these words.
+        self.open("search.html")
+        self.press("translate goroutine xyzzyx")
+        self.assertGreater(len(self.all("#results a")), 2)
         self.open("search.html")
         self.press("xyzzyx")
         self.assertEqual(self.one("#found").text, "Nothing found")

@@ -38,11 +38,11 @@ base()
 	if [ -f "extra/chan_$1.c" ]; then echo "chan_$1"; else echo "$1"; fi
 }
 
-# The words of the sentence that begins with Needs.
+# The words of the sentence that begins with Needs; spawn.[ch] is spawn.c, with which its header comes.
 needs()
 {
 	sed -n '1,12s/^ \* *//p' "$(place "$1.c")" | tr '\n' ' ' | sed -n 's/.*Needs \(.*\)/\1/p' |
-		sed 's/\. .*//; s/\.$//' | tr -c 'A-Za-z0-9_.\n' ' '
+		sed 's/\.\[ch]/.c/g; s/\. .*//; s/\.$//' | tr -c 'A-Za-z0-9_.\n' ' '
 }
 
 # Adds a pair, and then what it needs, to files.

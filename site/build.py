@@ -54,9 +54,7 @@ def write(out, text):
 
 def has_page(out):
     """Whether the entry in the navigation leads somewhere."""
-    if out == "search.html":
-        return os.path.exists(MINISEARCH)
-    return out != "examples/cookbook.html" or os.path.exists("examples/cookbook.md")
+    return out != "search.html" or os.path.exists(MINISEARCH)
 
 
 def put_page(out, title, body, scripts=()):
@@ -86,22 +84,23 @@ def put_page(out, title, body, scripts=()):
 
 def plain(text):
     text = re.sub(r"<(script|svg|nav).*?</\1>", " ", text, flags=re.S)
+    text = re.sub(r"</?(?:a|b|code|em|i|span|strong|var)\b[^>]*>", "", text)
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())
 
 
 def remember(out, title, body):
     """One entry for each section of a text; sources are found by the texts that speak of them."""
     program = 'class="listing"' in body or ('class="player"' in body and "<h2" not in body)
-    if program or out == "course/booklet.html":
+    if program or out in ("course/booklet.html", "man/index.html"):
         return
-    parts = re.split(r'(<h2[^>]*>.*?</h2>)', body, flags=re.S)
+    parts = re.split(r'(<h[23][^>]*>.*?</h[23]>)', body, flags=re.S)
     heads = [("", title)]
     for h in parts[1::2]:
         anchor = re.search(r'id="([^"]*)"', h)
         heads.append(("#" + anchor.group(1) if anchor else "", plain(h)))
     for (anchor, head), text in zip(heads, parts[0::2]):
         documents.append({"id": len(documents), "url": out + anchor, "page": title, "title": head,
-                          "text": plain(text)[:4000]})
+                          "text": plain(text)})
 
 
 # ---- Links -----------------------------------------------------------------------------------------------
@@ -132,12 +131,22 @@ def resolve(source, out, target, text=""):
     return posixpath.relpath(page_of(path), posixpath.dirname(out) or ".") + fragment
 
 
+def kind(source, target):
+    """Of a picture that cannot be read any more when it is made to fit."""
+    path = os.path.join(os.path.dirname(source), target)
+    if not os.path.isfile(path):
+        return ""
+    with open(path, encoding="utf-8") as f:
+        width = re.search(r'viewBox="0 0 (\d+)', f.read())
+    return ' class="wide"' if width and int(width[1]) > 1600 else ""
+
+
 def with_links(source, out, body):
     def link(match):
         return f'<a href="{resolve(source, out, html.unescape(match[1]), match[3])}"{match[2]}>{match[3]}</a>'
 
     def image(match):
-        return f'<img src="{resolve(source, out, html.unescape(match[1]))}"'
+        return f'<img{kind(source, match[1])} src="{resolve(source, out, html.unescape(match[1]))}"'
     body = re.sub(r'<a href="([^"]*)"([^>]*)>(.*?)</a>', link, body, flags=re.S)
     return re.sub(r'<img src="([^"]*)"', image, body)
 
@@ -156,6 +165,13 @@ def coloured(match):
     return '<pre tabindex="0"><code>' + "\n".join(player.highlighted(code, lexer)) + "</code></pre>"
 
 
+def in_a_box(match):
+    """A table of three columns of words stands row by row on a phone; one of figures may be wide."""
+    columns = len(re.findall(r"<th\b", match[0].partition("</tr>")[0]))
+    what = " figures" if "text-align" in match[0] else " stacks" if columns == 3 else ""
+    return f'<div class="scrolls{what}" tabindex="0">{match[0]}</div>'
+
+
 def text_as_html(source, out, text=None):
     if text is None:
         with open(source, encoding="utf-8") as f:
@@ -164,7 +180,7 @@ def text_as_html(source, out, text=None):
                "--preserve-tabs", text=text)
     body = re.sub(r'<pre class="(\w+)"><code>(.*?)</code></pre>', coloured, body, flags=re.S)
     body = re.sub(r'<pre( class="\w+")?><code>', '<pre tabindex="0"><code>', body)
-    body = re.sub(r"<table.*?</table>", r'<div class="scrolls" tabindex="0">\g<0></div>', body, flags=re.S)
+    body = re.sub(r"<table.*?</table>", in_a_box, body, flags=re.S)
     # A heading without words.
     body = re.sub(r"<thead>\s*<tr[^>]*>(\s*<th[^>]*></th>)*\s*</tr>\s*</thead>", "", body)
     body = with_links(source, out, body)
@@ -249,7 +265,10 @@ def ways_on(path):
 
 def as_list(data, title):
     steps = player.step_items(data["schedule"])
-    return f'<p><b>The schedule that breaks {html.escape(title)}</b></p><ol class="steps">{steps}</ol>'
+    source = "".join(f'<pre class="listing" tabindex="0">{player.source_rows(name, lines)}</pre>'
+                     for name, lines in data["schedule"]["sources"].items())
+    return (f'<p><b>{html.escape(title)}</b></p>{source}'
+            f'<p><b>The schedule that breaks {html.escape(title)}</b></p><ol class="steps">{steps}</ol>')
 
 
 def put_booklet():
@@ -288,9 +307,9 @@ def put_source(path):
 
 
 def put_directory(path):
-    names = [n for n in run("git", "ls-files", path).split("\n") if n and "/" not in n[len(path) + 1:]]
+    names = sorted(n for n in os.listdir(path) if os.path.isfile(os.path.join(path, n)))
     out = page_of(path)
-    links = [(resolve(path + "/x", out, os.path.basename(n)), html.escape(n)) for n in names]
+    links = [(resolve(path + "/x", out, n), html.escape(f"{path}/{n}")) for n in names]
     items = "".join(f'<li><a href="{to}">{name}</a></li>' for to, name in links)
     put_page(out, path, f'<h1>{html.escape(path)}</h1><ul class="listing">{items}</ul>')
 
@@ -347,14 +366,13 @@ def put_manual():
         put_page(f"man/{page}.html", page[:-2], f'<h1>{page[:-2]}</h1><div class="manual">{body}</div>')
     for name, (page, about) in sorted(known.items(), key=lambda item: item[0].lower()):
         url = f"{page}.html" + (f"#{name}" if name in anchors[page] else "")
-        index.append(f'<tr><td><a href="{url}"><code>{name}</code></a></td><td>{page[:-2]}</td>'
-                     f'<td>{html.escape(about)}</td></tr>')
+        index.append(f'<li><a href="{url}"><code>{name}</code></a></li>')
         documents.append({"id": len(documents), "url": "man/" + url, "page": f"Manual, {page[:-2]}",
                           "title": name, "text": about})
-    put_page("man/index.html", "Manual",
-             '<h1>Manual: an index of functions</h1><div class="scrolls" tabindex="0"><table>'
-             '<thead><tr><th>Function</th><th>Page</th><th>About</th></tr></thead>'
-             f'<tbody>{"".join(index)}</tbody></table></div>')
+    pages = "".join(f'<dt><a href="{page}.html">{page[:-2]}</a></dt><dd>{html.escape(about)}</dd>'
+                    for page, about in sorted(set(known.values())))
+    put_page("man/index.html", "Manual", f'<h1>Manual</h1><dl class="pages">{pages}</dl>'
+             f'<h2 id="functions">Index of functions and macros</h2><ul class="index">{"".join(index)}</ul>')
 
 
 # ---- All of it -------------------------------------------------------------------------------------------
@@ -374,7 +392,7 @@ def main():
     os.makedirs(OUT, exist_ok=True)
     for part in ("site.css", "player.js"):
         shutil.copy(os.path.join(HERE, part), OUT)
-    queue.extend(path for path in PAGES if os.path.exists(path))
+    queue.extend(PAGES)
     while queue:
         path = queue.pop()
         if path not in done:

@@ -109,18 +109,23 @@
     /* The line of each thread, and that of the step. */
     mark(step) {
       for (const row of this.figure.querySelectorAll(".source .row")) {
-        row.classList.remove("current");
+        row.classList.remove("current", "tight");
         row.querySelector(".marks").replaceChildren();
       }
       for (const t of step.threads) {
         const row = this.row(t.file, t.line);
         if (row && !t.ended) row.querySelector(".marks").append(this.chip(t.thread));
       }
+      const box = this.figure.querySelector(".source");
+      for (const marks of box.querySelectorAll(".marks:has(.chip)")) {
+        const code = marks.previousElementSibling;
+        if (code.offsetLeft + code.offsetWidth + marks.offsetWidth > box.clientWidth)
+          marks.parentElement.classList.add("tight");
+      }
       const current = this.row(step.file, step.line);
       if (!current) return;
       current.classList.add("current");
       /* Not scrollIntoView, which would move the page as well. */
-      const box = this.figure.querySelector(".source");
       if (current.offsetTop < box.scrollTop || current.offsetTop + ROW > box.scrollTop + box.clientHeight)
         box.scrollTop = current.offsetTop - box.clientHeight / 2;
     }

@@ -24,12 +24,19 @@
   /* Some words around the first that was found. */
   function extract(text, terms) {
     const at = Math.max(0, text.toLowerCase().indexOf(terms[0] || ""));
-    const begin = Math.max(0, at - 60);
+    const begin = at < 60 ? 0 : text.indexOf(" ", at - 60) + 1;
     return (begin > 0 ? "… " : "") + text.slice(begin, begin + 180) + (text.length > begin + 180 ? " …" : "");
   }
 
+  /* What has all of the words, and then, if that is little, what has some of them. */
+  function search(words) {
+    const all = index.search(words);
+    const some = all.length < 3 ? index.search(words, { combineWith: "OR" }) : [];
+    return all.concat(some.filter(hit => !all.some(one => one.id == hit.id))).slice(0, 30);
+  }
+
   function show() {
-    const hits = input.value.trim() ? index.search(input.value).slice(0, 30) : [];
+    const hits = input.value.trim() ? search(input.value) : [];
     found.textContent = !input.value.trim() ? "" : hits.length ? `${hits.length} found` : "Nothing found";
     results.replaceChildren(
       ...hits.map(hit => {

@@ -54,6 +54,7 @@ slides:
 	@python3 site/slides.py $(BUILD)/slides.html && echo 'Slides: $(BUILD)/slides.html, a page each'
 
 player: $(PROGRAM_PARTS)
+	@[ -n '$(PROGRAM)' ] || { echo 'Which program?  make player PROGRAM=my.c' >&2; exit 2; }
 	@$(NEED) pygments
 	@$(EXPLORE_QUIETLY) PROGRAM='$(PROGRAM)' JSON='$(BUILD)/player.json' || test -f '$(BUILD)/player.json'
 	@page='$(BUILD)/$(notdir $(PROGRAM:.c=)).html'; \

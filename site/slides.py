@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The chapters of the course as slides, to show and to print: python3 site/slides.py OUT.html
 
-A slide is a section: the first sentence of each paragraph, the sentences that define a term, and its
-excerpts of programs.  The verdicts of the programs are on the first slide of a chapter, and the exercises on
+A slide is a section: the first sentence of each paragraph, the sentences that define a term, others while there is
+room, and its excerpts of programs.  The verdicts of the programs are on the first slide of a chapter, and the exercises on
 the last.
 """
 import re
@@ -37,15 +37,16 @@ def sentences(paragraph):
     return re.findall(r".+?[.?!](?=\s|$)", text) or [text]
 
 
-def points(section):
-    """The first sentence of each paragraph, and those that define something."""
+def points(section, room):
+    """The sentences that define something, the first of each paragraph, and more while there is room."""
     found = []
     for paragraph in re.split(r"\n\s*\n", re.sub(r"```.*?```", "", section, flags=re.S)):
         if not paragraph.strip() or paragraph.lstrip().startswith(("|", "- ", "1. ")):
             continue
-        found += [s for i, s in enumerate(sentences(paragraph)) if "**" in s or i == 0]
-    best = sorted(found, key=lambda s: "**" not in s)[:4]
-    return [s for s in found if s in best]
+        found += [(("**" not in s, i > 0), s) for i, s in enumerate(sentences(paragraph))]
+    needed = sum(rank < (True, True) for rank, _ in found)
+    best = sorted(found, key=lambda one: one[0])[:min(4, max(needed, room))]
+    return [s for rank, s in found if (rank, s) in best]
 
 
 def slide(heading, level, items, blocks):
@@ -54,7 +55,7 @@ def slide(heading, level, items, blocks):
     for block in blocks:
         room -= block.count("\n") + 1
         if room >= 0:
-            text += "\n```c\n" + re.sub(r"^\t|\s*/\* DOC: .*\*/", "", block, flags=re.M) + "```\n"
+            text += "\n```c\n" + re.sub(r"^\t", "", block, flags=re.M) + "```\n"
     return text
 
 
@@ -63,7 +64,7 @@ def chapter(text):
     title, *sections = re.split(r"^## ", text, flags=re.M)
     heading, _, opening = title.partition("\n")
     table = "\n".join(line for line in opening.split("\n") if line.startswith("|"))
-    slides = [slide(heading[2:], 1, points(opening), []) + "\n" + table + "\n"]
+    slides = [slide(heading[2:], 1, points(opening, 3), []) + "\n" + table + "\n"]
     for section in sections:
         heading, _, body = section.partition("\n")
         if heading == "Exercises":
@@ -71,7 +72,9 @@ def chapter(text):
             body = re.sub(r"\s*\(solution\)", "", body)
             slides.append(f"## {heading}\n{body}")
         else:
-            slides.append(slide(heading, 2, points(body), re.findall(r"```c\n(.*?)```", body, flags=re.S)))
+            blocks = re.findall(r"```c\n(.*?)```", body, flags=re.S)
+            room = (MOST_LINES - sum(block.count("\n") + 1 for block in blocks)) // 2
+            slides.append(slide(heading, 2, points(body, room), blocks))
     return slides
 
 

@@ -60,6 +60,15 @@ return lines;
 """
 
 
+# Threads whose mark covers a part of the code.
+COVERED = """
+return [...document.querySelectorAll(".source .chip")].filter(chip => {
+	const a = chip.getBoundingClientRect(), b = chip.closest(".row").querySelector("code").getBoundingClientRect();
+	return a.left < b.right && b.left < a.right && a.top + 1 < b.bottom && b.top < a.bottom - 1;
+}).map(chip => chip.closest(".row").textContent);
+"""
+
+
 def start_browser():
     options = webdriver.ChromeOptions()
     for option in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
@@ -167,6 +176,11 @@ class Site(unittest.TestCase):
                 self.assertIn(verdict, self.one("figcaption").text)
                 self.one("figure.player .last").click()
                 self.assertIn("Here it fails.", self.one(".says").text)
+                for width in (NARROW, WIDE):
+                    self.look(width)
+                    self.one("figure.player .back").click()
+                    self.one("figure.player .last").click()
+                    self.assertEqual(self.js(COVERED), [], width)
                 places = [int(n) for n in re.findall(r" at [\w.-]+:(\d+)", verdict)]
                 if verdict.startswith("deadlock"):
                     # Each that waits stands where the verdict says.
@@ -246,6 +260,23 @@ class Site(unittest.TestCase):
         self.assertEqual(self.all(".controls"), [])
         self.assertIn("counter = counter + 1;", self.one(".source").text)
 
+    def test_code_and_tables_are_seen_whole(self):
+        hidden = "return [...document.querySelectorAll('%s')].filter(e => e.scrollWidth > e.clientWidth).length"
+        for page in ("index.html", "readme.html", "site/go.html", "examples/cookbook.html"):
+            self.open(page)
+            self.assertEqual(self.js(hidden % "main > pre"), 0, page)
+        # A tab is eight columns, whatever stands before the code.
+        self.open("course/2-waiting/right.c.html")
+        self.assertEqual(self.js("""
+            const widths = [...document.querySelectorAll(".line code")].filter(c => /^\t\S/.test(c.textContent))
+                .map(c => { const r = document.createRange(); r.setStart(c.firstChild, 0); r.setEnd(c.firstChild, 1);
+                    return Math.round(r.getBoundingClientRect().width / 8); });
+            return [...new Set(widths.map(w => w > 6))];"""), [True])
+        self.look(NARROW)
+        self.open("site/go.html")
+        self.assertGreater(len(self.all(".stacks")), 5)
+        self.assertEqual(self.js(hidden % ".stacks"), 0)
+
     # ---- The rest -----------------------------------------------------------------------------------------
 
     def test_search_finds_a_function(self):
@@ -257,6 +288,14 @@ class Site(unittest.TestCase):
         self.assertIn("man/chan_select.3.html", self.browser.current_url)
         self.open("search.html")
         self.press("rendezvous")
+        self.assertGreater(len(self.all("#results a")), 2)
+        # Far down in a long text.
+        self.open("search.html")
+        self.press("The task counts itself")
+        self.assertIn("8. Shutdown (For teachers)", [e.text for e in self.all("#results a")])
+        # No text has all of these words.
+        self.open("search.html")
+        self.press("translate goroutine xyzzyx")
         self.assertGreater(len(self.all("#results a")), 2)
         self.open("search.html")
         self.press("xyzzyx")
@@ -298,6 +337,7 @@ class Site(unittest.TestCase):
         for block in blocks:
             if block.startswith("\t"):
                 block = "static void run(void (*work)(void))\n{\n" + block + "}\n"
+            block = "void use(int v);\nint next(void);\n" + block
             done = subprocess.run("cc -std=c11 -Wall -Wextra -Wno-unused-function -Werror -fsyntax-only -I. "
                                   "-include errno.h -include chan.h -include spawn.h -xc -", shell=True,
                                   input=block, encoding="utf-8", stderr=subprocess.PIPE)

@@ -59,6 +59,17 @@ START_TEST(each_page_names_the_functions_of_its_synopsis)
 }
 END_TEST
 
+/* Groups, broadcasts and tasks have a line each there. */
+START_TEST(the_table_of_chan_3_names_the_functions_of_the_other_pages)
+{
+	must("cd '%s' && to=$PWD && cd - && for page in man/*.3; do"
+	     "	case $page in */spawn.3 | */chan_group.3 | */chan_broadcast.3) ;;"
+	     "	*) awk '/^\\.Sh/ { synopsis = $2 == \"SYNOPSIS\" } synopsis && $1 == \".Fn\" && $2 ~ /^chan_/ { print $2 }' $page;; esac; done |"
+	     "sort >$to/functions && sed -nE 's/^\\.It (chan_.*) Ta chan.*/\\1/p' man/chan.3 | grep -oE 'chan_[a-z_]+' |"
+	     "grep -vE 'chan_(group|broadcast_new)' | sort | diff $to/functions -", scratch);
+}
+END_TEST
+
 START_TEST(the_table_of_the_readme_names_the_functions_and_macros_of_the_headers)
 {
 	must("cd '%s' && to=$PWD && cd - &&" DECLARATIONS "| sed -E 's/ $//; s/\\(.*//; s/.*[ *]//'" SORTED ">$to/headers &&"
@@ -251,6 +262,7 @@ Suite *manual_suite(void)
 	tcase_add_unchecked_fixture(tc, make_it, remove_it);
 	tcase_add_test(tc, the_synopses_have_the_prototypes_and_macros_of_the_headers);
 	tcase_add_test(tc, each_page_names_the_functions_of_its_synopsis);
+	tcase_add_test(tc, the_table_of_chan_3_names_the_functions_of_the_other_pages);
 	tcase_add_test(tc, the_table_of_the_readme_names_the_functions_and_macros_of_the_headers);
 	tcase_add_test(tc, the_table_of_files_has_each_pair_and_its_lines);
 	tcase_add_test(tc, the_rules_are_numbered_and_those_that_tests_name_are_there);

@@ -267,6 +267,16 @@ START_TEST(a_release_has_what_people_look_for)
 }
 END_TEST
 
+/* What somebody sees who comes here for the first time. */
+START_TEST(nothing_else_stands_in_the_top_directory)
+{
+	if (has_program("git rev-parse HEAD"))
+		must("[ \"$(echo $(git ls-files | cut -d/ -f1 | LC_ALL=C sort -u))\" = '.ci .github .gitignore CHANGELOG.md CMakeLists.txt"
+		     " CONTRIBUTING.md LICENSE Makefile README.md RULES.md SECURITY.md bench chan.c chan.h course examples extra man"
+		     " meson.build packaging site spawn.c spawn.h test' ] || { git ls-files | cut -d/ -f1 | sort -u; exit 1; }");
+}
+END_TEST
+
 START_TEST(links_in_the_top_directory_lead_somewhere)
 {
 	must("for page in *.md; do grep -oE '\\]\\([^)]*\\)' $page | sed 's/^..//; s/[)#].*//' | grep -v '^https:' | while read -r link;"
@@ -291,9 +301,9 @@ static const struct slip {
 	{ "s/^  compiler:/  ci:/", "twice: ci" },
 	{ "s/^    steps:/    step:/", "ci: unknown: step\n" },
 	{ "s/matrix\\.cc/matrix.compiler/", "compiler: matrix.compiler is not in the matrix\n" },
-	{ "s|bash .ci/run|bash .ci/runs|", "ci: step 3: .ci/runs does not exist\n" },
-	{ "s/sudo apt-get update$/if true/", "ci: step 2: sh: " },
-	{ "s/checkout@v4/checkout/", "ci: step 1: no action and version: actions/checkout\n" },
+	{ "s|bash .ci/run|bash .ci/runs|", "ci: step 4: .ci/runs does not exist\n" },
+	{ "s/sudo apt-get update$/if true/", "ci: step 3: sh: " },
+	{ "s/checkout@v6/checkout/", "ci: step 1: no action and version: actions/checkout\n" },
 	{ "/timeout-minutes/d", "windows: has no timeout-minutes\n" },
 };
 
@@ -332,6 +342,7 @@ Suite *package_suite(void)
 	tcase_add_test(release, the_symbols_file_names_what_the_shared_library_exports);
 	tcase_add_test(release, the_changelog_has_its_form_and_begins_with_this_version);
 	tcase_add_test(release, a_release_has_what_people_look_for);
+	tcase_add_test(release, nothing_else_stands_in_the_top_directory);
 	tcase_add_test(release, links_in_the_top_directory_lead_somewhere);
 	tcase_add_test(release, the_workflow_can_be_read);
 	tcase_add_loop_test(release, a_slip_in_the_workflow_is_seen, 0, COUNT(slips));

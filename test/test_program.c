@@ -232,6 +232,36 @@ START_TEST(without_a_failure_there_is_no_schedule)
 }
 END_TEST
 
+/* It does not compile, or calls what is not simulated. */
+static const char *const not_explored[] = { "int main(void) { return nothing; }\n", "#include <unistd.h>\nint main(void) { return fork(); }\n" };
+
+START_TEST(a_program_that_is_not_explored_leaves_no_schedule)
+{
+	char said[TEXT], scratch[64];
+
+	if (!can_explore())
+		return;
+	make_scratch(scratch);
+	write_file(scratch, "my.c", not_explored[_i]);
+	must("echo old >'%s/schedule'", scratch);
+	ck_assert_int_ne(command(said, sizeof said, EXPLORE " PROGRAM='%s/my.c' JSON='%s/schedule'", scratch, scratch), 0);
+	must("test ! -e '%s/schedule'", scratch);
+	remove_scratch(scratch);
+}
+END_TEST
+
+START_TEST(a_player_needs_a_program)
+{
+	char said[TEXT];
+
+	if (!can_explore())
+		return;
+	ck_assert_int_ne(command(said, sizeof said,
+		"unset MAKEFLAGS MAKELEVEL PROGRAM; make -s player NEED=: BUILD=\"${BUILD:-build}\""), 0);
+	expect(said, (const char *const[]){ "make player PROGRAM=my.c\n", NULL });
+}
+END_TEST
+
 START_TEST(a_function_that_is_not_simulated_is_named)
 {
 	char said[TEXT];
@@ -424,6 +454,8 @@ Suite *program_suite(void)
 	tcase_add_test(tc, a_schedule_is_tried_alone);
 	tcase_add_loop_test(tc, a_failure_has_a_schedule_for_a_player, 0, COUNT(schedules));
 	tcase_add_test(tc, without_a_failure_there_is_no_schedule);
+	tcase_add_loop_test(tc, a_program_that_is_not_explored_leaves_no_schedule, 0, COUNT(not_explored));
+	tcase_add_test(tc, a_player_needs_a_program);
 	tcase_add_test(tc, a_function_that_is_not_simulated_is_named);
 	tcase_add_loop_test(tc, nothing_is_wrong_in_all_interleavings, 0, COUNT(right));
 	tcase_add_test(tc, a_search_that_was_cut_short_says_so);

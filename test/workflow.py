@@ -30,7 +30,7 @@ Loader.yaml_implicit_resolvers = {
 }
 
 STEP = {"name", "uses", "with", "run", "env", "shell", "continue-on-error", "if", "id", "timeout-minutes"}
-JOB = {"name", "runs-on", "steps", "strategy", "timeout-minutes", "defaults", "env", "needs", "if",
+JOB = {"name", "runs-on", "container", "steps", "strategy", "timeout-minutes", "defaults", "env", "needs", "if",
        "continue-on-error"}
 TOP = {"name", "on", "permissions", "concurrency", "jobs", "env", "defaults"}
 FILE = re.compile(r"(?<![\w/.-])(?:\.ci/|test/|packaging/)[\w./-]+")

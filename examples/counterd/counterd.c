@@ -105,7 +105,7 @@ static bool set_option(struct options *o, int option, const char *text)
 
 	switch (option) {
 	case 'b': o->address = text; break;
-	case 'f': o->file = text; break;
+	case 'f': good = *text != '\0'; o->file = text; break;
 	case 'p': good = number(text, 0, UINT16_MAX, &n); o->port = (uint16_t)n; break;
 	case 'c': good = number(text, 1, MAX_CLIENTS, &n); o->clients = (size_t)n; break;
 	case 'k': good = number(text, 1, MAX_KEYS, &n); o->keys = (size_t)n; break;

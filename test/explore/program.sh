@@ -8,6 +8,8 @@ here=test/explore
 name=$(printf '%s' "${PROGRAM%.c}" | sed 's,^[./]*,,; s,[^A-Za-z0-9_.-],-,g')
 work=$BUILD/$name.program
 mkdir -p "$BUILD" || exit 2
+# Not that of another program.
+[ -z "${JSON-}" ] || rm -f "$JSON"
 
 eval "$CC $TSAN -I. -Iextra ${DEFINES-} -c -o '$work.raw' '$PROGRAM'" || exit 2
 
@@ -37,11 +39,8 @@ if [ -f "$BUILD/$name.json" ] && [ -f extra/sequence.py ] && command -v python3 
 		python3 extra/sequence.py "$BUILD/$name.json" -o "$BUILD/$name.svg"; then
 	echo "Chart: $BUILD/$name.svg"
 fi
-if [ -n "${JSON-}" ]; then
-	rm -f "$JSON"
-	if [ -f "$BUILD/$name.json" ]; then
-		cp "$BUILD/$name.json" "$JSON" || exit 2
-		echo "Schedule: $JSON"
-	fi
+if [ -n "${JSON-}" ] && [ -f "$BUILD/$name.json" ]; then
+	cp "$BUILD/$name.json" "$JSON" || exit 2
+	echo "Schedule: $JSON"
 fi
 exit $status

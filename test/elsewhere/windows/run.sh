@@ -10,10 +10,7 @@ here=test/elsewhere/windows
 mkdir -p "$directory/sys"
 export WINEPREFIX="$PWD/$directory/wine" WINEDEBUG=-all
 
-core='chan.c spawn.c extra/chan_timer.c extra/chan_context.c'
-for file in extra/chan_group.c; do
-	[ ! -e $file ] || core="$core $file"
-done
+core='chan.c spawn.c extra/chan_timer.c extra/chan_context.c extra/chan_group.c extra/chan_broadcast.c'
 warnings='-Werror -pedantic -Wall -Wextra -Wshadow -Wconversion -Wcast-qual'
 
 library=

@@ -12,7 +12,8 @@ import sys
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FILES = ("*.md", "bench/README.md", "course/*.md", "examples/*.md", "examples/*/README.md", "packaging/README.md",
-         "site/*.md", "test/README.md", "man/*.3", "*.[ch]", "extra/*.[ch]")
+         "site/*.md", "test/README.md", "man/*.3", "*.[ch]", "extra/*.[ch]", "course/*/*.c", "course/*/solutions/*.c",
+         "examples/*.[ch]", "examples/*/*.[ch]", "test/programs/*.c", "test/programs/classical/*.c")
 LONGEST = 30            # words of a sentence, or of an item where it is a list with semicolons
 
 CLAUSE, LATE = "a clause as the subject", "the verb comes late"

@@ -8,9 +8,9 @@
  *                                                        |--> LEAVING --end of file--> closed
  *                                                        `--> WATCHING --a second--> WRITING
  *
- * While its batch is away, or its answers are not yet taken, a client is not read, so
- * that what it sends waits with the kernel and then with the client: memory is bounded
- * and answers keep the order of their lines.  Every state but WORKING and WATCHING,
+ * While its batch is away, or its answers are not yet taken, a client is not read.  Its
+ * further lines wait with the kernel and then with the client: memory is bounded, and
+ * answers keep the order of their lines.  Every state but WORKING and WATCHING,
  * which need nothing of the client, has a deadline.
  *
  * LEAVING is there because to close a socket with unread bytes resets the connection,
@@ -89,7 +89,7 @@ static void await(struct server *s, struct client *c, enum direction d)
 		client_close(s, c);
 }
 
-/* Uncounted first: who sees the end of a connection may be sure that a new one is accepted. */
+/* Uncounted first: a client that sees the end of its connection may be sure that a new one is accepted. */
 static void leave(struct server *s, struct client *c)
 {
 	uncount(s, c);
@@ -133,7 +133,7 @@ static void watch(struct server *s, struct client *c)
 	}
 }
 
-/* What a client with nothing left to write does next. */
+/* The next step of a client with nothing left to write. */
 static void go_on(struct server *s, struct client *c)
 {
 	if (c->batch.last || (c->batch.watch && (c->batch.eof || s->ending)))
@@ -253,7 +253,7 @@ void clients_end(struct server *s)
 	clients_tell(s);
 }
 
-/* Those that are told may come to the end of the queue: each once. */
+/* A client that gets its line may come to the end of the queue: each once. */
 void clients_tell(struct server *s)
 {
 	struct queue all = s->watching;

@@ -14,9 +14,9 @@
  * a channel belongs to who receives it.  The workers parse and format between them.
  *
  * No cycle of full channels can arise, because each channel back has room for all that
- * may come: a client has at most one batch on its way, and the loop does not read more
- * of it until that is back, so jobs and replies hold a batch of every client; back holds
- * all that its worker has out; and there is one snapshot at a time.  So the loop waits
+ * may come.  A client has at most one batch on its way: the loop does not read more of
+ * it until that is back.  So jobs and replies hold a batch of every client.  back holds
+ * all that its worker has out.  There is one snapshot at a time.  So the loop waits
  * in poll only, the writer for the disk, the owner in its select, and only workers wait
  * for others, for the owner.
  *
@@ -29,9 +29,9 @@
  * SIGHUP goes to the owner over a channel of its own, SIGTERM to the loop.  Messages of all
  * tasks go to the log, for which nobody waits.
  *
- * The end goes the same way: a signal ends the loop once every client has its answers,
- * then jobs is closed, which ends the workers, then asks, which has the owner make the
- * last snapshot, and then snapshots.
+ * The end goes the same way.  A signal ends the loop once every client has its answers.
+ * Then jobs is closed, which ends the workers; then asks, which makes the owner begin the
+ * last snapshot; and then snapshots.
  *
  * Exit status: 0; 1 if it could not start or the last snapshot could not be written; 2
  * for wrong usage.
@@ -120,7 +120,7 @@ static bool set_option(struct options *o, int option, const char *text)
 
 /* ---- Start and end ----------------------------------------------------------------- */
 
-/* What is closed is opened, so that no other file gets the number, and with it the messages. */
+/* Opens those that are closed, so that no other file gets their numbers, and with them the messages. */
 static void open_standard_files(void)
 {
 	int fd;
@@ -253,7 +253,7 @@ static int serve(struct tasks *t, chan *signals, int listener)
 	return end_tasks(t) != 0 || err != 0 ? -1 : 0;
 }
 
-/* Whoever reads the port may send a signal at once. */
+/* A program that reads the port may send a signal at once. */
 static int run(const struct options *o, struct tasks *t)
 {
 	chan *signals = chan_new(sizeof(int), 2);

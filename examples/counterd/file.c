@@ -2,8 +2,8 @@
  * file.c - one file that is replaced as a whole, by one process
  *
  * The new one is written beside it, brought to the disk, and then renamed.  A rename is
- * atomic; with the fsync before it the name never stands for bytes that are not on the disk,
- * and with the fsync of the directory after it the new name has come to the disk too.
+ * atomic.  With the fsync before it the name never stands for bytes that are not on the disk.
+ * With the fsync of the directory after it the new name has come to the disk too.
  */
 #define _XOPEN_SOURCE 700
 
@@ -82,7 +82,7 @@ static int lock(const char *real)
 	return fail(name, err == EAGAIN ? "in use by another counterd" : strerror(err));
 }
 
-/* What a crash in the middle of writing has left. */
+/* The files that a crash in the middle of writing has left. */
 static void remove_temporary_files(const char *real)
 {
 	char directory[PATH_MAX];

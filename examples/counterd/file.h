@@ -20,7 +20,7 @@ int file_open(const char *real);
 /*
  * A new file beside it, under a name of its own, to be written; -1 with errno.  Then the end of
  * that: if err is 0 it comes to the disk and takes the place of the file, else it is removed.
- * Whoever reads the file, now or after a crash, finds all of the old or all of the new.
+ * A reader of the file, now or after a crash, finds all of the old or all of the new.
  * 0 or an errno number, err if that is not 0.
  */
 int file_begin(const char *real, char name[PATH_MAX]);

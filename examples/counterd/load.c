@@ -3,8 +3,8 @@
  *
  *     counterd-load -p PORT [-c CONNECTIONS] [-n REQUESTS] [-d DEPTH]
  *
- * Every connection has a counter of its own, whose answers are known beforehand, and
- * all count one that they share, which may only go up and must have all of it at the
+ * Every connection has a counter of its own, whose answers are known beforehand.  All
+ * of them also count a shared one, which may only go up and must have all of it at the
  * end.  Of ten requests eight count the own one, one gets it, one counts the shared one.
  * DEPTH requests of a connection are on their way at a time.
  *
@@ -98,7 +98,7 @@ static void send_requests(const struct load *l, struct connection *c)
 				kind == GET ? "GET" : "INCR", c->number);
 		c->times[c->sent % MAX_DEPTH] = now_us();
 	}
-	/* A connection that the server has closed is told by what is read from it. */
+	/* Reading tells whether the server has closed the connection. */
 	if (size > 0 && send(c->fd, text, size, 0) < 0 && !closed_by_server())
 		die("send", strerror(errno));
 }
@@ -266,7 +266,7 @@ static int load(struct load *l)
 	return closed > 0 ? 3 : 0;
 }
 
-/* What is closed would be the number of a connection, and what is printed would go to the server. */
+/* If stdout is closed, a connection would get its number, and the server the output. */
 static void open_standard_files(void)
 {
 	int fd;

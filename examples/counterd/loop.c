@@ -2,8 +2,8 @@
  * loop.c - the sockets: one loop that waits for them, the replies and the signals
  *
  * Beside the clients that are served there are places for some that leave.  If these are
- * all taken, the one that has been leaving longest is closed at once, so that whoever
- * comes is accepted, and served or told that there are too many, without waiting for others.
+ * all taken, the one that has been leaving longest is closed at once.  So every client that
+ * comes is accepted without waiting for others, and is served or learns that there are too many.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -43,7 +43,7 @@ static void pause_accepting(struct server *s)
 	s->accept_from = chan_now() + ACCEPT_PAUSE;
 }
 
-/* A place for one more.  There is none only if clients cannot even be told to go. */
+/* A place for one more.  There is none only if no client is leaving. */
 static bool make_place(struct server *s)
 {
 	if (s->count == loop_places(s->io->options) && s->leaving.first)

@@ -26,16 +26,16 @@ void poller_free(struct poller *p);
 
 enum direction { IN, OUT };
 
-/* s is told once, when it can be read or written, or is broken.  0 or an errno number. */
+/* poller_wait reports s once, when it can be read or written, or is broken.  0 or an errno number. */
 int poller_await(struct poller *p, struct source *s, enum direction d);
 
-/* s is told whenever it can be read. */
+/* poller_wait reports s whenever it can be read. */
 int poller_watch(struct poller *p, struct source *s);
 
 /* Before s is closed. */
 void poller_forget(struct poller *p, struct source *s);
 
-/* Waits until some are told, or for the deadline; how many, and which. */
+/* Waits until there is something to report, or for the deadline; how many, and which. */
 size_t poller_wait(struct poller *p, int64_t deadline);
 struct source *poller_told(const struct poller *p, size_t i);
 

@@ -2,7 +2,7 @@
  * protocol.c - lines to operations, and operations to answers
  *
  * It only looks at the bytes of one batch, so that any number of workers may do it at a
- * time.  Whatever bytes come, each line gets one answer of one line.
+ * time.  Each line, of any bytes, gets one answer of one line.
  */
 #include "counterd.h"
 
@@ -22,7 +22,7 @@ static struct op wrong(const char *why)
 	return (struct op){ .verb = WRONG, .error = why };
 }
 
-/* What does not speak this protocol: no line after it counts, such as one in the body of an HTTP request. */
+/* A client that does not speak this protocol: no line after it counts, such as one in the body of an HTTP request. */
 static struct op stranger(const char *why)
 {
 	return (struct op){ .verb = STRANGER, .error = why };

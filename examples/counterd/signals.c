@@ -3,8 +3,8 @@
  *
  * By default most signals end a process at once, and what was counted since the last
  * snapshot would be lost.  So each of them either ends the server in good order, or asks
- * it for something, or is ignored.  What was ignored from the start, by nohup or by a shell
- * for a program in the background, stays so.
+ * it for something, or is ignored.  A signal that is ignored from the start, by nohup or by a
+ * shell for a program in the background, stays ignored.
  */
 #define _XOPEN_SOURCE 700
 #define _DEFAULT_SOURCE         /* for SIGIO and others that are not in POSIX */

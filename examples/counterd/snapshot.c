@@ -7,7 +7,7 @@
  *     end 2 1f6e4c2b00a97d53
  *
  * The last line has the number of counters and the hash (FNV-1a, 64 bits) of all bytes
- * before it, so that a file that was cut or changed is not taken for a whole one.
+ * before it.  So a file that was cut or changed is not taken for a whole one.
  */
 #define _POSIX_C_SOURCE 200809L
 

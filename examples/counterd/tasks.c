@@ -1,8 +1,8 @@
 /*
  * tasks.c - the workers, the owner of the counters, and the writer of snapshots
  *
- * Nobody but the owner touches the table while it runs, so that it needs no lock: who
- * wants to count sends a batch to it and gets it back.
+ * Only the owner touches the table while it runs, so the table needs no lock.  A worker
+ * that counts sends a batch to the owner and gets it back.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -110,7 +110,7 @@ static void serve(struct owner *o, struct batch *b)
 	CHAN_SEND(b->back, &b);
 }
 
-/* Counting goes on when a snapshot fails: the next one has it all.  Only a new state is told. */
+/* Counting goes on when a snapshot fails: the next one has it all.  Only a new state goes to the log. */
 static void end_snapshot(struct owner *o, int err)
 {
 	const char *file = o->tasks->options->file;
@@ -144,7 +144,7 @@ static void begin_snapshot(struct owner *o)
 	CHAN_SEND(o->tasks->snapshots.tx, &copy);
 }
 
-/* What a snapshot on its way may not have comes into one more. */
+/* Changes that a snapshot on its way may not have come into one more. */
 static void save(struct owner *o)
 {
 	o->again = o->writing;

@@ -151,15 +151,6 @@ END_TEST
 static const struct snippet {
 	const char *word, *before, *after;
 } snippets[] = {
-	{ "Send",
-	  "#include \"spawn.h\"\n"
-	  "static int got;\n"
-	  "static void receive_one(void *arg) { if (chan_recv(*(chan **)arg, &got) != 0) _Exit(2); }\n"
-	  "int main(void)\n"
-	  "{\n"
-	  "	int v = 3;\n",
-	  "	return spawn_shutdown(CHAN_FOREVER) != 0 || got != 3;\n"
-	  "}\n" },
 	{ "Close",
 	  "static int worked, calls;\n"
 	  "static void work_on(int v) { worked += v; if (++calls > 10) _Exit(2); }\n"
@@ -207,19 +198,6 @@ static const struct snippet {
 	  "	int job;\n"
 	  "	if ((program = chan_context(NULL, CHAN_FOREVER)) == NULL || CHAN_MAKE(&jobs, 1) != 0 || CHAN_SEND(jobs.tx, &(int){ 3 }) != 0) return 1;\n",
 	  "	return chan_context_err(request) != ECANCELED || worked != 3;\n"
-	  "}\n" },
-	{ "Group",
-	  "#include \"chan_context.h\"\n"
-	  "#include \"chan_group.h\"\n"
-	  "static int fetch(void *arg, chan *done) { (void)done; return **(char **)arg == 'b' ? EIO : 0; }\n"
-	  "int main(void)\n"
-	  "{\n"
-	  "	chan *program = chan_context(NULL, CHAN_FOREVER);\n"
-	  "	char *urls[] = { \"a\", \"b\", \"c\" };\n"
-	  "	size_t n = 3;\n"
-	  "	int err = 0, first = 0;\n"
-	  "	if (program == NULL) return 1;\n",
-	  "	return first != EIO || (err != 0 && err != ECANCELED);\n"
 	  "}\n" },
 };
 enum { SNIPPETS = sizeof snippets / sizeof *snippets };

@@ -92,7 +92,7 @@ struct side {
  * stdio and no file under any of them.  None is held over a fork: the child begins with new ones.
  *
  * Every operation writes the first 64 bytes and only reads the next; the rest is for threads that wait.
- * A field that is atomic is read by its name, with the lock or without.  DOC: channel
+ * Atomic fields are read with the lock or without it, by their plain names.  DOC: channel
  */
 struct chan {
 	pthread_mutex_t lock;           /* protects all that is not constant or atomic */

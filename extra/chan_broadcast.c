@@ -69,7 +69,7 @@ static void disown(chan_broadcast *b)
 
 /* ---- The turn ------------------------------------------------------------------------ */
 
-/* The thread that has the turn sees by inside that one more waits for it. */
+/* Counts itself in inside, where the thread that has the turn sees it. */
 static bool take_turn(chan_broadcast *b, int64_t deadline)
 {
 	if ((atomic_fetch_add(&b->inside, 1) & THREADS) == 0)

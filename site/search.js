@@ -28,7 +28,7 @@
     return (begin > 0 ? "… " : "") + text.slice(begin, begin + 180) + (text.length > begin + 180 ? " …" : "");
   }
 
-  /* What has all of the words, and then, if that is little, what has some of them. */
+  /* Texts with all of the words; if these are few, then texts with some of them. */
   function search(words) {
     const all = index.search(words);
     const some = all.length < 3 ? index.search(words, { combineWith: "OR" }) : [];

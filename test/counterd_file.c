@@ -480,7 +480,7 @@ START_TEST(a_server_that_cannot_start_says_why)
 END_TEST
 
 #ifdef __linux__
-/* With so much address space, and a signal as soon as it listens; the exit status.  Without any it cannot even be loaded. */
+/* Runs with this address space, with a signal as soon as it listens; its exit status.  With too little it is not even loaded. */
 static int run_with_space(rlim_t bytes)
 {
 	struct rlimit all, some;
@@ -502,7 +502,7 @@ static int run_with_space(rlim_t bytes)
 	return await_exit(server.pid);
 }
 
-/* Each thread takes some of the space, so from one limit to the next one more may be started. */
+/* Each thread needs address space, so each higher limit lets at most one more start. */
 START_TEST(a_server_that_cannot_start_all_its_tasks_ends_those_that_run)
 {
 	const rlim_t step = 192 << 10;

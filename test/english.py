@@ -39,7 +39,7 @@ def paragraphs_of_page(lines):
     """(number, text) of each line of Markdown that is prose; (number, None) ends a paragraph."""
     fenced = prose = False
     for number, line in enumerate(lines, 1):
-        # Without an empty line above it, an indented line goes on with a paragraph.
+        # An indented line without an empty line above it continues the paragraph.
         indented = line.startswith(("    ", "\t")) and not prose
         prose = False
         if line.lstrip().startswith(("```", "~~~")):

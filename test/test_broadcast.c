@@ -463,7 +463,7 @@ START_TEST(nobody_waits_for_a_publisher_to_come_or_to_leave)
 }
 END_TEST
 
-/* Rule 57.  All that have left while a publisher waited are gone when it returns. */
+/* Rule 57.  Subscribers that left while a publisher waited are gone when it returns. */
 START_TEST(those_that_leave_beside_a_publisher_leave_nothing_behind)
 {
 	chan_broadcast *b = new_broadcast(sizeof(int));
@@ -488,7 +488,7 @@ START_TEST(those_that_leave_beside_a_publisher_leave_nothing_behind)
 }
 END_TEST
 
-/* Rules 55 and 57.  While a publisher waits those that leave stay in the list, but what is published then is not for them. */
+/* Rules 55 and 57.  A subscriber that leaves while a publisher waits stays in the list, but gets no later value. */
 START_TEST(one_that_has_left_misses_nothing_more)
 {
 	chan_broadcast *b = new_broadcast(sizeof(int));

@@ -1,7 +1,7 @@
 /*
  * map: a function is applied to each element of an array, by at most four tasks at a time.
  *
- * Expect: the results in the order of the elements, whichever was ready first.  The first error ends the whole.
+ * Expect: the results in the order of the elements, whichever was ready first.  The first error ends everything.
  * Try: a limit of 1.
  */
 #define _POSIX_C_SOURCE 200809L
@@ -14,7 +14,7 @@ enum { N = 10 };
 
 struct element {
 	int (*fn)(int in, int *out);
-	int in, *out;                           /* each task writes what is its own */
+	int in, *out;                           /* each task writes to its own place */
 };
 
 static int apply(void *arg, chan *done)

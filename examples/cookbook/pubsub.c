@@ -54,7 +54,7 @@ int main(void)
 	must(chan_recv(latest, &price));
 	printf("the latest: %d, %zu missed\n", price, chan_missed(latest));
 
-	chan_broadcast_free(b);                 /* closes what is subscribed */
+	chan_broadcast_free(b);                 /* closes all subscriptions */
 	must(spawn_shutdown(CHAN_FOREVER));
 	printf("each: %d prices, sum %d\n", account.n, account.sum);
 	chan_free(account.prices);

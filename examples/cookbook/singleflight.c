@@ -64,7 +64,7 @@ static struct flight *join(struct loader *l, const char *page, bool *first)
 	return f;
 }
 
-/* The next one that asks begins a new flight. */
+/* The next request begins a new flight. */
 static void land(struct loader *l, struct flight *f)
 {
 	pthread_mutex_lock(&l->lock);

@@ -253,7 +253,7 @@ void clients_end(struct server *s)
 	clients_tell(s);
 }
 
-/* A client that gets its line may come to the end of the queue: each once. */
+/* Each once: a client that gets its line may go to the end of the queue. */
 void clients_tell(struct server *s)
 {
 	struct queue all = s->watching;

@@ -36,7 +36,7 @@ struct server {
 	int64_t end;                    /* no deadline is later */
 };
 
-/* A client that has just connected; if there are too many, it gets an answer that says so, and leaves. */
+/* A client that has just connected; if there are too many, it is refused, and leaves. */
 void client_add(struct server *s, int fd);
 
 /* Its socket is ready for what it waits for. */

@@ -20,8 +20,8 @@
  * in poll only, the writer for the disk, the owner in its select, and only workers wait
  * for others, for the owner.
  *
- * The workers are a group of tasks with a limit, which is -w.  The owner and the writer are one too, and
- * its first error, the owner's, is that of the last snapshot.
+ * The workers are a group of tasks with a limit, which is -w.  The owner and the writer form a
+ * second group, whose first error is that of the last snapshot.
  *
  * Each second the owner publishes its figures.  A client that watches has a subscription, which
  * keeps the latest, and the loop has one that wakes it.
@@ -225,7 +225,7 @@ static int start_tasks(struct tasks *t)
 	return err;
 }
 
-/* Those that were started.  Each close ends the next ones.  0, or why the last snapshot failed. */
+/* Ends the tasks that were started, one stage after the other.  0, or the error of the last snapshot. */
 static int end_tasks(struct tasks *t)
 {
 	int err = 0;

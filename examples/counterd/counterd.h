@@ -100,7 +100,7 @@ struct loop {
 	chan *wake;                     /* the loop's own subscription */
 };
 
-/* How many clients may be there at a time, with those that only learn that they are too many. */
+/* The most clients at a time, including those that are only refused. */
 size_t loop_places(const struct options *o);
 
 /* A socket that listens, or -1 with a message; port gets its number. */

@@ -67,7 +67,7 @@ static bool fill_places(struct table *t)
 
 /*
  * At most every fourth place is taken, so that with a secret that nobody knows it needs luck
- * beyond measure to have no room among PROBES places.  An attacker who has that luck meets another secret.
+ * beyond measure to have no room among PROBES places.  An attacker with such luck meets a new secret.
  */
 static void change_secret(struct table *t)
 {

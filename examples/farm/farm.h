@@ -146,7 +146,7 @@ __attribute__((format(printf, 2, 3))) void note(const struct options *o, const c
 /* Waits until every line is written, or for the deadline; whether stdout has taken all. */
 bool say_end(int64_t deadline);
 
-/* A role that ends waits so long for a reader of its last lines. */
+/* How long a role that ends waits for a reader of its last lines. */
 #define LAST_WORDS (2 * CHAN_SECOND)
 
 #endif

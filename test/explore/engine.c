@@ -623,9 +623,9 @@ static bool waits_for_what_is_taken(int id)
 }
 
 /*
- * Where a run ends, or the search leaves it, a thread that waits for what another one has could have had it first.
- * Nothing else tells so if that thread keeps it.  But what came before one fell asleep has come in the runs in which
- * that one went on, too, and was looked at there.
+ * At the end of a run, also of one that the search gives up, a thread may still wait for a lock that another one
+ * has.  It could have had that lock first.  No other event of the run shows this if the other thread keeps the
+ * lock.  Orders from before it fell asleep also occur in the runs in which it went on, and are considered there.
  */
 static void consider_waiting(void)
 {

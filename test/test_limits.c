@@ -278,7 +278,7 @@ struct doomed {
 	enum way way;
 	enum chan_op op;
 	bool discards;                  /* receives without a place */
-	atomic_bool go, returned;
+	atomic_bool go, cancelled, returned;
 	int result;
 };
 
@@ -296,6 +296,8 @@ static void *be_cancelled(void *arg)
 	else
 		d->result = recv_by(d->way, d->c, d->discards ? NULL : &v);
 	atomic_store(&d->returned, true);
+	while (!atomic_load(&d->cancelled))     /* on a busy machine the 30 ms may be over first */
+		sched_yield();
 	pthread_testcancel();
 	return NULL;
 }
@@ -315,6 +317,7 @@ static void cancel_while_waiting(struct doomed *d, bool before)
 		pause_for(5 * CHAN_MS);
 	if (!before)
 		ck_assert_int_eq(pthread_cancel(thread), 0);
+	atomic_store(&d->cancelled, true);
 	if (d->c != NULL) {
 		pause_for(3 * CHAN_MS);
 		ck_assert_uint_eq(waiting_in(d->c), 1);

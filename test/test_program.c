@@ -11,6 +11,8 @@
 Suite *program_suite(void);
 
 /* Not the options of the make that runs the tests. */
+/* Without quotes inside MAKE: with them make would build everything anew, in a directory of another name. */
+#define COURSE "unset MAKEFLAGS MAKELEVEL; MAKE=\"make BUILD=${BUILD:-build}\" sh test/explore/course.sh "
 #define EXPLORE "unset MAKEFLAGS MAKELEVEL; make -s explore BUILD=\"${BUILD:-build}\""
 
 enum { TEXT = 20000 };
@@ -370,8 +372,7 @@ START_TEST(classical_programs_are_known)
 
 	if (!can_explore())
 		return;
-	int status = command(said, sizeof said, "unset MAKEFLAGS MAKELEVEL; MAKE=\"make BUILD='${BUILD:-build}'\" "
-		"sh test/explore/course.sh '%s'", classical.gl_pathv[_i]);
+	int status = command(said, sizeof said, COURSE "'%s'", classical.gl_pathv[_i]);
 	ck_assert_msg(status == 0 && *said == '\0', "%s", said);
 }
 END_TEST
@@ -386,8 +387,7 @@ START_TEST(what_is_said_of_a_program_is_compared)
 	must("mkdir -p \"${BUILD:-build}/classical\" && for which in wrong right; do "
 		"sed 's/explore: deadlock/explore: no failure/; t; s/explore: no failure/explore: deadlock/' "
 		"test/programs/classical/barrier-$which.c >\"${BUILD:-build}/classical/$which.c\"; done");
-	int status = command(said, sizeof said, "unset MAKEFLAGS MAKELEVEL; MAKE=\"make BUILD='${BUILD:-build}'\" "
-		"sh test/explore/course.sh \"${BUILD:-build}\"/classical/*.c");
+	int status = command(said, sizeof said, COURSE "\"${BUILD:-build}\"/classical/*.c");
 	ck_assert_msg(status != 0, "%s", said);
 	expect(said, (const char *const[]){ "right.c: deadlock; but found: no failure in", "wrong.c: no failure; but found: deadlock: ", NULL });
 }

@@ -251,6 +251,13 @@ static void tasks_that_meet(const struct scenario *s)
 	chan_free(P.b);
 }
 
+/* For the threads that are started from now on. */
+static void set_idle_timeout(bool ends)
+{
+	spawn_options options = { 0, 0, ends ? CHAN_SECOND : CHAN_FOREVER };
+	spawn_configure(&options);
+}
+
 /* Each of n tasks tells that it runs, then waits until all do: none may wait for another's thread. */
 static void gathering(void *arg)
 {
@@ -260,11 +267,13 @@ static void gathering(void *arg)
 	chan_recv(P.b, &v);
 }
 
-static void gather(int first, int n)
+static void gather(int first, int n, int impatient)
 {
 	int started = 0, v = 1;
-	for (int i = first; i < first + n; i++)
+	for (int i = first; i < first + n; i++) {
+		set_idle_timeout(i - first < impatient);
 		started += go(gathering, i);
+	}
 	for (int i = 0; i < started; i++)
 		chan_recv(P.a, &v);
 	for (int i = 0; i < started; i++)
@@ -273,21 +282,20 @@ static void gather(int first, int n)
 	wait_for(first + n);
 }
 
-/* Two threads are idle when the second lot of tasks comes, of which one is sent and the others queue. */
+/*
+ * Two or three threads are idle when the second lot of tasks comes, and the first of them may end then.
+ * Two tasks are sent; a third counts on an idle thread.
+ */
 static void queued_tasks(const struct scenario *s)
 {
 	begin();
-	if (s->param[1]) {
-		spawn_options options = { 0, 0, CHAN_SECOND };
-		spawn_configure(&options);
-	}
 	P.a = chan_new(sizeof(int), 0);
 	P.b = chan_new(sizeof(int), 0);
 	returned();
 	check((P.a && P.b) || fault_happened(), "no channels");
 	if (P.a && P.b) {
-		gather(0, 2);
-		gather(2, s->param[0]);
+		gather(0, s->param[1], s->param[2]);
+		gather(s->param[1], s->param[0], 0);
 	}
 	shut_down();
 	chan_free(P.a);
@@ -477,9 +485,10 @@ const struct scenario of_the_pool[] = {
 	{ "three-tasks", both_at_once, 0, { 3 } },
 	{ "tasks-that-meet-0", tasks_that_meet, 0, { 0 } },
 	{ "tasks-that-meet-1", tasks_that_meet, 0, { 1 } },
-	{ "two-tasks-for-two-idle", queued_tasks, 0, { 2 } },
-	{ "two-tasks-for-two-idle-timeout", queued_tasks, 0, { 2, 1 } },
-	{ "three-tasks-for-two-idle", queued_tasks, 0, { 3 } },
+	{ "two-tasks-for-two-idle", queued_tasks, 0, { 2, 2 } },
+	{ "two-tasks-for-two-idle-timeout", queued_tasks, 0, { 2, 2, 2 } },
+	{ "three-tasks-for-two-idle", queued_tasks, 0, { 3, 2 } },
+	{ "three-tasks-for-three-idle-timeout", queued_tasks, 0, { 3, 3, 1 } },
 	{ "two-spawners", spawners, 2, { 0 } },
 	{ "two-spawners-idle-timeout", spawners, 2, { 1 } },
 	{ "spawned-by-a-task", spawned_by_a_task, 0, { 0 } },

@@ -15,7 +15,10 @@ caught=0 missed=0 stale=
 try() {
 	name=$1 file=$2 verdicts=$3 script=$4 changed=$(basename "$2" .c) library=$LIBRARY
 	set -- --short '--only pool-random' '--only triples' '--only faults-pairs' '--only fours'
+	# Of those with spawn.c, the scenarios of channels know nothing.
+	[ "$file" != spawn.c ] || set -- --short '--only pool-random' '--only faults-pool'
 	case $name in
+	retires-*) set -- "$@" '--scenario three-tasks-for-three-idle-timeout --pct 200000' ;;
 	watch-*)
 		library="$LIBRARY chan_watch"
 		set -- '--short' '--only watched-pool-random' '--only watched-timer-changes' '--only watched-pairs' '--only watched-random'

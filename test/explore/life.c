@@ -125,9 +125,10 @@ static void dropping(const struct scenario *s)
 /* At every moment one of the two has an element, so a select must not give up (Go TestNonblockSelectRace). */
 static void select_now(void *arg)
 {
-	int value;
-	(void)arg;
-	chan_case cases[] = { chan_on_recv(life.a, &value), chan_on_recv(life.b, &value) };
+	int value, first = *(const int *)arg;
+	chan_case cases[2];
+	cases[first] = chan_on_recv(life.a, &value);
+	cases[1 - first] = chan_on_recv(life.b, &value);
 	life.result = chan_select(cases, 2, CHAN_NOWAIT);
 	returned();
 }
@@ -144,6 +145,7 @@ static void move_over(void *arg)
 
 static void smeared(const struct scenario *s)
 {
+	static int places[] = { 0, 1 };
 	int value = 1;
 	chan *first = make(1), *second = make(1);
 	check(first && second, "no channels");
@@ -151,7 +153,7 @@ static void smeared(const struct scenario *s)
 	life.b = s->param[0] ? first : second;
 	chan_send(life.a, &value);
 	returned();
-	start_thread(select_now, NULL);
+	start_thread(select_now, &places[s->param[1]]);
 	start_thread(move_over, NULL);
 	join_threads();
 	check(life.result >= 0, "select gave up although something was ready all the time");
@@ -521,6 +523,8 @@ const struct scenario of_life[] = {
 	{ "drop-2-recv", dropping, 3, { 2, 0 } },
 	{ "select-sees-one-moment", smeared, 2, { 0 } },
 	{ "select-sees-one-moment-swapped", smeared, 2, { 1 } },
+	{ "select-sees-one-moment-reversed", smeared, 2, { 0, 1 } },
+	{ "select-sees-one-moment-both", smeared, 2, { 1, 1 } },
 	{ "freed-with-a-waiter-0", freed_with_waiter, 1, { 0 } },
 	{ "freed-with-a-waiter-1", freed_with_waiter, 1, { 1 } },
 	{ "select-of-17-cases-0", many_cases, 1, { 0 } },

@@ -448,6 +448,18 @@ static void give_up_and_end(void *arg)
 	one_less();
 }
 
+/* Its second sleep is elsewhere on its stack. */
+static void recv_and_select(void *arg)
+{
+	int value;
+	(void)arg;
+	chan_case one = chan_on_recv(life.a, &value);
+	check(chan_recv(life.b, &value) == 0, "no value");
+	one_less();
+	chan_select(&one, 1, CHAN_FOREVER);
+	check(false, "received what nobody has sent");
+}
+
 /* Does not use channels. */
 static void look_at_the_clock_and_end(void *arg)
 {
@@ -468,6 +480,8 @@ static void left_alone(const struct scenario *s, void (*first)(void *), void (*s
 	start_thread(first, NULL);
 	if (second != NULL)
 		start_thread(second, NULL);
+	if (s->threads == 3)
+		start_thread(look_at_the_clock_and_end, NULL);
 	chan_recv(life.a, &value);
 	check(false, "received what nobody has sent");
 }
@@ -476,6 +490,12 @@ static void left_alone(const struct scenario *s, void (*first)(void *), void (*s
 static void guard_ends(const struct scenario *s)
 {
 	left_alone(s, recv_and_end, send_and_end);
+}
+
+/* The guard leaves, and is no guard when it sleeps again. */
+static void guard_goes_on(const struct scenario *s)
+{
+	left_alone(s, recv_and_select, send_and_end);
 }
 
 static void late_one_ends(const struct scenario *s)
@@ -498,6 +518,7 @@ const struct scenario of_sleep[] = {
 	{ "guard-ends-0", guard_ends, 2, { 0, 1 } },
 	{ "guard-ends-1", guard_ends, 2, { 1, 1 } },
 	{ "guard-ends-plain", guard_ends, 2, { 1, 0 } },
+	{ "guard-goes-on-beside-a-stranger", guard_goes_on, 3, { 0, 1 } },
 	{ "all-asleep-0", all_asleep, 1, { 0 } },
 	{ "all-asleep-1", all_asleep, 1, { 1 } },
 	{ "all-asleep-late-0", all_asleep, 2, { 0 } },

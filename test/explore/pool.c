@@ -295,7 +295,7 @@ static void queued_tasks(const struct scenario *s)
 	check((P.a && P.b) || fault_happened(), "no channels");
 	if (P.a && P.b) {
 		gather(0, s->param[1], s->param[2]);
-		gather(s->param[1], s->param[0], 0);
+		gather(s->param[1], s->param[0], s->param[2]);
 	}
 	shut_down();
 	chan_free(P.a);

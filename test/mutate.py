@@ -250,7 +250,7 @@ KILLERS = {
         *(explore(name, 30) for name in ("polled-triples", "faults-polled", "faults-timers", "faults-contexts", "signals")),
         *(explore(name, 30) for name in ("faults-pool", "fours", "triples", "faults-pairs")),
         ("explore lost-signals", NAPS, [NAPS, "--naps", "--short"], 30),
-        *(suite(name) for name in ("close", "limits", "select", "regress", "fd", "timer", "context", "dump", "deadlock", "border",
+        *(suite(name) for name in ("close", "latest", "limits", "select", "regress", "fd", "timer", "context", "dump", "deadlock", "border",
                                    "notify", "faults")),
         ("soak", SOAK, [SOAK, "1", "1"], 25),
     ],

@@ -882,10 +882,28 @@ START_TEST(a_chain_of_channels_takes_no_stack_to_free)
 		free_chain(&length);
 	} else {
 		static waitgroup wg = WAITGROUP_INIT;   /* for helgrind: its place is not used again */
+		spawn_configure(&(spawn_options){ .stack_size = 128 * 1024 });
 		ck_assert_int_eq(waitgroup_go(&wg, free_chain, &length, sizeof length), 0);
 		waitgroup_wait(&wg);
 	}
 	ck_assert_int_eq(drops, length - 1);
+}
+END_TEST
+
+/* Failure: the second one takes the place of the first among those that are to be destroyed. */
+START_TEST(channels_that_a_channel_held_are_all_destroyed)
+{
+	chan *c = chan_new(sizeof c, 3);
+
+	chan_set_drop(c, drop_channel);
+	for (int i = 0; i < 3; i++) {
+		chan *held = chan_new(sizeof i, 1);
+		chan_set_drop(held, note_drop);
+		chan_send(held, &i);
+		chan_send(c, &held);
+	}
+	chan_free(c);
+	ck_assert_int_eq(drops, 6);
 }
 END_TEST
 
@@ -991,6 +1009,7 @@ Suite *elements_suite(void)
 	tcase_add_test(tc, the_drop_callback_gets_a_pointer_at_size_zero_too);
 	tcase_add_test(tc, the_drop_callback_sees_the_whole_of_a_big_element);
 	tcase_add_loop_test(tc, a_chain_of_channels_takes_no_stack_to_free, 0, 2);
+	tcase_add_test(tc, channels_that_a_channel_held_are_all_destroyed);
 	tcase_add_test(tc, seventy_thousand_references_are_counted);
 	tcase_add_test(tc, references_are_counted_from_many_threads);
 	suite_add_tcase(s, tc);

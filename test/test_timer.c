@@ -1215,6 +1215,25 @@ START_TEST(of_two_that_have_come_each_is_chosen_as_often)
 }
 END_TEST
 
+/* Rule 16.  Failure: the value is seen without a lock, and the time is not. */
+START_TEST(one_that_has_come_is_chosen_as_often_as_a_value_that_is_there)
+{
+	size_t chosen[2] = { 0, 0 };
+	chan *values = chan_new(0, 1);
+
+	for (int i = 0; i < 600; i++) {
+		chan *c = chan_at(CHAN_NOWAIT);
+		chan_case cases[] = { chan_on_recv(c, NULL), chan_on_recv(values, NULL) };
+
+		chan_try_send(values, NULL);
+		chosen[chan_select(cases, 2, CHAN_FOREVER)]++;
+		chan_free(c);
+	}
+	ck_assert(uniform(chosen, 2));
+	chan_free(values);
+}
+END_TEST
+
 /* Rule 15. */
 START_TEST(a_select_of_many_cases_and_of_one_timer_in_two_of_them)
 {
@@ -1505,6 +1524,7 @@ Suite *timer_suite(void)
 	tcase_add_loop_test(tc, a_select_sleeps_until_the_earliest_of_its_timers, 0, 2);
 	tcase_add_test(tc, a_select_whose_timer_was_taken_by_another_waits_on);
 	tcase_add_test(tc, of_two_that_have_come_each_is_chosen_as_often);
+	tcase_add_test(tc, one_that_has_come_is_chosen_as_often_as_a_value_that_is_there);
 	tcase_add_test(tc, a_select_of_many_cases_and_of_one_timer_in_two_of_them);
 #ifndef CHAN_PORTABLE
 	tcase_add_test(tc, a_wall_clock_that_jumps_moves_no_timer);

@@ -34,7 +34,7 @@ CK_EXCLUDE_TAGS="${EXCLUDE:-}" CK_TIMEOUT_MULTIPLIER=${MULTIPLIER:-5} TEST_ROUND
 	$runner "$directory/run" >"$directory/tests.log" 2>&1 || { cat "$directory/tests.log"; exit 1; }
 tail -n 1 "$directory/tests.log"
 
-"$@" -std=c11 -O2 -g -pthread -I. -Iextra ${SOAK:-} test/soak.c $companions -o "$directory/soak"
+"$@" -std=c11 -O2 -g -pthread -I. -Iextra ${SOAK:-} test/soak.c spawn.c $companions -o "$directory/soak"
 $runner "$directory/soak" "${SECONDS_EACH:-3}" | tail -n 1
 
 sh test/elsewhere/examples.sh "$directory" "$runner" "$@"

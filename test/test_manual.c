@@ -197,7 +197,10 @@ static const struct snippet {
 	  "	ints jobs;\n"
 	  "	int job;\n"
 	  "	if ((program = chan_context(NULL, CHAN_FOREVER)) == NULL || CHAN_MAKE(&jobs, 1) != 0 || CHAN_SEND(jobs.tx, &(int){ 3 }) != 0) return 1;\n",
-	  "	return chan_context_err(request) != ECANCELED || worked != 3;\n"
+	  "	chan_case cases[] = { CHAN_ON_RECV(jobs.rx, &job), chan_on_recv(quit, NULL) };\n"
+	  "	while (chan_select(cases, 2, CHAN_FOREVER) == 0 && cases[0].err == 0)\n"
+	  "		work_on(job);\n"
+	  "	return chan_context_err(quit) != ECANCELED || worked != 3;\n"
 	  "}\n" },
 };
 enum { SNIPPETS = sizeof snippets / sizeof *snippets };

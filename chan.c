@@ -1442,7 +1442,7 @@ enum {
 	LEAST_LOOKS = CHAN_SPIN / 16,   /* after many waits in which looking was in vain */
 	YIELDS = 4,             /* looks with a sched_yield between them, after the spinning */
 	LONG_YIELD = 100000,    /* nanoseconds: somebody has used the CPU; a switch takes 1,000 or 2,000 */
-	SAMPLE = 20000000,      /* nanoseconds, of which the system knows the CPU time well enough */
+	SAMPLE = 20,            /* milliseconds, of which the system knows the CPU time well enough */
 	HALF_SECOND = CHAN_SECOND / 2,
 	LOCK_TRIES = 10,        /* looks at a taken lock before sleeping on it, */
 	LOCK_PAUSE = 64,        /* with so many pauses (of about 20 ns) after each, */
@@ -1454,7 +1454,7 @@ enum {
 
 static int cpus = 1;                    /* that the process may use; constant once the library has begun */
 static atomic_int no_yields;            /* up to the end of this half second since the clock began */
-static _Thread_local int64_t sample_start, cpu_time;    /* at this thread's last long yield */
+static atomic_uint sample_start, cpu_time;      /* milliseconds: when last asked for, and what it was */
 
 static void begin_once(void)
 {
@@ -1498,19 +1498,19 @@ static bool has_come(const chan *c, enum chan_op op, struct sleeper *s)
 }
 
 /*
- * Whether strangers have the CPUs: then a yield gives away a time slice, for one element.  Where threads of
- * this process share the CPUs it may take as long, but thousands of elements move.  The process's CPU time
- * tells: if it was less than three fifths of all, nobody yields for half a second to a second.  DOC: yield
+ * Whether strangers have the CPUs: then a yield gives away a time slice, for one element; thousands move if
+ * threads of this process have them.  If it used less than three fifths of the CPU time, nobody yields for
+ * half a second to a second.  The system adds up all threads for that, so one asks for all.  DOC: yield
  */
 static void judge_yields(int64_t now)
 {
-	int64_t all = now - sample_start, before = cpu_time;
+	unsigned start = atomic_load(&sample_start), time = (unsigned)(now / CHAN_MS), all = time - start;
 
-	if (all < SAMPLE)
+	if (all < SAMPLE || !atomic_compare_exchange_strong(&sample_start, &start, time))
 		return;
-	sample_start = now;
-	cpu_time = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-	if (all < 2 * CHAN_SECOND && cpu_time - before < all / 5 * 3 * cpus)
+	unsigned used = (unsigned)(clock_ns(CLOCK_PROCESS_CPUTIME_ID) / CHAN_MS);
+	used -= atomic_exchange(&cpu_time, used);
+	if (all < 2000 && used < all * 3 / 5 * (unsigned)cpus)
 		atomic_store_explicit(&no_yields, (int)(now / HALF_SECOND) + 1, memory_order_relaxed);
 }
 

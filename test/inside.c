@@ -38,7 +38,16 @@ int looks_after(const char *waits)
 	return looks;
 }
 
-bool yields_after(int64_t since, int64_t used);
+bool yields_after(int64_t since, int64_t used), asks_for_cpu_time(int64_t now);
+
+/* Whether a thread that has had a long yield asks the system for the CPU time of all threads. */
+bool asks_for_cpu_time(int64_t now)
+{
+	unsigned before = atomic_load(&sample_start);
+
+	judge_yields(now);
+	return atomic_load(&sample_start) != before;
+}
 
 /* Whether a thread yields, once two yields were long and the process has used so much CPU time between them. */
 bool yields_after(int64_t since, int64_t used)
@@ -46,8 +55,8 @@ bool yields_after(int64_t since, int64_t used)
 	int64_t now = chan_now();
 
 	atomic_store(&no_yields, 0);
-	sample_start = now - since;
-	cpu_time = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - used * cpus;
+	atomic_store(&sample_start, (unsigned)((now - since) / CHAN_MS));
+	atomic_store(&cpu_time, (unsigned)((clock_ns(CLOCK_PROCESS_CPUTIME_ID) - used * cpus) / CHAN_MS));
 	judge_yields(now);
 	return yield();
 }

@@ -36,7 +36,7 @@ START_TEST(waits_in_vain_make_impatient_and_successes_patient)
 }
 END_TEST
 
-bool yields_after(int64_t since, int64_t used);
+bool yields_after(int64_t since, int64_t used), asks_for_cpu_time(int64_t now);
 
 START_TEST(nobody_yields_while_strangers_have_two_fifths_of_the_cpus)
 {
@@ -46,6 +46,28 @@ START_TEST(nobody_yields_while_strangers_have_two_fifths_of_the_cpus)
 	/* Too short to know, and so long that it says nothing about now. */
 	ck_assert(yields_after(10 * CHAN_MS, 0));
 	ck_assert(yields_after(3 * CHAN_SECOND, 0));
+}
+END_TEST
+
+static void *asks(void *now)
+{
+	return asks_for_cpu_time(*(int64_t *)now) ? now : NULL;
+}
+
+/* Failure: each of 10,000 threads asked after its first long yield; the system goes through all 10,000 each time. */
+START_TEST(one_thread_asks_for_the_cpu_time_for_all)
+{
+	int64_t now = chan_now() + CHAN_SECOND;
+	pthread_t thread;
+	void *asked;
+
+	ck_assert(asks_for_cpu_time(now));
+	for (int i = 0; i <= 30; i += 10) {
+		int64_t later = now + i * CHAN_MS;
+		ck_assert_int_eq(pthread_create(&thread, NULL, asks, &later), 0);
+		ck_assert_int_eq(pthread_join(thread, &asked), 0);
+		ck_assert_int_eq(asked != NULL, i == 20);
+	}
 }
 END_TEST
 
@@ -707,6 +729,7 @@ Suite *limits_suite(void)
 	tcase_add_test(tc, no_operation_touches_errno);
 	tcase_add_test(tc, waits_in_vain_make_impatient_and_successes_patient);
 	tcase_add_test(tc, nobody_yields_while_strangers_have_two_fifths_of_the_cpus);
+	tcase_add_test(tc, one_thread_asks_for_the_cpu_time_for_all);
 	tcase_add_loop_test(tc, no_waiting_operation_touches_errno, 0, 4 * WAITING_WAYS);
 	tcase_add_loop_test(tc, a_channel_whose_condition_variables_are_refused_is_not_made, 1, 3);
 	tcase_add_loop_test(tc, a_wait_whose_condition_variable_is_refused_works_all_the_same, 0, 2);

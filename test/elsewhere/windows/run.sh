@@ -41,7 +41,7 @@ for file in course/*/*.c course/*/solutions/*.c; do
 done
 echo 'course: compiles'
 
-suites='bulk close context elements limits pool regress select stress tasks timer typed waitgroup'
+suites='bulk close context elements group latest limits pool regress select stress tasks timer typed waitgroup'
 printf 'SUITE(%s)\n' $suites >"$directory/suites.h"
 for header in poll.h sys/wait.h sys/resource.h; do
 	echo '#include "posix.h"' >"$directory/$header"

@@ -31,6 +31,8 @@ START_TEST(waits_in_vain_make_impatient_and_successes_patient)
 		{ "----+++++", 1000 }
 	};
 
+	if (looks_after("") == 0)
+		return;                         /* -DCHAN_SPIN=0 */
 	for (size_t i = 0; i < sizeof after / sizeof *after; i++)
 		ck_assert_msg(looks_after(after[i].waits) == after[i].looks, "%s", after[i].waits);
 }

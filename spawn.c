@@ -567,8 +567,8 @@ __attribute__((constructor(104))) static void begin(void)
  */
 static int start_thread(struct worker *w)
 {
-	const size_t page = (size_t)sysconf(_SC_PAGESIZE), enough = (size_t)64 << 20;
-	size_t size = options.stack_size;
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE), least = 16384, enough = (size_t)64 << 20;
+	size_t size = options.stack_size > least ? options.stack_size : least;
 	pthread_attr_t attr;
 	int err = pthread_attr_init(&attr);
 

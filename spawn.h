@@ -102,7 +102,7 @@ int waitgroup_wait_until(waitgroup *wg, int64_t deadline);
 /* ---- The pool ------------------------------------------------------------- */
 
 typedef struct spawn_options {
-	size_t stack_size;      /* bytes; default 256 KiB; at least the system's minimum */
+	size_t stack_size;      /* bytes; default 256 KiB; at least 16 KiB, and the system's minimum */
 	size_t max_threads;     /* default: no limit */
 	int64_t idle_timeout;   /* nanoseconds after which an idle thread ends; default 10 s */
 } spawn_options;

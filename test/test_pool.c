@@ -940,7 +940,11 @@ static void look_at_thread(void *arg)
 {
 	struct seen *seen = *(struct seen **)arg;
 
+	struct sched_param unused;
+
 	seen->policy = sched_getscheduler(0);
+	if (seen->policy < 0)                   /* musl */
+		pthread_getschedparam(pthread_self(), &seen->policy, &unused);
 	sched_getaffinity(0, sizeof seen->cpus, &seen->cpus);
 }
 

@@ -562,8 +562,8 @@ __attribute__((constructor(104))) static void begin(void)
 /* ---- Spawn: caller of these holds pool.lock ------------------------------------------------ */
 
 /*
- * A stack below the system's minimum is EINVAL.  So is one that is too small for the thread-local variables,
- * which stand there on some systems.
+ * No deadlock report fits into less than 16 KiB.  A stack below the system's minimum is EINVAL, and so is one
+ * that is too small for the thread-local variables, which stand there on some systems.
  */
 static int start_thread(struct worker *w)
 {

@@ -939,7 +939,6 @@ struct seen {
 static void look_at_thread(void *arg)
 {
 	struct seen *seen = *(struct seen **)arg;
-
 	struct sched_param unused;
 
 	seen->policy = sched_getscheduler(0);

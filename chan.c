@@ -714,6 +714,7 @@ struct sleeper {
 	struct waiter *winner;          /* the case that was done */
 	struct sleeper *next;           /* in the list of those that one operation has claimed */
 	struct chan_wait wait;          /* its cases, sorted by channel; and what the watcher sees of it */
+	bool meets;                     /* its first channel has no buffer: on one CPU, a single yield */
 
 	pthread_mutex_t lock;           /* these are made when it parks */
 	pthread_cond_t wake;
@@ -807,7 +808,6 @@ static void init_sleeper(struct sleeper *s, int64_t deadline)
 
 static bool wait_for_claim(struct sleeper *s, int64_t deadline)
 {
-	TRACE(wait());
 	if (wait_awake(NULL, CHAN_OP_SEND, s))
 		return true;
 	init_sleeper(s, deadline);
@@ -837,6 +837,7 @@ static void begin_wait(struct sleeper *s, struct waiter *cases, size_t n)
 	atomic_init(&s->state, 0);
 	s->wait.cases = cases;
 	s->wait.n = n;
+	s->meets = n > 0 && cases->ch->capacity == 0;
 	s->fired = false;
 	s->wait.step.n = 0;
 	for (struct waiter *w = cases; w < cases + n; w++) {
@@ -886,9 +887,8 @@ static bool is_preferred(const struct waiter *w, const struct waiter *chosen, ui
 }
 
 /*
- * Claims the oldest waiter that can be claimed, or another one of its select that waits for the same.  All
- * waiters of the sleeper in this channel leave the queue now: its thread must not come back to a channel that
- * its receiver may have freed.  DOC: claim-oldest
+ * Claims the oldest waiter that can be, or another one of its select that waits for the same.  All waiters of
+ * the sleeper leave the queue of this channel now, which its receiver may free at once.  DOC: claim-oldest
  */
 static struct waiter *claim_oldest(struct side *side, struct wakeups *wakeups)
 {
@@ -1314,8 +1314,7 @@ static void check(chan *c)
 
 /* ---- Extras: what companions add to a channel ------------------------------------------------
  *
- * An extra brings in what comes with time (an element, a close), or sees the channel's state
- * before the lock is given up.  Most channels have none.  DOC: extras
+ * An extra adds what comes with time (an element, a close), or sees a channel before an unlock.  DOC: extras
  */
 
 /* The one that kept the time is gone: another comes to look, and keeps it.  A close is for all.  Locked. */
@@ -1543,17 +1542,18 @@ static int next_looks(int looks, bool success)
 static bool wait_awake(const chan *c, enum chan_op op, struct sleeper *s)
 {
 	static _Thread_local int looks = CHAN_SPIN / 8;
-	bool yes = has_come(c, op, s);
+	int yields = cpus == 1 && s != NULL && s->meets ? YIELDS / 4 : YIELDS;
 
+	TRACE(wait());
+	bool yes = has_come(c, op, s);
 	if (yes || CHAN_SPIN == 0)
 		return yes;
-	TRACE(wait());
 	for (int i = 0; cpus > 1 && i < looks && !yes; i++) {
 		relax_cpu(1);
 		yes = has_come(c, op, s);
 	}
 	looks = next_looks(looks, yes);
-	for (int i = 0; i < YIELDS && !yes && yield(); i++)
+	for (int i = 0; i < yields && !yes && yield(); i++)
 		yes = has_come(c, op, s);
 	return yes;
 }

@@ -1,7 +1,6 @@
 /*
  * spawn.c - tasks on a pool of real threads, and wait groups
  * SPDX-License-Identifier: MIT
- *
  * Needs spawn.h, chan.h and chan.c.
  *
  * Every thread of the pool has an inbox, a channel of capacity 1.  spawn sends the task to the
@@ -562,8 +561,8 @@ __attribute__((constructor(104))) static void begin(void)
 /* ---- Spawn: caller of these holds pool.lock ------------------------------------------------ */
 
 /*
- * No deadlock report fits into less than 16 KiB.  A stack below the system's minimum is EINVAL, and so is one
- * that is too small for the thread-local variables, which stand there on some systems.
+ * No deadlock report fits into less than 16 KiB.  A stack below the system's minimum is EINVAL; so is one too
+ * small for the thread-local variables, which stand there on some systems.
  */
 static int start_thread(struct worker *w)
 {
@@ -594,17 +593,18 @@ static int start_thread(struct worker *w)
 
 /*
  * Since 6.16 Linux keeps a process's sleeping threads in a hash table sized by the number of CPUs.  On
- * 2 CPUs waking one of 10,000 threads takes 60 microseconds, with a larger table half as long.
+ * 2 CPUs waking one of 10,000 threads takes 40 microseconds, with a larger table 9.  But the call for a
+ * larger one waits for 20 milliseconds: so seldom, and without the lock.
  */
 static void enlarge_futex_hash(__attribute__((unused)) size_t threads)
 {
 #ifdef __linux__
-	enum { FUTEX_HASH = 78, SET_SLOTS = 1, GET_SLOTS = 2, MANY = 256 };
+	enum { FUTEX_HASH = 78, SET_SLOTS = 1, GET_SLOTS = 2, MANY = 1024 };
 	bool is_power = (threads & (threads - 1)) == 0;
 	int slots = threads >= MANY && is_power ? prctl(FUTEX_HASH, GET_SLOTS, 0, 0, 0) : -1;
 
-	if (slots > 0 && (size_t)slots < 4 * threads)
-		prctl(FUTEX_HASH, SET_SLOTS, 4 * threads, 0, 0);
+	if (slots > 0 && (size_t)slots < 2 * threads)
+		prctl(FUTEX_HASH, SET_SLOTS, 16 * threads, 0, 0);
 #endif
 }
 
@@ -630,15 +630,13 @@ static int start_worker(struct task *task)
 	}
 	insert(w, false);
 	pool.started++;
-	enlarge_futex_hash(pool.threads);
 	return 0;
 }
 
 /*
- * Whether there is a thread for another task.  Starting one costs as much as many short tasks, and the
- * busy threads may only need the CPU to finish: yields to them first.  Not while the pool is small:
- * queueing, which saves most, needs a few threads.  Nor while other programs keep the CPU: then a
- * yield costs as much as many threads.
+ * Whether a thread is free for another task.  Starting one costs as much as many short tasks, and busy ones
+ * may only need the CPU to finish: yields to them first.  But not while the pool has a few threads only,
+ * since queueing saves most, nor while other programs have the CPU: a yield costs as much as many threads.
  */
 static bool find_free(void)
 {
@@ -678,14 +676,14 @@ static struct task *make_task(waitgroup *wg, void (*fn)(void *arg), const void *
 /* The task belongs to the pool if 0 is returned. */
 static int start(struct task *task)
 {
-	int err = 0;
-
 	pthread_mutex_lock(&pool.lock);
-	if (find_free())
+	bool queued = find_free();
+	int err = queued ? 0 : start_worker(task);
+	size_t threads = queued ? 0 : pool.threads;
+	if (queued)
 		append(task);
-	else
-		err = start_worker(task);
 	wake_and_unlock(pool.coming < 2 ? 1 : 0);   /* one that is not let run holds up nobody */
+	enlarge_futex_hash(threads);
 	return err;
 }
 

@@ -31,6 +31,51 @@ static void *count_out(void *made)
 #define free(memory) faulty_free(count_out(memory))
 #define chan_new(elem_size, capacity) count_in(chan_new(elem_size, capacity))
 #define chan_free(c) chan_free(count_out(c))
+
+#ifdef __linux__
+#include <stdarg.h>
+#include <sys/prctl.h>
+
+static size_t hash_slots;               /* 0: the system's own table */
+static int enlarged;
+
+void pretend_futex_hash(size_t slots)
+{
+	hash_slots = slots;
+	enlarged = 0;
+}
+
+size_t futex_hash_slots(int *times)
+{
+	*times = enlarged;
+	return hash_slots;
+}
+
+static int seen_prctl(int option, ...)
+{
+	va_list rest;
+
+	va_start(rest, option);
+	if (option != 78) {
+		char *name = va_arg(rest, char *);
+		va_end(rest);
+		return prctl(option, name);
+	}
+	bool enlarges = va_arg(rest, int) == 1;
+	size_t slots = enlarges ? va_arg(rest, size_t) : 0;
+	va_end(rest);
+	if (hash_slots == 0)
+		return prctl(option, enlarges ? 1 : 2, slots, 0, 0);
+	if (!enlarges)
+		return (int)hash_slots;
+	hash_slots = slots;
+	enlarged++;
+	spawn_get_stats(&(spawn_stats){ .threads = 0 });        /* needs the pool's lock */
+	return 0;
+}
+#define prctl seen_prctl
+#endif
+
 #include "../spawn.c"
 
 size_t waiting_for(waitgroup *wg)

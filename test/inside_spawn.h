@@ -22,6 +22,13 @@ void forget_fork_handlers(void);
 /* What a watcher would say that the calling thread waits for; NULL: for the channel. */
 const char *purpose_now(void);
 
+/*
+ * As if Linux had a table of so many slots for the threads that sleep; 0: as it is.  Then: how many it has now, and how often
+ * it was enlarged.  While it is, the pool can be used, or the call does not return.
+ */
+void pretend_futex_hash(size_t slots);
+size_t futex_hash_slots(int *times);
+
 /* Pieces of memory and channels that spawn.c has now. */
 long held_by_spawn(void);
 

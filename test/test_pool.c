@@ -1347,6 +1347,26 @@ START_TEST(ten_thousand_tasks_wait_at_once)
 }
 END_TEST
 
+#ifdef __linux__
+/* It takes 20 milliseconds each time: once for thousands of threads, for some hundreds not at all. */
+START_TEST(linux_gets_a_larger_table_for_thousands_of_threads)
+{
+	enum { MANY = 2100 };
+	int times;
+
+	pretend_futex_hash(16);
+	configure(1, 0, 3600 * CHAN_SECOND);
+	for (int i = 0; i < MANY; i++) {
+		go(wait_at_gate, &i, sizeof i);
+		ck_assert_uint_eq(futex_hash_slots(&times), i + 1 < 1024 ? 16 : 16 * 1024);
+		ck_assert_int_eq(times, i + 1 >= 1024);
+	}
+	let_all_pass();
+	pretend_futex_hash(0);
+}
+END_TEST
+#endif
+
 static TCase *tcase(Suite *s, const char *name)
 {
 	TCase *tc = tcase_create(name);
@@ -1429,5 +1449,8 @@ Suite *pool_suite(void)
 	tc = tcase(s, "many");
 	tcase_set_tags(tc, "large process");
 	tcase_add_test(tc, ten_thousand_tasks_wait_at_once);
+#ifdef __linux__
+	tcase_add_test(tc, linux_gets_a_larger_table_for_thousands_of_threads);
+#endif
 	return s;
 }

@@ -17,6 +17,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#ifdef CHAN_TRACE               /* a publish is drawn as its sends */
+#include "chan_trace.h"
+#define chan_send_until chan_trace_send_until
+#define chan_send_latest chan_trace_send_latest
+#endif
+
 /* At the channel, and freed with it. */
 struct subscription {
 	struct chan_extra extra;

@@ -13,7 +13,7 @@
  *
  * A thread keeps 2048 events, and all threads together keep eight times as many; -DCHAN_TRACE_EVENTS=n
  * changes the 2048.  Further events are only counted.  Only calls in files compiled with -DCHAN_TRACE are
- * in the trace, because the macros below wrap them.
+ * in the trace, because the macros below wrap them.  chan_publish is in it as a send to each subscription.
  */
 #ifndef CHAN_TRACE_H
 #define CHAN_TRACE_H

@@ -420,6 +420,42 @@ START_TEST(each_send_leads_to_the_receive_that_took_its_element)
 }
 END_TEST
 
+/* Two get all, one of which is full at first; the third only the last. */
+static const char published[] =
+	"#include \"chan_broadcast.h\"\n"
+	"#include \"spawn.h\"\n"
+	"static chan *c[3];\n"
+	"static void receive(void *arg) { int i = *(int *)arg, v; while (chan_recv(c[i], &v) == 0) continue; }\n"
+	"static const char *const names[] = { \"wide\", \"narrow\", \"watch\" };\n"
+	"int main(void) { waitgroup wg = WAITGROUP_INIT; chan_broadcast *b = chan_broadcast_new(sizeof(int));\n"
+	"	c[0] = chan_subscribe(b, 20, CHAN_SLOW_WAIT);\n"
+	"	c[1] = chan_subscribe(b, 0, CHAN_SLOW_WAIT);\n"
+	"	c[2] = chan_subscribe(b, 1, CHAN_SLOW_DROP_OLDEST);\n"
+	"	for (int i = 0; i < 3; i++) chan_set_name(c[i], names[i]);\n"
+	"	for (int i = 0; i < 2; i++) if (waitgroup_go(&wg, receive, &i, sizeof i)) return 1;\n"
+	"	for (int i = 0; i < 10; i++) if (chan_publish(b, &i, CHAN_FOREVER)) return 1;\n"
+	"	for (int i = 0; i < 2; i++) if (chan_close(c[i])) return 1;\n"
+	"	waitgroup_wait(&wg);\n"
+	"	int v; if (chan_recv(c[2], &v) || v != 9 || chan_close(c[2])) return 1;\n"
+	"	chan_broadcast_free(b);\n"
+	"	for (int i = 0; i < 3; i++) chan_free(c[i]);\n"
+	"	return spawn_shutdown(CHAN_FOREVER); }\n";
+
+START_TEST(a_published_value_leads_to_each_receive_of_it)
+{
+	char text[TEXT];
+
+	build(published);
+	ck_assert_int_eq(trace(text), 0);
+	ck_assert_str_eq(text, "");
+	has("\"name\":\"send wide\"");
+	has("\"name\":\"send narrow\"");
+	has("\"name\":\"send watch\"");
+	if (is_checked(text))
+		ck_assert_msg(strstr(text, "3 lanes, 3 channels, 21 messages, ") != NULL, "%s", text);
+}
+END_TEST
+
 START_TEST(the_ladder_prints_the_same_while_it_is_traced)
 {
 	char text[TEXT];
@@ -594,6 +630,7 @@ Suite *trace_suite(void)
 	tcase_add_test(tc, a_task_gets_its_argument_as_without_a_trace_and_ends_by_pthread_exit_too);
 	tcase_add_test(tc, each_part_of_a_bulk_operation_leads_to_the_receives_that_took_of_it);
 	tcase_add_test(tc, each_send_leads_to_the_receive_that_took_its_element);
+	tcase_add_test(tc, a_published_value_leads_to_each_receive_of_it);
 	tcase_add_test(tc, the_ladder_prints_the_same_while_it_is_traced);
 #ifdef __linux__
 	tcase_add_test(tc, a_deadlock_is_written_with_the_waits_that_do_not_end);

@@ -101,9 +101,10 @@ struct chan {
 	atomic_bool closed;             /* likewise */
 	bool select_next : 1;           /* both kinds wait: the next element or place is for a select */
 	bool settles : 1;               /* an extra sees what has changed */
-	bool receives_only;             /* no program can send to it; constant once the channel is shared, */
-	bool timed;                     /* an extra brings in what time brings; likewise */
-	atomic_uint waiters;            /* on either side, likewise; if 0, nothing below is touched */
+	atomic_bool joined;             /* as count: by a select of several cases, since waiters was last 0 */
+	bool receives_only : 1;         /* no program can send to it; constant once the channel is shared, */
+	bool timed : 1;                 /* an extra brings in what time brings; likewise */
+	atomic_uint waiters;            /* as count: on either side; if 0, nothing below is touched */
 
 	size_t elem_size, capacity;     /* constant */
 	struct chan_extra *_Atomic extras;      /* of companions; mostly NULL; written under lock */
@@ -842,6 +843,7 @@ static void begin_wait(struct sleeper *s, struct waiter *cases, size_t n)
 	s->wait.step.n = 0;
 	for (struct waiter *w = cases; w < cases + n; w++) {
 		struct side *side = side_of(w->ch, w->op);
+		bool joined = n > 1 || (w->ch->waiters > 0 && w->ch->joined);
 		w->sleeper = s;
 		w->next = NULL;
 		w->link = side->end;
@@ -850,6 +852,7 @@ static void begin_wait(struct sleeper *s, struct waiter *cases, size_t n)
 		w->keeps = w->ch->timed && !w->ch->kept;
 		if (w->keeps)
 			w->ch->kept = true;
+		atomic_store_explicit(&w->ch->joined, joined, memory_order_relaxed);
 		count_waiter(w->ch, 1);
 	}
 }
@@ -1015,8 +1018,7 @@ static void sleep_plain(chan *c, enum chan_op op, int64_t deadline, int64_t unti
 	count_waiter(c, -1);
 	if (chan_watcher != NULL)
 		chan_watcher->wakes(&wait, side->woken > 0);
-	if (side->woken > 0)
-		side->woken--;
+	side->woken -= side->woken > 0;
 }
 
 /* ---- Select -------------------------------------------------------------------------- */
@@ -1024,7 +1026,7 @@ static void sleep_plain(chan *c, enum chan_op op, int64_t deadline, int64_t unti
 /* By channel address, so that all threads lock in one order (shell sort).  DOC: lock-order */
 static void sort(struct waiter *w, size_t n)
 {
-	for (size_t gap = n / 2; gap > 0; gap = gap == 2 ? 1 : gap * 4 / 9) {
+	for (size_t gap = n / 2; gap > 0; gap = gap == 2 ? 1 : gap * 4 / 9)
 		for (size_t i = gap; i < n; i++) {
 			struct waiter moving = w[i];
 			size_t j = i;
@@ -1032,7 +1034,6 @@ static void sort(struct waiter *w, size_t n)
 				w[j] = w[j - gap];
 			w[j] = moving;
 		}
-	}
 }
 
 static bool is_ready(const struct waiter *w)
@@ -1123,8 +1124,7 @@ static bool do_alone(chan_case *k)
 	chan_lock(k->ch);
 	bool done = attempt(&w, &wakeups);
 	unlock_and_wake(k->ch, &wakeups);
-	if (done)
-		k->err = w.err;
+	k->err = done ? w.err : k->err;
 	return done;
 }
 
@@ -1157,7 +1157,7 @@ static int select_live(chan_case cases[], size_t n, size_t live, int64_t deadlin
 
 /*
  * Draws lots among the cases that seem ready, and does that one alone.  All locks are needed to see that none
- * is ready, or which is the first, or what time brought, or which channels a select joins.  DOC: select
+ * is ready, or which is the first, or what time brought, or all channels that a select joins.  DOC: select
  */
 static int select_by(chan_case cases[], size_t n, int64_t deadline, bool in_order)
 {
@@ -1174,7 +1174,7 @@ static int select_by(chan_case cases[], size_t n, int64_t deadline, bool in_orde
 			return (int)i;
 		}
 		live++;
-		all = all || k->ch->timed || (k->ch->capacity == 0 && k->ch->waiters > 0);
+		all = all || k->ch->timed || (k->ch->capacity == 0 && k->ch->waiters > 0 && k->ch->joined);
 		if (may(k->ch, k->op) && pick(++ready) == 0)
 			chosen = i;
 	}

@@ -691,6 +691,66 @@ START_TEST(a_select_of_a_ready_case_locks_no_other_channel)
 }
 END_TEST
 
+/* One of several cases is for a plain operation that waits there, at capacity 0: before or after a select waited with it. */
+START_TEST(a_select_meets_a_plain_operation_under_the_lock_of_that_channel)
+{
+	chan *c[2] = { chan_new(sizeof(int), 0), chan_new(sizeof(int), 0) };
+	bool ascend = (uintptr_t)c[0] < (uintptr_t)c[1];
+	chan *idle = c[!ascend], *there = c[ascend];    /* locked in this order */
+	struct call plain, select;
+	int v = 0, seven = 7;
+	chan_case cases[2];
+
+	cases[0] = chan_on_recv(idle, &v);
+	cases[1] = chan_on_recv(there, &v);
+	if (_i == 1) {
+		begin_select(&select, cases, 2, CHAN_FOREVER);
+		await_waiting(there, 1);
+		ck_assert_int_eq(chan_send(idle, &seven), 0);
+		ck_assert_int_eq(finish(&select), 0);
+	}
+	begin_send(&plain, PLAIN, there, &seven);
+	await_waiting(there, 1);
+	chan_lock(idle);
+	v = 0;
+	ck_assert_int_eq(chan_select(cases, 2, CHAN_FOREVER), 1);
+	chan_unlock(idle);
+	ck_assert_int_eq(v, 7);
+	ck_assert_int_eq(finish(&plain), 0);
+	chan_free(there);
+	chan_free(idle);
+}
+END_TEST
+
+/* Rule 16: where it could look at a select that has come into one of their channels, and not yet into the next. */
+START_TEST(a_select_meets_a_select_under_the_locks_of_all_channels)
+{
+	chan *both[2] = { chan_new(sizeof(int), 0), chan_new(sizeof(int), 0) }, *idle = chan_new(sizeof(int), 0);
+	struct call first, second;
+	int v = 0, seven = 7;
+	chan_case sends[2], receives[3];
+
+	for (int i = 0; i < 2; i++) {
+		sends[i] = chan_on_send(both[i], &seven);
+		receives[i] = chan_on_recv(both[i], &v);
+	}
+	receives[2] = chan_on_recv(idle, &v);
+	begin_select(&first, sends, 2, CHAN_FOREVER);
+	await_waiting(both[0], 1);
+	await_waiting(both[1], 1);
+	chan_lock(idle);
+	begin_select(&second, receives, 3, CHAN_FOREVER);
+	pause_for(20 * CHAN_MS);
+	ck_assert_int_eq(v, 0);
+	chan_unlock(idle);
+	ck_assert_int_eq(finish(&second), finish(&first));
+	ck_assert_int_eq(v, 7);
+	for (int i = 0; i < 2; i++)
+		chan_free(both[i]);
+	chan_free(idle);
+}
+END_TEST
+
 /* ---- One moment ------------------------------------------------------------------------------------------------ */
 
 /* Idle channels between the two that matter: to look at them one by one takes a while. */
@@ -1733,6 +1793,8 @@ Suite *select_suite(void)
 	tcase_add_test(tc, each_value_of_one_channel_is_sent_as_often_by_a_select_that_waits);
 	tcase_add_loop_test(tc, a_try_that_finds_nothing_takes_no_lock, 0, 3);
 	tcase_add_test(tc, a_select_of_a_ready_case_locks_no_other_channel);
+	tcase_add_loop_test(tc, a_select_meets_a_plain_operation_under_the_lock_of_that_channel, 0, 2);
+	tcase_add_test(tc, a_select_meets_a_select_under_the_locks_of_all_channels);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("many rounds");

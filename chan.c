@@ -4,7 +4,7 @@
  * Needs chan.h, and -pthread.
  *
  * A channel is a mutex and two condition variables around a ring buffer: a plain sender sleeps on one while
- * the ring is full, a plain receiver on the other while it is empty.  At capacity 0, and in every select, a
+ * the ring is full, a plain receiver on the other while it is empty.  In small channels, and in selects, a
  * thread waits differently: one waiter for each case is linked into its channel's queue, and all waiters of a
  * thread share one sleeper.  A thread that can do a waiting case claims the sleeper, copies the element
  * straight between the two threads, and releases the sleeper.
@@ -47,6 +47,10 @@
 #ifndef CHAN_SPIN
 #define CHAN_SPIN 1000
 #endif
+/* Up to this capacity a plain operation waits in the queue, too: a partner then moves its element as well. */
+#ifndef CHAN_QUEUED
+#define CHAN_QUEUED 16
+#endif
 
 /* glibc before 2.41 can lose a signal (sourceware bug 25847): a plain wait looks again after so long. */
 #if !defined CHAN_RECHECK && defined __GLIBC__
@@ -74,7 +78,7 @@ enum { CACHE_LINE = 64, FEW_BYTES = 256, FEW_CASES = 16 };      /* few: they nee
 struct side {
 	size_t waiting;                 /* plain operations asleep on ready, */
 	size_t woken;                   /* those of them that were signalled and are not back yet */
-	struct waiter *first, **end;    /* selects, and everybody at capacity 0, oldest first: part II */
+	struct waiter *first, **end;    /* selects, and everybody in small channels, oldest first: part II */
 	pthread_cond_t ready;
 };
 
@@ -386,12 +390,12 @@ static size_t move_some(chan *c, enum chan_op op, void *values, size_t n, struct
 }
 
 /*
- * Whether a plain operation waits in the queue instead: at capacity 0, where time comes in, and, where the C
- * library can lose a signal, once it has slept for CHAN_RECHECK.  So that is a short delay.  DOC: bridge
+ * Whether a plain operation waits in the queue instead: in a small channel, where time comes in, and, where
+ * the C library can lose a signal, once it has slept for CHAN_RECHECK: a short delay.  DOC: bridge
  */
 static bool waits_claimed(const chan *c, int64_t *recheck)
 {
-	if (c->capacity == 0 || c->timed)
+	if (c->capacity <= CHAN_QUEUED || c->timed)
 		return true;
 	if (CHAN_RECHECK < CHAN_FOREVER && *recheck == CHAN_FOREVER)
 		*recheck = chan_now() + CHAN_RECHECK;
@@ -515,11 +519,9 @@ static int transfer_many(chan *c, enum chan_op op, void *values, size_t least, s
 	int64_t deadline)
 {
 	size_t moved = 0;
-	int err = 0;
+	int err = c == NULL || (n > 0 && is_wrong(c, op, values)) ? EINVAL : 0;
 
-	if (c == NULL || (n > 0 && is_wrong(c, op, values))) {
-		err = EINVAL;
-	} else if (n > 0) {
+	if (err == 0 && n > 0) {
 		lock_when_ready(c, op, deadline);
 		err = transfer_locked(c, op, values, least, n, &moved, deadline);
 	}
@@ -1038,11 +1040,9 @@ static void sort(struct waiter *w, size_t n)
 
 static bool is_ready(const struct waiter *w)
 {
-	chan *c = w->ch;
-
-	if (c->capacity > 0 || c->closed)
-		return may(c, w->op);
-	return oldest(w->op == CHAN_OP_SEND ? &c->receivers : &c->senders) != NULL;
+	if (w->ch->capacity > 0 || w->ch->closed)
+		return may(w->ch, w->op);
+	return oldest(w->op == CHAN_OP_SEND ? &w->ch->receivers : &w->ch->senders) != NULL;
 }
 
 static void end_wait(struct waiter *w, int err)
@@ -1592,7 +1592,7 @@ static void let_batch_grow(chan *c)
 /* Locks a channel, once the operation seems possible, if it can wait for that. */
 static void lock_when_ready(chan *c, enum chan_op op, int64_t deadline)
 {
-	bool spins = CHAN_SPIN > 0 && c->capacity > 0 && deadline > 0 && !may(c, op);
+	bool spins = CHAN_SPIN > 0 && c->capacity > CHAN_QUEUED && deadline > 0 && !may(c, op);
 
 	if (spins && wait_awake(c, op, NULL) && cpus > 1)
 		let_batch_grow(c);

@@ -13,6 +13,16 @@ size_t waiting_in(chan *c)
 	return n;
 }
 
+bool a_sender_is_queued(chan *c);
+
+bool a_sender_is_queued(chan *c)
+{
+	pthread_mutex_lock(&c->lock);
+	bool is = c->senders.first != NULL;
+	pthread_mutex_unlock(&c->lock);
+	return is;
+}
+
 void hold_lock(chan *c);
 void give_lock(chan *c);
 

@@ -13,6 +13,13 @@ Suite *elements_suite(void);
 static const size_t capacities[] = { 0, 1, 2, 7, 64 };
 #define CAPACITIES ((int)(sizeof capacities / sizeof capacities[0]))
 
+/* In builds with -DCHAN_QUEUED=0 plain operations sleep in small channels, too. */
+#if !defined CHAN_QUEUED || CHAN_QUEUED > 0
+#define CAN_QUEUE 1
+#else
+#define CAN_QUEUE 0
+#endif
+
 struct stream {
 	chan *c;
 	enum way way;
@@ -347,6 +354,30 @@ static void *juggle(void *arg)
 	}
 	return NULL;
 }
+
+#if CAN_QUEUE
+/* In a small channel a receive also puts in the element of the sender that waits, which need not run for that. */
+START_TEST(a_waiting_sender_of_a_small_channel_is_served_at_once)
+{
+	const int cap = _i == 0 ? 1 : 16;
+	chan *c = chan_new(sizeof(int), (size_t)cap);
+	struct call k;
+	int v;
+
+	for (int i = 0; i < 20; i++) {
+		while (chan_len(c) < (size_t)cap)
+			ck_assert_int_eq(chan_send(c, &i), 0);
+		begin_send(&k, PLAIN, c, &i);
+		await_waiting(c, 1);
+		ck_assert(a_sender_is_queued(c));
+		ck_assert_int_eq(chan_recv(c, &v), 0);
+		ck_assert_uint_eq(chan_len(c), (size_t)cap);
+		ck_assert_int_eq(finish(&k), 0);
+	}
+	chan_free(c);
+}
+END_TEST
+#endif
 
 /* Rule 4.  Failure: try_recv by trylock says "empty" although there are items (nim #26232). */
 START_TEST(try_never_fails_because_others_are_busy_in_the_channel)
@@ -966,6 +997,9 @@ Suite *elements_suite(void)
 	tcase_add_loop_test(tc, every_value_arrives_once_and_in_order, 0, WAYS * WAYS * CAPACITIES);
 	tcase_add_test(tc, order_holds_at_every_position_of_the_ring);
 	tcase_add_test(tc, elements_are_copied_at_the_call);
+#if CAN_QUEUE
+	tcase_add_loop_test(tc, a_waiting_sender_of_a_small_channel_is_served_at_once, 0, 2);
+#endif
 	tcase_add_loop_test(tc, elements_of_every_size_arrive_whole, 0, SIZES);
 	tcase_add_test(tc, elements_of_size_zero_are_counted);
 	tcase_add_test(tc, elements_of_size_zero_meet_at_capacity_zero);

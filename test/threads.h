@@ -81,6 +81,9 @@ int run_in_child(void (*fn)(int arg), int arg, char *text, size_t size);
 void hold_lock(chan *c);
 void give_lock(chan *c);
 
+/* A sender waits in the queue, not asleep on the channel's condition variable. */
+bool a_sender_is_queued(chan *c);
+
 /* A spurious wake-up of everybody who sleeps in c and is served by nobody meanwhile (test/inside.c). */
 void wake_without_reason(chan *c);
 

@@ -37,7 +37,7 @@ busy: all $(BUILD)/test/run
 # ---- Elsewhere ---------------------------------------------------------------------------------------------------
 
 # The tests, some random programs and the examples in other builds and on other systems; each also alone, elsewhere-musl.
-ELSEWHERE = portable no-spin one-cpu 32-bit musl aarch64 windows macos freebsd openbsd
+ELSEWHERE = portable no-spin no-queue one-cpu 32-bit musl aarch64 windows macos freebsd openbsd
 # On Debian the kernel's headers of the 64 bit system serve for both.
 32_BIT = gcc -m32 -idirafter /usr/include/x86_64-linux-gnu
 
@@ -47,6 +47,7 @@ elsewhere:
 
 elsewhere-portable: COMPILER = $(CC) -DCHAN_PORTABLE
 elsewhere-no-spin: COMPILER = $(CC) -DCHAN_SPIN=0
+elsewhere-no-queue: COMPILER = $(CC) -DCHAN_QUEUED=0
 elsewhere-one-cpu: COMPILER = $(CC)
 elsewhere-one-cpu: RUNNER = taskset -c 0
 elsewhere-32-bit: COMPILER = $(32_BIT)

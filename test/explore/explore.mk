@@ -11,15 +11,16 @@
 #
 # The library, companions included, is compiled as ever, but for -fsanitize=thread, and then the names of what it calls are
 # changed to those of test/explore/sim.c and system.c, and its variables are gathered in sections that can be set back for
-# each run.  There are four builds: as most programs have it; -naps, for a C library that can lose signals; -watched, with
-# the watcher linked; -spin, in which threads spin.
+# each run.  There are five builds.  In most of them plain operations sleep in every buffer, also in the small ones of the
+# scenarios: one as most programs have it; -naps, for a C library that can lose signals; -watched, with the watcher linked;
+# -spin, in which threads spin.  In -queued they wait in the queues of small buffers, as in a program.
 
 EXPLORE = $(BUILD)/explore
 EXPLORE_PARTS = $(patsubst test/explore/%.c,$(EXPLORE)/%.o,$(filter-out $(wildcard test/explore/program*.c), \
 	$(sort $(wildcard test/explore/*.c))))
 # Not clang, whose ThreadSanitizer does not see an atomic_init.
 EXPLORE_CC = gcc -std=c11 $(WARNINGS) -pthread -I. -Iextra
-EXPLORE_TSAN = -O1 -g -w -fno-pie -fno-builtin-fprintf -fsanitize=thread -DCHAN_SPIN=0 \
+EXPLORE_TSAN = -O1 -g -w -fno-pie -fno-builtin-fprintf -fsanitize=thread -DCHAN_SPIN=0 -DCHAN_QUEUED=0 \
 	'-D_Thread_local=__attribute__((section("per_thread")))'
 # Waits that look again, because a signal may have been lost, are in one build only.
 EXPLORE_NO_NAPS = -D_GNU_SOURCE -include test/explore/keeps_signals.h
@@ -57,18 +58,20 @@ explore: $(PROGRAM_PARTS)
 	@CC='gcc -std=gnu11 -Wall -pthread' TSAN='$(subst ','\'',$(PROGRAM_TSAN))' RENAME='$(PROGRAM_RENAME)' LINK='$(EXPLORE_LINK)' \
 		BUILD='$(EXPLORE)' PARTS='$(PROGRAM_PARTS)' PROGRAM='$(PROGRAM)' sh test/explore/program.sh
 else
-explore: $(EXPLORE)/explore $(EXPLORE)/explore-naps $(EXPLORE)/explore-watched $(EXPLORE)/explore-spin
+explore: $(EXPLORE)/explore $(EXPLORE)/explore-naps $(EXPLORE)/explore-watched $(EXPLORE)/explore-queued $(EXPLORE)/explore-spin
 	$(EXPLORE)/explore --baseline test/explore/baseline.txt
 	$(EXPLORE)/explore-naps --naps --baseline test/explore/baseline.txt
 	$(EXPLORE)/explore-watched --watched --baseline test/explore/baseline.txt
+	$(EXPLORE)/explore-queued
 	$(EXPLORE)/explore-spin --only random
 	$(EXPLORE)/explore-spin --only pct
 endif
 
-explore-short: $(EXPLORE)/explore $(EXPLORE)/explore-naps $(EXPLORE)/explore-watched
+explore-short: $(EXPLORE)/explore $(EXPLORE)/explore-naps $(EXPLORE)/explore-watched $(EXPLORE)/explore-queued
 	$(EXPLORE)/explore --short --baseline test/explore/baseline-short.txt
 	$(EXPLORE)/explore-naps --naps --short --baseline test/explore/baseline-short.txt
 	$(EXPLORE)/explore-watched --watched --short --baseline test/explore/baseline-short.txt
+	$(EXPLORE)/explore-queued --short
 	@BUILD='$(EXPLORE)' sh test/explore/variants.sh --stale
 
 # The programs of the course and test/programs/classical, each of which says at its top what is to be found.
@@ -107,13 +110,14 @@ $(EXPLORE)/insight_fd.o: test/explore/insight_fd.c test/explore/insight.h extra/
 
 # With the spinning and the tries before a lock that a program has; only at random, for there is no end to them.
 $(EXPLORE)/spin-chan.o: EXPLORE_TSAN := $(subst CHAN_SPIN=0,CHAN_SPIN=2,$(EXPLORE_TSAN))
+$(EXPLORE)/queued-chan.o: EXPLORE_TSAN := $(filter-out -DCHAN_QUEUED=0,$(EXPLORE_TSAN))
 $(EXPLORE)/naps-chan.o: EXPLORE_NO_NAPS = '-DCHAN_RECHECK=(20 * CHAN_MS)'
 
-$(EXPLORE)/lib-chan.o $(EXPLORE)/naps-chan.o $(EXPLORE)/spin-chan.o: chan.c
+$(patsubst %,$(EXPLORE)/%-chan.o,lib naps queued spin): chan.c
 $(EXPLORE)/lib-spawn.o: spawn.c
 $(foreach name,chan_watch $(EXPLORE_COMPANIONS),$(eval $(EXPLORE)/lib-$(name).o: extra/$(name).c))
 
-$(patsubst %,$(EXPLORE)/lib-%.o,chan chan_watch) $(EXPLORE)/naps-chan.o $(EXPLORE)/spin-chan.o $(EXPLORE_LIBRARY): \
+$(patsubst %,$(EXPLORE)/%-chan.o,lib naps queued spin) $(EXPLORE)/lib-chan_watch.o $(EXPLORE_LIBRARY): \
 		$(EXPLORE_HEADERS) test/explore/symbols.txt test/explore/keeps_signals.h test/explore/explore.mk | $(EXPLORE)
 	$(EXPLORE_CC) $(EXPLORE_TSAN) $(EXPLORE_NO_NAPS) -c -o $@.raw $(filter %.c,$^)
 	$(EXPLORE_RENAME) $@.raw $@
@@ -125,6 +129,9 @@ $(EXPLORE)/explore-naps: $(EXPLORE_PARTS) $(EXPLORE)/naps-chan.o $(EXPLORE_LIBRA
 	$(EXPLORE_LINK) -o $@ $^
 
 $(EXPLORE)/explore-watched: $(EXPLORE_PARTS) $(EXPLORE)/lib-chan.o $(EXPLORE_LIBRARY) $(EXPLORE)/lib-chan_watch.o
+	$(EXPLORE_LINK) -o $@ $^
+
+$(EXPLORE)/explore-queued: $(EXPLORE_PARTS) $(EXPLORE)/queued-chan.o $(EXPLORE_LIBRARY)
 	$(EXPLORE_LINK) -o $@ $^
 
 $(EXPLORE)/explore-spin: $(EXPLORE_PARTS) $(EXPLORE)/spin-chan.o $(EXPLORE_LIBRARY)

@@ -986,6 +986,17 @@ static void end_during_shutdown(void *arg)
 		look_again(&since);
 }
 
+/*
+ * Where thousands of threads end in a second, on CPUs that are busy, Linux is late to give their numbers free: when all
+ * 32,768 are in use it refuses new threads and processes for a moment.
+ */
+static bool is_refused(int err)
+{
+	if (err == EAGAIN)
+		pause_for(CHAN_MS);
+	return err == EAGAIN;
+}
+
 /* What a child must be able to do; a step that fails is its exit status. */
 static int try_pool(void)
 {
@@ -995,9 +1006,12 @@ static int try_pool(void)
 	if (now.threads + now.idle + now.started + now.tasks != 0)
 		return 1;
 	atomic_store(&run, 0);
-	for (int i = 0; i < CHILDS_TASKS; i++)
-		if (waitgroup_go(&wg, count, "x", 1) != 0)
+	for (int i = 0, err; i < CHILDS_TASKS; i++) {
+		while (is_refused(err = waitgroup_go(&wg, count, "x", 1)))
+			continue;
+		if (err != 0)
 			return 2;
+	}
 	waitgroup_wait(&wg);
 	waitgroup_destroy(&wg);
 	if (atomic_load(&run) != CHILDS_TASKS)
@@ -1005,7 +1019,9 @@ static int try_pool(void)
 	now = stats();
 	if (now.threads != now.idle || now.tasks != CHILDS_TASKS)
 		return 4;
-	if (spawn(end_during_shutdown, NULL, 0) != 0 || spawn_shutdown(chan_now() + 30 * CHAN_SECOND) != 0)
+	while (is_refused(spawn(end_during_shutdown, NULL, 0)))
+		continue;
+	if (spawn_shutdown(chan_now() + 30 * CHAN_SECOND) != 0)
 		return 5;
 	now = stats();
 	return now.threads != 0 || now.tasks != CHILDS_TASKS + 1 ? 6 : ALL_WELL;
@@ -1024,8 +1040,10 @@ static int ending(pid_t child)
 /* A child that hangs ends by SIGALRM. */
 static pid_t fork_and_try(void)
 {
-	pid_t child = fork();
+	pid_t child;
 
+	while ((child = fork()) < 0 && is_refused(errno))
+		continue;
 	if (child == 0) {
 		alarm(60);
 		_exit(try_pool());

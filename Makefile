@@ -135,7 +135,7 @@ soak: $(BUILD)/test/soak
 awake: $(BUILD)/test/awake
 	$(BUILD)/test/awake $(PROGRAMS) $(TEST_SEED)
 
-# About an hour; python3 test/mutate.py --sample 50 tries some.
+# Some hours; python3 test/mutate.py --sample 50 tries some.
 mutate:
 	@$(NEED) cc pkg-config check crypto python3
 	python3 test/mutate.py

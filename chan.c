@@ -105,7 +105,7 @@ struct chan {
 	atomic_bool closed;             /* likewise */
 	bool select_next : 1;           /* both kinds wait: the next element or place is for a select */
 	bool settles : 1;               /* an extra sees what has changed */
-	atomic_bool joined;             /* like count; a select with other channels too has come since waiters was 0 */
+	atomic_bool joined;             /* like count; since waiters was 0 a select over several came */
 	bool receives_only : 1;         /* no program can send to it; constant once the channel is shared, */
 	bool timed : 1;                 /* an extra brings in what time brings; likewise */
 	atomic_uint waiters;            /* like count; on either side; if 0, nothing below is touched */

@@ -767,10 +767,7 @@ static void look_around(struct sleeper *s)
 	s->wait.recheck = earlier(s->wait.recheck, next);       /* it may have been asked again meanwhile */
 }
 
-/*
- * Sleeps until a case was done (true), or until the deadline (false).  Then a claim decides: either nobody
- * else has claimed the sleeper and nobody will, or the thread that has is about to release it.  DOC: park
- */
+/* Until a case was done (true), or until the deadline, if nobody else has claimed it by then.  DOC: park */
 static bool park(struct sleeper *s, int64_t deadline, bool watched)
 {
 	bool gave_up = false;
@@ -780,14 +777,17 @@ static bool park(struct sleeper *s, int64_t deadline, bool watched)
 		s->wait.recheck = chan_watcher->sleeps(&s->wait);
 	while (!s->fired && !gave_up) {
 		int64_t next = earlier(deadline, s->wait.recheck);
-		if (!passed(next))
+		if (!passed(next)) {
 			sleep_on(&s->wake, &s->lock, next);
-		else if (next < deadline)
+		} else if (next < deadline) {
 			look_around(s);
-		else if (claim(s))
-			gave_up = true;
-		else
+		} else {
+			/* First: an idle one counts as asleep, and, once claimed, no task wakes it. */
+			if (watched)
+				chan_watcher->wakes(&s->wait, false);
+			gave_up = claim(s);
 			deadline = CHAN_FOREVER;
+		}
 	}
 	pthread_mutex_unlock(&s->lock);
 	return !gave_up;

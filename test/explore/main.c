@@ -327,9 +327,11 @@ static void search_all(const struct scenario *s)
 	search_by_name(s, EXHAUSTIVE);
 }
 
+/* By lot mostly two threads alternate; by priority one may stay away for long. */
 static void wander_all(const struct scenario *s)
 {
 	wander(s, RANDOM);
+	wander(s, PCT);
 }
 
 static void inject_all(const struct scenario *s)

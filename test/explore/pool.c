@@ -489,6 +489,7 @@ const struct scenario of_the_pool[] = {
 	{ "two-tasks-for-two-idle-timeout", queued_tasks, 0, { 2, 2, 2 } },
 	{ "three-tasks-for-two-idle", queued_tasks, 0, { 3, 2 } },
 	{ "three-tasks-for-three-idle-timeout", queued_tasks, 0, { 3, 3, 1 } },
+	{ "four-tasks-for-three-idle", queued_tasks, 0, { 4, 3 } },
 	{ "two-spawners", spawners, 2, { 0 } },
 	{ "two-spawners-idle-timeout", spawners, 2, { 1 } },
 	{ "spawned-by-a-task", spawned_by_a_task, 0, { 0 } },

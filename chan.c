@@ -4,10 +4,10 @@
  * Needs chan.h, and -pthread.
  *
  * A channel is a mutex and two condition variables around a ring buffer: a plain sender sleeps on one while
- * the ring is full, a plain receiver on the other while it is empty.  In small channels, and in selects, a
- * thread waits differently: one waiter for each case is linked into its channel's queue, and all waiters of a
- * thread share one sleeper.  A thread that can do a waiting case claims the sleeper, copies the element
- * straight between the two threads, and releases the sleeper.
+ * the ring is full, a plain receiver on the other while it is empty.  In a select, and up to CHAN_QUEUED
+ * places, a thread waits differently: one waiter for each case is linked into its channel's queue, and all
+ * waiters of a thread share one sleeper.  A thread that can do a waiting case claims the sleeper, does the
+ * case in its place, and releases the sleeper.
  *
  * Read it in this order:
  *   I.   A channel: structure, ring, sleeping, whose turn it is, send and receive, make and free.
@@ -47,9 +47,9 @@
 #ifndef CHAN_SPIN
 #define CHAN_SPIN 1000
 #endif
-/* Up to this capacity a plain operation waits in the queue, too: a partner then moves its element as well. */
+/* Up to this capacity plain operations are claimed, too: a partner then moves the element for the sleeper. */
 #ifndef CHAN_QUEUED
-#define CHAN_QUEUED 16
+#define CHAN_QUEUED 1024
 #endif
 
 /* glibc before 2.41 can lose a signal (sourceware bug 25847): a plain wait looks again after so long. */
@@ -78,7 +78,7 @@ enum { CACHE_LINE = 64, FEW_BYTES = 256, FEW_CASES = 16 };      /* few: they nee
 struct side {
 	size_t waiting;                 /* plain operations asleep on ready, */
 	size_t woken;                   /* those of them that were signalled and are not back yet */
-	struct waiter *first, **end;    /* selects, and everybody in small channels, oldest first: part II */
+	struct waiter *first, **end;    /* claimed waiting, oldest first: part II */
 	pthread_cond_t ready;
 };
 
@@ -390,8 +390,8 @@ static size_t move_some(chan *c, enum chan_op op, void *values, size_t n, struct
 }
 
 /*
- * Whether a plain operation waits in the queue instead: in a small channel, where time comes in, and, where
- * the C library can lose a signal, once it has slept for CHAN_RECHECK: a short delay.  DOC: bridge
+ * Whether a plain operation waits in the queue instead: up to CHAN_QUEUED places, where time comes in, and,
+ * where the C library can lose a signal, once it has slept for CHAN_RECHECK: a short delay.  DOC: bridge
  */
 static bool waits_claimed(const chan *c, int64_t *recheck)
 {
@@ -782,8 +782,7 @@ static bool park(struct sleeper *s, int64_t deadline, bool watched)
 		} else if (next < deadline) {
 			look_around(s);
 		} else {
-			/* First: an idle one counts as asleep, and, once claimed, no task wakes it. */
-			if (watched)
+			if (watched)    /* first: once an idle one is claimed, no task wakes it */
 				chan_watcher->wakes(&s->wait, false);
 			gave_up = claim(s);
 			deadline = CHAN_FOREVER;
@@ -1446,6 +1445,7 @@ enum {
 	LOCK_TRIES = 10,        /* looks at a taken lock before sleeping on it, */
 	LOCK_PAUSE = 64,        /* with so many pauses (of about 20 ns) after each, */
 	SHORT_PAUSE = 4,        /* but so many if there is no room for a batch, and one more for each place */
+	LEAST_BATCH = 3,        /* in smaller buffers a thread looks only when it has left its element */
 	BATCH_LOOKS = 4,        /* looks at a channel that another thread fills or empties, */
 	FIRST_PAUSE = 32,       /* with so many pauses before the first */
 	NEXT_PAUSE = 128        /* and before each other one */
@@ -1592,9 +1592,9 @@ static void let_batch_grow(chan *c)
 /* Locks a channel, once the operation seems possible, if it can wait for that. */
 static void lock_when_ready(chan *c, enum chan_op op, int64_t deadline)
 {
-	bool spins = CHAN_SPIN > 0 && c->capacity > CHAN_QUEUED && deadline > 0 && !may(c, op);
+	size_t least = cpus > 1 ? LEAST_BATCH : CHAN_QUEUED + 1;
 
-	if (spins && wait_awake(c, op, NULL) && cpus > 1)
+	if (CHAN_SPIN > 0 && deadline > 0 && c->capacity >= least && !may(c, op) && wait_awake(c, op, NULL))
 		let_batch_grow(c);
 	chan_lock(c);
 }

@@ -282,7 +282,7 @@ static void make_up_accounts(struct program *p)
 
 static void run_program(uint64_t seed)
 {
-	static const size_t capacities[] = { 0, 0, 1, 2, 7, 64 };
+	static const size_t capacities[] = { 0, 0, 1, 2, 7, 1025 };
 	static struct program p;
 	const struct timespec moment = { 0, 100000 };
 	uint64_t random = seed;

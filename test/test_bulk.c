@@ -63,7 +63,7 @@ END_TEST
 /* Rule 1.  Rule 2.  More values than fit, at each capacity, in batches of each kind on both sides. */
 START_TEST(a_batch_larger_than_the_channel_goes_through_in_order)
 {
-	static const size_t caps[] = { 0, 1, 2, 7, 64 };
+	static const size_t caps[] = { 0, 1, 2, 7, 1025 };
 	size_t most = (size_t)(_i / 5) * 3 + 1, next = 0;
 	int in[500], out[64];
 	struct batch b = { chan_new(sizeof(int), caps[_i % 5]), in, 500, 0, CHAN_FOREVER, -1 };
@@ -472,7 +472,7 @@ END_TEST
 START_TEST(batches_of_two_senders_keep_each_senders_order)
 {
 	enum { EACH = 3000 };
-	static const size_t caps[] = { 0, 1, 5, 64 };
+	static const size_t caps[] = { 0, 1, 5, 1025 };
 	static int in[2][EACH];
 	chan *c = chan_new(sizeof(int), caps[_i]);
 	struct batch b[2];

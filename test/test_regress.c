@@ -354,7 +354,7 @@ static void *feed_and_close(void *arg)
 /* Rule 12.  Rule 4.  Failure: try_recv says closed while items are still to come (tokio #8074). */
 START_TEST(a_try_receive_says_closed_only_after_the_last_value)
 {
-	static const size_t caps[] = { 0, 1, 2, 7, 64 };
+	static const size_t caps[] = { 0, 1, 2, 7, 1025 };
 
 	for (size_t i = 0, n = rounds(150); i < n; i++) {
 		struct feeder f = { chan_new(sizeof(int), caps[_i]), PLAIN, 1 + (int)(i % 9) };

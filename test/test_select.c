@@ -1575,7 +1575,7 @@ static int partner_of(struct sharer *s)
 /* Rule 22.  Both wait each time; were it the toss of a coin, one of them would get less than 20 of 200 in 1 of 10^33. */
 START_TEST(a_plain_waiter_and_a_select_take_turns)
 {
-	static const size_t capacities[] = { 0, 1, 2, 17 };
+	static const size_t capacities[] = { 0, 1, 2, 1025 };
 	const size_t cap = capacities[_i / 2];
 	struct sharer s[2];
 	pthread_t thread[2];

@@ -12,7 +12,7 @@ Suite *stress_suite(void);
 
 enum { ALL = WAYS, STYLES = WAYS + 1, MOST_SENDERS = 5, MOST_CHANNELS = 2, MOST_BATCH = 8 };
 
-static const size_t capacities[] = { 0, 1, 2, 7, 64 };
+static const size_t capacities[] = { 0, 1, 2, 7, 1025 };
 static const int shapes[][2] = { { 1, 1 }, { 3, 3 }, { 2, 5 }, { 5, 2 } };
 #define CAPACITIES 5
 #define SHAPES 4

@@ -11,9 +11,9 @@
 #
 # The library, companions included, is compiled as ever, but for -fsanitize=thread, and then the names of what it calls are
 # changed to those of test/explore/sim.c and system.c, and its variables are gathered in sections that can be set back for
-# each run.  There are five builds.  In most of them plain operations sleep in every buffer, also in the small ones of the
-# scenarios: one as most programs have it; -naps, for a C library that can lose signals; -watched, with the watcher linked;
-# -spin, in which threads spin.  In -queued they wait in the queues of small buffers, as in a program.
+# each run.  There are five builds.  In four of them plain operations sleep in every buffer (-DCHAN_QUEUED=0): one as
+# most programs have it; -naps, for a C library that can lose signals; -watched, with the watcher linked; -spin, in which
+# threads spin.  In -queued they wait in the queues of buffers, as in a program.
 
 EXPLORE = $(BUILD)/explore
 EXPLORE_PARTS = $(patsubst test/explore/%.c,$(EXPLORE)/%.o,$(filter-out $(wildcard test/explore/program*.c), \

@@ -63,15 +63,17 @@ END_TEST
 /* Rule 1.  Rule 2.  More values than fit, at each capacity, in batches of each kind on both sides. */
 START_TEST(a_batch_larger_than_the_channel_goes_through_in_order)
 {
+	enum { ALL = 5000 };
 	static const size_t caps[] = { 0, 1, 2, 7, 1025 };
+	static int in[ALL];
 	size_t most = (size_t)(_i / 5) * 3 + 1, next = 0;
-	int in[500], out[64];
-	struct batch b = { chan_new(sizeof(int), caps[_i % 5]), in, 500, 0, CHAN_FOREVER, -1 };
+	int out[64];
+	struct batch b = { chan_new(sizeof(int), caps[_i % 5]), in, ALL, 0, CHAN_FOREVER, -1 };
 	pthread_t thread;
 
-	count_up(in, 500, 0);
+	count_up(in, ALL, 0);
 	thread = start(send_batch, &b);
-	while (next < 500) {
+	while (next < ALL) {
 		size_t got = 0;
 
 		ck_assert_int_eq(chan_recv_n(b.c, out, most, &got, CHAN_FOREVER), 0);
@@ -82,7 +84,30 @@ START_TEST(a_batch_larger_than_the_channel_goes_through_in_order)
 	}
 	join(thread);
 	ck_assert_int_eq(b.result, 0);
-	ck_assert_uint_eq(b.count, 500);
+	ck_assert_uint_eq(b.count, ALL);
+	chan_free(b.c);
+}
+END_TEST
+
+/* On a condition variable or claimed: the batch goes to sleep for more room, and nobody else comes. */
+START_TEST(a_batch_that_waits_has_woken_whom_it_has_served)
+{
+	enum { PLACES = 1025, ALL = 2 * PLACES };
+	static int in[ALL], out[ALL];
+	struct batch b = { chan_new(sizeof(int), PLACES), in, ALL, 0, CHAN_FOREVER, -1 };
+	pthread_t thread;
+	struct call k;
+	size_t got;
+
+	count_up(in, ALL, 0);
+	begin_recv(&k, _i == 0 ? PLAIN : SELECT, b.c, &out[0]);
+	await_waiting(b.c, 1);
+	thread = start(send_batch, &b);
+	ck_assert_int_eq(finish(&k), 0);
+	for (size_t next = 1; next < ALL; next += got)
+		ck_assert_int_eq(chan_recv_n(b.c, &out[next], ALL - next, &got, CHAN_FOREVER), 0);
+	join(thread);
+	ck_assert_mem_eq(in, out, sizeof in);
 	chan_free(b.c);
 }
 END_TEST
@@ -505,6 +530,7 @@ Suite *bulk_suite(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, batches_keep_their_order_round_the_ring);
 	tcase_add_loop_test(tc, a_batch_larger_than_the_channel_goes_through_in_order, 0, 5 * 8);
+	tcase_add_loop_test(tc, a_batch_that_waits_has_woken_whom_it_has_served, 0, 2);
 	tcase_add_test(tc, a_receive_takes_all_that_are_there_but_at_most_max);
 	tcase_add_test(tc, a_passed_deadline_still_moves_what_can_be_moved);
 	tcase_add_loop_test(tc, a_batch_that_times_out_says_how_many_went, 0, 3);

@@ -294,9 +294,9 @@ static void sleep_on(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadl
 
 /* ---- Whose turn it is: the caller holds the channel's lock --------------------------
  *
- * Selects are handed elements and places directly; threads asleep on the condition variable are signalled and
- * compete for them, which is faster.  Where both kinds wait they take turns.  woken counts the threads that
- * are signalled and on their way: they need no second signal, and what they come for is kept.  DOC: turns
+ * Waiters in the queue are handed elements and places directly; threads asleep on the condition variable are
+ * signalled and compete for them.  Where both kinds wait they take turns.  woken counts the threads that are
+ * signalled and on their way: they need no second signal, and what they come for is kept.  DOC: turns
  */
 
 static struct side *side_of(chan *c, enum chan_op op)
@@ -1589,7 +1589,7 @@ static void let_batch_grow(chan *c)
 	}
 }
 
-/* Locks a channel, once the operation seems possible, if it can wait for that. */
+/* One that can wait looks before it locks: on one CPU only where it would sleep plainly, for it yields. */
 static void lock_when_ready(chan *c, enum chan_op op, int64_t deadline)
 {
 	size_t least = cpus > 1 ? LEAST_BATCH : CHAN_QUEUED + 1;

@@ -249,7 +249,7 @@ START_TEST(the_changelog_has_its_form_and_begins_with_this_version)
 {
 	must("awk 'function wrong(why) { print FNR \": \" why \": \" $0; bad = 1 }"
 	     "	FILENAME == \"chan.h\" { if ($2 == \"CHAN_VERSION\") version = $3; next }"
-	     "	/^## / { if (!/^## \\[[0-9]+\\.[0-9]+\\.[0-9]+\\] - (unreleased|[0-9]{4}-[0-9]{2}-[0-9]{2}( .*)?)$/) wrong(\"no version and date\");"
+	     "	/^## / { if (!/^## \\[[0-9]+\\.[0-9]+\\.[0-9]+\\] - (unreleased|[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]( .*)?)$/) wrong(\"no version and date\");"
 	     "		split(substr($2, 2), part, \"[].]\"); number = part[1] * 10000 + part[2] * 100 + part[3];"
 	     "		if (n++ == 0 ? number != version : number >= last) wrong(\"not in order\"); last = number; inside = 1; next }"
 	     "	/^### / { if (!inside || !/^### (Added|Changed|Deprecated|Removed|Fixed|Security)$/) wrong(\"no kind of change\"); next }"

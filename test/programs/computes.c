@@ -1,7 +1,7 @@
 /* A loop that ends, but not soon. */
 int main(void)
 {
-	for (volatile unsigned i = 0; i < 4000000000; i++)
+	for (volatile unsigned long long i = 0; i < 1000000000000; i++)
 		continue;
 	return 0;
 }

@@ -785,7 +785,7 @@ static bool park(struct sleeper *s, int64_t deadline, bool watched)
 			if (watched)    /* first: once an idle one is claimed, no task wakes it */
 				chan_watcher->wakes(&s->wait, false);
 			gave_up = claim(s);
-			deadline = CHAN_FOREVER;        /* if another thread has claimed it, that one releases it */
+			deadline = CHAN_FOREVER;        /* the thread that has claimed it releases it */
 		}
 	}
 	pthread_mutex_unlock(&s->lock);

@@ -182,12 +182,12 @@ $(BUILD)/course/%: course/%.c $(BUILD)/libchan.a $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(COMPILE) -DCHAN_DEBUG $(LDFLAGS) -o $@ $< $(BUILD)/libchan.a $(LDLIBS)
 
-# The first holds chan.c, the second chan_watch.c.
+# The first holds chan.c, the second chan_watch.c: what -MMD adds is no file to link.
 $(BUILD)/test/soak: test/soak.c $(BUILD)/spawn.o $(COMPANIONS:%.c=$(BUILD)/%.o)
-	$(COMPILE) -MMD $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(COMPILE) -MMD $(LDFLAGS) -o $@ $< $(filter %.o,$^) $(LDLIBS)
 
 $(BUILD)/test/awake: test/awake.c $(BUILD)/chan.o $(BUILD)/spawn.o
-	$(COMPILE) -MMD $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(COMPILE) -MMD $(LDFLAGS) -o $@ $< $(filter %.o,$^) $(LDLIBS)
 
 $(BUILD)/suites.h: FORCE | $(BUILD)/test
 	@printf 'SUITE(%s)\n' $(SUITES) >$@.new

@@ -7,6 +7,7 @@ Each mutant is one small change: a condition negated, a statement dropped, a loc
 dropped, signal for broadcast and (a dropped statement) none for signal, a bound or a constant off by
 one, operands or arguments swapped, another operator, errno, queue or memory order.  Explorer, tests
 and soak run against it, the cheapest first, until one fails: then it is killed.  A hang is a failure.
+Those that have killed a mutant of the same function are asked before the others.
 
 A mutant that gives the same object code as the original at -O2 is equivalent, and so is one that
 mutants.txt says is, with the reason (they are not run, but with --doubt).  Every other survivor must stand there too, as a gap, with the
@@ -17,7 +18,9 @@ build/mutants.jsonl remembers verdicts: that a mutant is killed for as long as i
 same, that it survives for as long as sources and tests do.  Without it everything is tried again.
 """
 import argparse
+import collections
 import concurrent.futures
+import functools
 import hashlib
 import json
 import os
@@ -229,58 +232,58 @@ RUN = "build/test/run"
 SOAK = "build/test/soak"
 
 
-def explore(name, seconds):
-    return f"explore {name}", EXPLORE, [EXPLORE, "--short", "--only", name], seconds
+def explore(name):
+    return f"explore {name}", EXPLORE, [EXPLORE, "--short", "--only", name]
 
 
-def watched(name, seconds=30):
-    return f"explore {name}", WATCHED, [WATCHED, "--watched", "--short", "--only", name], seconds
+def watched(name):
+    return f"explore {name}", WATCHED, [WATCHED, "--watched", "--short", "--only", name]
 
 
 def suite(name):
-    return f"test {name}", RUN, [RUN, name], 25
+    return f"test {name}", RUN, [RUN, name]
 
 
-# (name, what make builds for it, command, seconds without a word after which it hangs), the cheapest first.
+# (name, what make builds for it, command), the cheapest first.
 KILLERS = {
     "chan.c": [
-        *(explore(name, 30) for name in ("life", "pairs", "fours-deep", "timers", "timer-changes", "polled-pairs", "contexts", "pool")),
+        *(explore(name) for name in ("life", "pairs", "fours-deep", "timers", "timer-changes", "polled-pairs", "contexts", "pool")),
         *(watched(name) for name in ("watched-asleep", "watched-pairs", "watched-timer-changes")),
         *(suite(name) for name in ("typed", "elements", "bulk")),
-        *(explore(name, 30) for name in ("polled-triples", "faults-polled", "faults-timers", "faults-contexts", "signals")),
-        *(explore(name, 30) for name in ("faults-pool", "fours", "triples", "faults-pairs")),
-        ("explore lost-signals", NAPS, [NAPS, "--naps", "--short"], 30),
+        *(explore(name) for name in ("polled-triples", "faults-polled", "faults-timers", "faults-contexts", "signals")),
+        *(explore(name) for name in ("faults-pool", "fours", "triples", "faults-pairs")),
+        ("explore lost-signals", NAPS, [NAPS, "--naps", "--short"]),
         *(suite(name) for name in ("close", "latest", "limits", "select", "regress", "fd", "timer", "context", "dump", "deadlock", "border",
                                    "notify", "faults")),
-        ("soak", SOAK, [SOAK, "1", "1"], 25),
+        ("soak", SOAK, [SOAK, "1", "1"]),
     ],
     "spawn.c": [
-        *(explore(name, 30) for name in ("pool", "faults-pool")),
+        *(explore(name) for name in ("pool", "faults-pool")),
         watched("watched-pool-random"),
         *(suite(name) for name in ("waitgroup", "tasks", "names", "faults", "pool", "dump", "deadlock", "border")),
     ],
     "extra/chan_timer.c": [
-        *(explore(name, 30) for name in ("timers", "timer-changes", "timer-changes-three", "faults-timers", "faults-timer-changes")),
+        *(explore(name) for name in ("timers", "timer-changes", "timer-changes-three", "faults-timers", "faults-timer-changes")),
         *(suite(name) for name in ("timer", "fd", "faults", "limits")),
     ],
     "extra/chan_context.c": [
-        *(explore(name, 30) for name in ("contexts", "contexts-three", "faults-contexts")),
+        *(explore(name) for name in ("contexts", "contexts-three", "faults-contexts")),
         *(suite(name) for name in ("context", "faults", "border", "limits")),
     ],
     "extra/chan_group.c": [
-        *(explore(name, 30) for name in ("groups", "groups-three", "faults-groups")),
+        *(explore(name) for name in ("groups", "groups-three", "faults-groups")),
         *(suite(name) for name in ("group", "names", "deadlock", "vendor")),
     ],
     "extra/chan_broadcast.c": [
-        *(explore(name, 30) for name in ("broadcasts", "faults-broadcasts", "broadcasts-three")),
+        *(explore(name) for name in ("broadcasts", "faults-broadcasts", "broadcasts-three")),
         *(suite(name) for name in ("broadcast", "names")),
     ],
     "extra/chan_fd.c": [
-        *(explore(name, 30) for name in ("polled-pairs", "timers", "contexts", "polled-triples", "faults-polled", "faults-timers")),
+        *(explore(name) for name in ("polled-pairs", "timers", "contexts", "polled-triples", "faults-polled", "faults-timers")),
         *(suite(name) for name in ("fd", "timer", "context", "faults", "border")),
     ],
     "extra/chan_signal.c": [
-        *(explore(name, 30) for name in ("signals", "signals-random", "faults-signals")),
+        *(explore(name) for name in ("signals", "signals-random", "faults-signals")),
         *(suite(name) for name in ("notify", "faults", "deadlock", "border")),
     ],
     "extra/chan_watch.c": [
@@ -294,13 +297,16 @@ ABOUT = [
     (re.compile(r"wait_case|chan_(set_)?name|chan_count"), "test dump"),
     (re.compile(r"chan_add_extra|chan_extra|chan_elem_size"), "test notify"),
 ]
-ENVIRONMENT = {"BUILD": "build", "TEST_ROUNDS": "1", "TEST_SEED": "1", "CK_TIMEOUT_MULTIPLIER": "0.34",
+KILLS = {}      # (file, function): how many each has killed in it
+# Seconds: the explorer needs 5 of CPU time for a set, and a test that hangs is ended after 30.
+EXPLORER_CPU, TESTS_CPU, SILENCE = 20, 120, 40
+ENVIRONMENT = {"BUILD": "build", "TEST_ROUNDS": "1", "TEST_SEED": "1", "CK_TIMEOUT_MULTIPLIER": "0.5",
                "CK_EXCLUDE_TAGS": "large program stress", "CK_TAP_LOG_FILE_NAME": "-"}
 
 
-def limits():
+def limits(cpu):
     """Soft ones: tests set limits of their own."""
-    for what, amount in ((resource.RLIMIT_AS, 6 << 30), (resource.RLIMIT_CPU, 120), (resource.RLIMIT_CORE, 0)):
+    for what, amount in ((resource.RLIMIT_AS, 6 << 30), (resource.RLIMIT_CPU, cpu), (resource.RLIMIT_CORE, 0)):
         resource.setrlimit(what, (amount, resource.getrlimit(what)[1]))
 
 
@@ -356,18 +362,19 @@ class Tree:
         with open(out, "rb") as code:
             return code.read()
 
-    def fails(self, command, silence):
-        """Runs it; whether it failed, or said nothing for so many seconds."""
+    def fails(self, command):
+        """Runs it; whether it failed, or hangs."""
         environment = dict(os.environ, **ENVIRONMENT)
         if command[0] == RUN:
             environment["CK_RUN_SUITE"] = command[1]
         with subprocess.Popen(command, cwd=self.place, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=limits) as process:
+                              stderr=subprocess.DEVNULL, start_new_session=True,
+                              preexec_fn=functools.partial(limits, EXPLORER_CPU if "explore" in command[0] else TESTS_CPU)) as process:
             lines = queue.Queue()
             threading.Thread(target=read_lines, args=(process.stdout, lines), daemon=True).start()
             try:
-                failed = any(line.startswith(b"not ok") for line in iter(lambda: lines.get(timeout=silence), None))
-                failed = failed or process.wait(silence) != 0
+                failed = any(line.startswith(b"not ok") for line in iter(lambda: lines.get(timeout=SILENCE), None))
+                failed = failed or process.wait(SILENCE) != 0
             except (queue.Empty, subprocess.TimeoutExpired):
                 failed = True
             end_session(process.pid)
@@ -377,14 +384,13 @@ class Tree:
         original = Mutant("original", 0, ("", ""), "", "", "", "")
         if memory.recall(original)[0]:
             return
-        for killer, command, silence in {killer: (killer, command, silence) for killers in KILLERS.values()
-                                         for killer, _, command, silence in killers}.values():
-            if self.fails(command, silence):
+        for killer, command in {killer: command for killers in KILLERS.values() for killer, _, command in killers}.items():
+            if self.fails(command):
                 sys.exit(f"mutate: {killer} fails without any change")
         memory.note(original, "survived", 0)
 
     def judge(self, mutant, hint):
-        """The name of the killer; 'compiler', 'same code', or 'survived'."""
+        """The name of the killer; 'compiler', 'same code', 'not built', or 'survived'."""
         original = os.path.join(TOP, mutant.name)
         here = os.path.join(self.place, mutant.name)
         try:
@@ -397,19 +403,24 @@ class Tree:
             shutil.copyfile(original, here)
 
     def first_killer(self, mutant, hint):
-        """The one that killed it before is asked first.  What the explorer lets pass may be the same code."""
+        """The one that killed it before is asked first, then those that killed its neighbours.
+
+        What the explorer lets pass may be the same code.
+        """
         built, compared = set(), False
         if not hint and mutant.name == "chan.c":
             hint = next((likely for names, likely in ABOUT if names.search(mutant.key.split(": ")[1])), None)
-        for name, target, command, silence in sorted(KILLERS[mutant.name], key=lambda k: k[0] != hint):
+        kills = KILLS.setdefault((mutant.name, mutant.key.split(": ")[1]), collections.Counter())
+        for name, target, command in sorted(KILLERS[mutant.name], key=lambda k: (k[0] != hint, -kills[k[0]])):
             if target == RUN and not compared:
                 compared = True
                 if self.compile(mutant.name) == self.objects[mutant.name]:
                     return "same code"
             if target not in built and not self.make(target):
-                return "compiler"
+                return "not built"      # it compiles, so this is a fault of the makefile
             built.add(target)
-            if self.fails(command, silence):
+            if self.fails(command):
+                kills[name] += 1
                 return name
         return "survived"
 
@@ -453,7 +464,7 @@ class Memory:
         entry = self.past.get(mutant.key, {"verdict": None})
         verdict = entry["verdict"]
         holds = verdict and (entry["everything"] == self.now or
-                             (verdict not in ("survived", "same code") and entry["function"] == mutant.function))
+                             (verdict not in ("survived", "same code", "not built") and entry["function"] == mutant.function))
         return verdict if holds else None, verdict
 
     def note(self, mutant, verdict, seconds):
@@ -510,7 +521,7 @@ def main():
         reason = known.get(mutant.key)
         if verdict == "survived" and reason:
             verdict = reason
-        elif verdict == "survived" or (reason == "equivalent" and verdict != "same code"):
+        elif verdict in ("survived", "not built") or (reason == "equivalent" and verdict != "same code"):
             wrong += 1
             print(f"{verdict}{', but called equivalent' if reason else ''}: {mutant.key}", flush=True)
         counts[verdict] = counts.get(verdict, 0) + 1

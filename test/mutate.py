@@ -244,6 +244,10 @@ def suite(name):
     return f"test {name}", RUN, [RUN, name]
 
 
+def timing(name):
+    return f"times {name}", RUN, [RUN, name, "timing"]
+
+
 # (name, what make builds for it, command), the cheapest first.
 KILLERS = {
     "chan.c": [
@@ -290,6 +294,7 @@ KILLERS = {
         *(watched(name) for name in ("watched-asleep", "watched-asleep-random", "watched-pairs", "watched-dumped", "watched-pool",
                                      "watched-timer-changes", "watched-contexts")),
         *(suite(name) for name in ("dump", "deadlock", "border", "faults", "notify", "tasks")),
+        timing("deadlock"),
     ],
 }
 # Of these functions of chan.c only one suite is likely to see anything, and it is asked first.
@@ -367,6 +372,8 @@ class Tree:
         environment = dict(os.environ, **ENVIRONMENT)
         if command[0] == RUN:
             environment["CK_RUN_SUITE"] = command[1]
+        if command[2:] == ["timing"]:
+            environment = {**environment, "CK_INCLUDE_TAGS": "timing", "CK_EXCLUDE_TAGS": "program stress"}
         with subprocess.Popen(command, cwd=self.place, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.DEVNULL, start_new_session=True,
                               preexec_fn=functools.partial(limits, EXPLORER_CPU if "explore" in command[0] else TESTS_CPU)) as process:
@@ -529,7 +536,7 @@ def main():
         print(f"no such mutant any more: {key}")
     for verdict, n in sorted(counts.items(), key=lambda item: -item[1]):
         print(f"{n:5} {verdict}")
-    killed = sum(n for verdict, n in counts.items() if verdict.startswith(("explore", "test", "soak")))
+    killed = sum(n for verdict, n in counts.items() if verdict.startswith(("explore", "test", "times", "soak")))
     counted = killed + counts.get("gap", 0) + counts.get("survived", 0)
     print(f"mutation score: {killed} of {counted} mutants killed, {100 * killed / max(counted, 1):.1f} %; "
           f"{counts.get('equivalent', 0) + counts.get('same code', 0)} more are equivalent, {counts.get('compiler', 0)} are no C")

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -1014,6 +1015,73 @@ START_TEST(the_report_fits_into_the_smallest_stack)
 }
 END_TEST
 
+enum { MANY_LINES = 80 };
+
+static void many_fall_asleep(int arg)
+{
+	(void)arg;
+	if (fcntl(STDERR_FILENO, F_SETPIPE_SZ, 4096) != 4096)
+		_exit(1);
+	for (int i = 0; i < MANY_LINES; i++)
+		start(wait_in_thread, NULL);
+	chan_recv(never, NULL);
+}
+
+/* A process that is stopped while it writes to a full pipe, and goes on, has written a part. */
+START_TEST(a_report_that_a_pipe_takes_in_parts_is_whole)
+{
+	char text[TEXT];
+	pid_t child;
+	int status, lines = 0, from = begin_child(many_fall_asleep, 0, &child);
+	int64_t since = 0;
+
+	for (int bytes = 0; bytes < 4096; look_again(&since))
+		ck_assert_int_eq(ioctl(from, FIONREAD, &bytes), 0);
+	pause_for(50 * CHAN_MS);
+	kill(child, SIGSTOP);
+	ck_assert_int_eq(waitpid(child, &status, WUNTRACED), child);
+	kill(child, SIGCONT);
+	read_report(from, text, chan_now() + 10 * CHAN_SECOND);
+	ck_assert_msg(strncmp(text, heading, sizeof heading - 1) == 0, "%s", text);
+	for (const char *at = text; (at = strstr(at, ": receive from never (0 of 0), for ")) != NULL; at++)
+		lines++;
+	ck_assert_int_eq(lines, MANY_LINES + 1);
+	ck_assert_uint_gt(strlen(text), 4096);
+	end_child(child, from);
+}
+END_TEST
+
+/* Of an unknown thread.  When the child begins to wait, its parent's guard would long have looked again. */
+static void *fork_beside_the_guard(void *unused)
+{
+	pause_for(100 * CHAN_MS);
+	if (fork() == 0) {
+		alarm(10);
+		pause_for(300 * CHAN_MS);
+		start(wait_in_thread, NULL);
+		pause_for(50 * CHAN_MS);
+		pthread_exit(NULL);
+	}
+	for (;;)
+		pause();
+	return unused;
+}
+
+static void wait_while_another_forks(int arg)
+{
+	(void)arg;
+	start(fork_beside_the_guard, NULL);
+	chan_recv(never, NULL);
+}
+
+START_TEST(the_child_of_a_fork_has_a_guard_of_its_own)
+{
+	char text[TEXT];
+
+	must_report(wait_while_another_forks, 0, text);
+}
+END_TEST
+
 static void fork_and_fall_asleep(int in_handler)
 {
 	start(wait_in_thread, NULL);
@@ -1207,7 +1275,9 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, looks_for_a_deadlock_leave_no_file_open);
 	tcase_add_loop_test(tc, a_thread_that_looks_for_a_deadlock_is_not_cancelled_meanwhile_and_keeps_its_errno, 0, 2);
 	tcase_add_test(tc, the_report_fits_into_the_smallest_stack);
+	tcase_add_test(tc, a_report_that_a_pipe_takes_in_parts_is_whole);
 	tcase_add_test(tc, the_child_of_a_fork_reports_its_own_deadlocks_only);
+	tcase_add_test(tc, the_child_of_a_fork_has_a_guard_of_its_own);
 	tcase_add_loop_test(tc, the_child_of_a_fork_in_a_handler_goes_on_waiting_and_reports_its_deadlock, 0, 2);
 	suite_add_tcase(s, tc);
 

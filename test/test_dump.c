@@ -241,6 +241,30 @@ START_TEST(an_idle_thread_of_the_pool_is_told_as_such)
 }
 END_TEST
 
+static void send_to(void *c)
+{
+	chan_send(*(chan **)c, NULL);
+}
+
+static void receive_from(void *c)
+{
+	chan_recv(*(chan **)c, NULL);
+}
+
+START_TEST(idle_threads_of_the_pool_are_told_in_one_line)
+{
+	chan *meeting = chan_new(0, 0);
+	char text[TEXT];
+
+	ck_assert_int_eq(spawn(send_to, &meeting, sizeof meeting), 0);
+	ck_assert_int_eq(spawn(receive_from, &meeting, sizeof meeting), 0);
+	await_dumped("  2 threads idle in the pool\n");
+	ck_assert_int_eq(occurrences(dumped(text), "thread"), 1);
+	ck_assert_int_eq(spawn_shutdown(CHAN_FOREVER), 0);
+	chan_free(meeting);
+}
+END_TEST
+
 START_TEST(a_name_is_copied_and_stays_where_there_is_no_memory_for_another)
 {
 	char name[] = "first", text[TEXT];
@@ -800,6 +824,7 @@ Suite *dump_suite(void)
 	tcase_add_test(tc, many_threads_with_long_names_of_channels_are_all_told);
 	tcase_add_test(tc, without_memory_a_dump_is_empty_and_nothing_else_happens);
 	tcase_add_test(tc, an_idle_thread_of_the_pool_is_told_as_such);
+	tcase_add_test(tc, idle_threads_of_the_pool_are_told_in_one_line);
 	tcase_add_test(tc, a_name_is_copied_and_stays_where_there_is_no_memory_for_another);
 	tcase_add_test(tc, who_is_dumped_can_be_woken_though_nobody_reads_the_dump);
 	tcase_add_test(tc, dumps_beside_traffic_disturb_nothing);

@@ -449,12 +449,12 @@ static inline bool may(const chan *c, enum chan_op op)
 }
 
 /* As most calls find the channel: one value can be moved, the lock is free, and there is nobody to wake. */
+__attribute__((always_inline))
 static inline int transfer_one(chan *c, enum chan_op op, void *value, int64_t deadline)
 {
 	bool seems_ready = may(c, op);
-	size_t moved;
 
-	if (!seems_ready && deadline <= CHAN_NOWAIT && c->extras == NULL)
+	if (!seems_ready && deadline <= CHAN_NOWAIT && (op == CHAN_OP_SEND || c->extras == NULL))
 		return ETIMEDOUT;       /* threads that only try keep nobody from the lock */
 	if (CHAN_SPIN == 0 || !seems_ready || pthread_mutex_trylock(&c->lock) != 0)
 		lock_when_ready(c, op, deadline);
@@ -463,7 +463,7 @@ static inline int transfer_one(chan *c, enum chan_op op, void *value, int64_t de
 		pthread_mutex_unlock(&c->lock);
 		return 0;
 	}
-	return transfer_locked(c, op, value, 1, 1, &moved, deadline);
+	return transfer_locked(c, op, value, 1, 1, &(size_t){ 0 }, deadline);
 }
 
 /* A value that cannot be NULL, or a send to a channel that only time or a close makes ready. */
@@ -1253,12 +1253,11 @@ int chan_close(chan *c)
 /* The newest takes the place of the oldest, which leaves by a copy, if the channel is full.  DOC: latest */
 static bool displace(chan *c, const void *value, void *old)
 {
-	if (may(c, CHAN_OP_SEND))
-		return false;
-	lock_soon(c);
+	if (pthread_mutex_trylock(&c->lock) != 0)
+		lock_soon(c);
 	bool full = !may(c, CHAN_OP_SEND);
 	if (full) {
-		unsigned char *place = element(c->ring, c->head, c->elem_size);
+		unsigned char *place = c->ring + c->head * c->elem_size;
 		copy(old, place, c->elem_size);
 		copy(place, value, c->elem_size);
 		c->head = after(c, c->head, 1);
@@ -1275,13 +1274,14 @@ int chan_send_latest(chan *c, const void *value, bool *displaced)
 
 	if (c == NULL || c->capacity == 0 || is_wrong(c, CHAN_OP_SEND, value))
 		return EINVAL;
-	void (*drop)(void *) = c->drop;
-	void *old = drop == NULL ? NULL : c->elem_size <= sizeof few ? few : quiet_malloc(c->elem_size);
-	int err = drop != NULL && old == NULL ? ENOMEM : ETIMEDOUT;
-	while (err == ETIMEDOUT && !(full = displace(c, value, old)))
-		err = chan_send_until(c, value, CHAN_NOWAIT);
-	if (full && drop != NULL)
-		drop(old);
+	void *old = c->drop == NULL ? NULL : c->elem_size <= sizeof few ? few : quiet_malloc(c->elem_size);
+	int err = c->drop != NULL && old == NULL ? ENOMEM : ETIMEDOUT;
+	while (err == ETIMEDOUT && !full) {
+		err = transfer_one(c, CHAN_OP_SEND, (void *)(uintptr_t)value, CHAN_NOWAIT);
+		full = err == ETIMEDOUT && displace(c, value, old);
+	}
+	if (full && c->drop != NULL)
+		c->drop(old);
 	if (old != NULL && old != few)
 		quiet_free(old);
 	if (displaced != NULL)

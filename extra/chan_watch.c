@@ -37,7 +37,6 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -382,12 +381,9 @@ static void ends(void *unused)
 	watch.known--;
 	watch.changes++;
 	watch.seen = 0;
-	for (int i = 0; may_be_deadlock() && !nudge(watch.first); i++) {
+	while (may_be_deadlock() && !nudge(watch.first)) {
 		unlock_watch();
-		if (i % 16 == 15)
-			nanosleep(&(struct timespec){ 0, 50000 }, NULL); /* one of lower priority may run */
-		else
-			sched_yield();
+		nanosleep(&(struct timespec){ 0, 20000 }, NULL);        /* a yield helps no lower priority */
 		lock_watch();
 	}
 	unlock_watch();

@@ -387,14 +387,14 @@ class Tree:
             end_session(process.pid)
         return failed
 
-    def expect_success(self, memory):
-        original = Mutant("original", 0, ("", ""), "", "", "", "")
-        if memory.recall(original)[0]:
-            return
-        for killer, command in {killer: command for killers in KILLERS.values() for killer, _, command in killers}.items():
-            if self.fails(command):
-                sys.exit(f"mutate: {killer} fails without any change")
-        memory.note(original, "survived", 0)
+    def expect_success(self, memory, names):
+        """Of what may be asked about these files."""
+        for killer, command in {killer: command for name in names for killer, _, command in KILLERS[name]}.items():
+            original = Mutant("original", 0, ("", ""), killer, "", "", "")
+            if not memory.recall(original)[0]:
+                if self.fails(command):
+                    sys.exit(f"mutate: {killer} fails without any change")
+                memory.note(original, "survived", 0)
 
     def judge(self, mutant, hint):
         """The name of the killer; 'compiler', 'same code', 'not built', or 'survived'."""
@@ -484,7 +484,7 @@ def judge_all(every, jobs, settled):
     memory, trees = Memory(), queue.Queue()
     with tempfile.TemporaryDirectory(prefix="mutants") as place:
         first = Tree(os.path.join(place, "1"))
-        first.expect_success(memory)
+        first.expect_success(memory, {m.name for m in every})
         trees.put(first)
         for job in range(2, jobs + 1):
             trees.put(Tree(os.path.join(place, str(job)), first))

@@ -293,7 +293,7 @@ KILLERS = {
     "extra/chan_watch.c": [
         *(watched(name) for name in ("watched-asleep", "watched-asleep-random", "watched-pairs", "watched-dumped", "watched-pool",
                                      "watched-timer-changes", "watched-contexts")),
-        *(suite(name) for name in ("dump", "deadlock", "border", "faults", "notify", "tasks")),
+        *(suite(name) for name in ("dump", "names", "deadlock", "border", "faults", "notify", "tasks")),
         timing("deadlock"),
     ],
 }

@@ -1105,9 +1105,12 @@ START_TEST(the_child_of_a_fork_reports_its_own_deadlocks_only)
 	char text[TEXT];
 	pid_t child;
 	int status, from = begin_child(fork_and_fall_asleep, 0, &child);
+	char number[32];
 
 	read_report(from, text, chan_now() + 10 * CHAN_SECOND);
 	ck_assert_msg(strncmp(text, heading, sizeof heading - 1) == 0, "%s", text);
+	snprintf(number, sizeof number, "thread %ld:", (long)child);
+	ck_assert_ptr_null(strstr(text, number));       /* its parent's thread, without a name in the child */
 	ck_assert_ptr_nonnull(strstr(text, "  the child's (0 of 0): 0 to send, 2 to receive\n"));
 	ck_assert_ptr_null(strstr(text, "never"));
 	ck_assert_int_eq(waitpid(child, &status, 0), child);

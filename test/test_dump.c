@@ -151,26 +151,29 @@ END_TEST
 
 START_TEST(a_select_of_many_cases_is_told_in_part)
 {
+	static const int numbers[] = { 16, 17, 40 };
 	enum { MANY = 40 };
+	const int n = numbers[_i];
 	chan *c[MANY];
 	chan_case cases[MANY];
 	struct call k;
-	char name[16], expected[TEXT] = ": select of 40: ";
+	char name[16], expected[TEXT];
 	int out;
 
-	for (int i = 0; i < MANY; i++) {
+	snprintf(expected, sizeof expected, ": select of %d: ", n);
+	for (int i = 0; i < n; i++) {
 		snprintf(name, sizeof name, "c%d", i);
 		c[i] = named(name, 1);
 		cases[i] = chan_on_recv(c[i], &out);
 		if (i < 16)
 			snprintf(expected + strlen(expected), 64, "%sreceive from c%d (0 of 1)", i == 0 ? "" : ", ", i);
 	}
-	strcat(expected, ", and others, for ");
-	begin_select(&k, cases, MANY, CHAN_FOREVER);
+	strcat(expected, n > 16 ? ", and others, for " : ", for ");
+	begin_select(&k, cases, (size_t)n, CHAN_FOREVER);
 	await_dumped(expected);
 	chan_close(c[0]);
 	finish(&k);
-	for (int i = 0; i < MANY; i++)
+	for (int i = 0; i < n; i++)
 		chan_free(c[i]);
 }
 END_TEST
@@ -717,6 +720,31 @@ START_TEST(names_after_variables_are_cut_and_counted)
 }
 END_TEST
 
+enum { NAMES = 20000 };
+
+static void *name_often(void *c)
+{
+	for (int i = 0; i < NAMES; i++)
+		chan_named_after(c, "often");
+	return NULL;
+}
+
+START_TEST(threads_that_name_at_the_same_time_count_each_name)
+{
+	chan *c = chan_new(0, 0), *d = chan_new(0, 0);
+	char last[32];
+	pthread_t other = start(name_often, c);
+
+	name_often(d);
+	join(other);
+	chan_named_after(c, "often");
+	snprintf(last, sizeof last, "often %d", 2 * NAMES + 1);
+	ck_assert_str_eq(chan_name(c), last);
+	chan_free(c);
+	chan_free(d);
+}
+END_TEST
+
 static void *wait_at_a_line(void *c)
 {
 	chan_called_at("program.c", 12);
@@ -820,7 +848,7 @@ Suite *dump_suite(void)
 	tcase_set_timeout(tc, 20);
 	tcase_add_loop_test(tc, each_way_to_wait_is_told_with_its_channels, 0, WAITING_WAYS);
 	tcase_add_test(tc, each_channel_of_a_select_is_told_also_one_to_send_to_and_receive_from);
-	tcase_add_test(tc, a_select_of_many_cases_is_told_in_part);
+	tcase_add_loop_test(tc, a_select_of_many_cases_is_told_in_part, 0, 3);
 	tcase_add_test(tc, many_threads_with_long_names_of_channels_are_all_told);
 	tcase_add_test(tc, without_memory_a_dump_is_empty_and_nothing_else_happens);
 	tcase_add_test(tc, an_idle_thread_of_the_pool_is_told_as_such);
@@ -831,6 +859,7 @@ Suite *dump_suite(void)
 	tcase_add_test(tc, a_dump_leaves_no_file_open_and_cancels_nobody_before_its_end);
 	tcase_add_test(tc, the_line_of_a_call_is_told_if_the_program_tells_it);
 	tcase_add_test(tc, names_after_variables_are_cut_and_counted);
+	tcase_add_test(tc, threads_that_name_at_the_same_time_count_each_name);
 	tcase_add_loop_test(tc, a_thread_that_is_not_watched_waits_all_the_same, 0, 2);
 	tcase_add_loop_test(tc, what_is_no_signal_is_refused, 0, sizeof no_signals / sizeof *no_signals);
 	suite_add_tcase(s, tc);

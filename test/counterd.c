@@ -48,11 +48,6 @@ void counterd_fixture(TCase *c)
 	tcase_add_checked_fixture(c, begin_counterd, end_counterd);
 }
 
-void use_poller(int which)
-{
-	find_example(which == 0 ? "counterd" : "counterd-poll", counterd, sizeof counterd);
-}
-
 /* A pipe whose ends a program gets only as one of its own. */
 static void make_pipe(int ends[2])
 {

@@ -26,9 +26,6 @@ extern bool as_nobody;                  /* a program that is started then has no
 /* Of a test case: a directory for its files, and its programs. */
 void counterd_fixture(TCase *c);
 
-/* 0: the usual server, 1: the one with poll where there is epoll too. */
-void use_poller(int which);
-
 /* With the options of a list that may be empty. */
 #define START(...) start_server((char *[]){ __VA_ARGS__, NULL })
 

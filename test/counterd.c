@@ -5,6 +5,7 @@
 #include "command.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <netinet/in.h>
@@ -309,6 +310,20 @@ rlim_t next_descriptor(void)
 		snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)server.pid, ++fd);
 	while (lstat(path, &st) == 0);
 	return (rlim_t)fd;
+}
+
+int server_threads(void)
+{
+	char path[64];
+	int n = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/task", (int)server.pid);
+	DIR *tasks = opendir(path);
+	while (tasks && readdir(tasks))
+		n++;
+	if (tasks)
+		closedir(tasks);
+	return n > 2 ? n - 2 : 0;       /* without . and .. */
 }
 
 /* CPU time of the server so far. */

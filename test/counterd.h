@@ -71,6 +71,8 @@ uint64_t hear_increments(int fd);
 
 /* Its lowest free descriptor, which the next accept would give; 0 where that cannot be seen. */
 rlim_t next_descriptor(void);
+/* Its threads; 0 where that cannot be seen. */
+int server_threads(void);
 /* CPU time of the server so far. */
 int64_t server_cpu(void);
 

@@ -18,6 +18,8 @@
 
 Suite *counterd_suite(void);
 
+enum { OTHER_THREADS = 12 };             /* of the server, which have no client: a few less */
+
 #define TOO_LONG "ERROR line longer than 128 bytes"
 #define KEY_63 "123456789012345678901234567890123456789012345678901234567890123"
 
@@ -423,6 +425,67 @@ START_TEST(a_client_too_many_is_told_and_closed)
 }
 END_TEST
 
+/* Until it closes its side, which it does only after it has come back. */
+static void come_and_go(int rounds)
+{
+	int before = -1;
+
+	for (int i = 0; i < rounds; i++) {
+		int fd = dial();
+		asks(fd, "GET a\nQUIT\n", "OK 0");
+		hears(fd, "OK bye");
+		ck_assert_ptr_null(hear(fd));
+		if (before >= 0)
+			close(before);
+		before = fd;
+	}
+}
+
+/* Each has a place only if the one that it had before is free when it sees the end. */
+START_TEST(a_client_that_has_seen_its_end_has_a_place_when_it_comes_back)
+{
+	enum { CLIENTS = 8, ROUNDS = 500 };
+	pid_t pids[CLIENTS];
+
+	START("-c", "8");
+	for (int i = 0; i < CLIENTS; i++) {
+		ck_assert_int_ge(pids[i] = fork(), 0);
+		if (pids[i] == 0) {
+			come_and_go(ROUNDS);
+			_exit(0);
+		}
+	}
+	for (int i = 0; i < CLIENTS; i++)
+		ck_assert_int_eq(await_exit(pids[i]), 0);
+	ck_assert_int_eq(stop(SIGTERM), 0);
+}
+END_TEST
+
+/* More than the server sees off at a time; none of them closes its own side. */
+START_TEST(many_clients_leave_at_once_and_others_have_their_places)
+{
+	enum { MANY = 100 };
+	int fd[2][MANY];
+
+	START("-c", "100");
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < MANY; i++) {
+			say(fd[round][i] = dial(), "GET a\n");
+			hears(fd[round][i], "OK 0");
+		}
+		for (int i = 0; i < MANY; i++)
+			say(fd[round][i], "QUIT\n");
+		for (int i = 0; i < MANY; i++) {
+			hears(fd[round][i], "OK bye");
+			ck_assert_ptr_null(hear(fd[round][i]));
+		}
+	}
+	for (int i = 0; i < 2 * MANY; i++)
+		close(fd[i / MANY][i % MANY]);
+	ck_assert_int_eq(stop(SIGTERM), 0);
+}
+END_TEST
+
 /* None of them leaves by itself, and yet a place that becomes free goes to whoever comes next. */
 START_TEST(clients_too_many_are_told_at_once_and_keep_nobody_waiting)
 {
@@ -437,6 +500,7 @@ START_TEST(clients_too_many_are_told_at_once_and_keep_nobody_waiting)
 	for (int i = 0; i < 400; i++)
 		hears(crowd[i], "ERROR too many clients, 1 are allowed");
 	ck_assert_int_lt(chan_now() - before, 10 * CHAN_SECOND);        /* at 16 a second it took 25 */
+	ck_assert_int_le(server_threads(), 1 + 64 + OTHER_THREADS);
 	asks(fd, "QUIT\n", "OK bye");
 	hears_end(fd);
 	fd = dial();
@@ -521,6 +585,41 @@ static int64_t cost_of_requests(int fd)
 		asks(fd, "GET a\n", "OK 0");
 	return (server_cpu() - before) / REQUESTS;
 }
+
+/* Each has one descriptor more than a silent one, and others are refused meanwhile. */
+START_TEST(all_clients_may_watch_at_a_time)
+{
+	enum { ALL = 60, MORE = 70 };
+	struct rlimit limit;
+	int fd[ALL], more[MORE];
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = 80;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	START("-c", "60", "-i", "1");
+	limit.rlim_cur = limit.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	for (int i = 0; i < ALL; i++) {
+		fd[i] = dial();
+		say(fd[i], i == 0 ? "INCR a\nWATCH\n" : "WATCH\n");
+		ck_assert_ptr_nonnull(hear(fd[i]));
+	}
+	for (int i = 0; i < MORE; i++)
+		hears(more[i] = dial(), "ERROR too many clients, 60 are allowed");
+	for (int i = 0; i < ALL; i++)
+		sees(fd[i], "OK clients=60 keys=1 increments=1 saved=1 ");
+	ck_assert(!complained("Too many open files"));
+	for (int i = 0; i < MORE; i++)
+		close(more[i]);
+	ck_assert_int_eq(kill(server.pid, SIGTERM), 0);
+	for (int i = 0; i < ALL; i++)
+		while (hear(fd[i]) != NULL)
+			continue;
+	for (int i = 0; i < ALL; i++)
+		close(fd[i]);
+	ck_assert_int_eq(await_exit(server.pid), 0);
+}
+END_TEST
 
 START_TEST(silent_clients_cost_the_others_nothing)
 {
@@ -763,6 +862,69 @@ START_TEST(clients_that_are_silent_do_not_hold_up_the_end)
 }
 END_TEST
 
+/* One reads its answers late, one has half a line, one watches, one leaves, one was refused. */
+START_TEST(at_the_end_each_client_gets_what_is_its_due)
+{
+	START("-g", "1000000", "-t", "1000000", "-c", "5");
+	int slow = dial_with(1 << 17), half = dial(), watching = dial(), leaving = dial(), fifth = dial(), sixth;
+
+	say_until_stuck(slow);
+	asks(half, "INCR b\nINCR", "OK 1");
+	say(watching, "WATCH\n");
+	sees(watching, "clients=5 ");
+	asks(fifth, "INCR b\n", "OK 2");
+	hears(sixth = dial(), "ERROR too many clients, 5 are allowed");
+	asks(leaving, "INCR b\nQUIT\n", "OK 3");
+	hears(leaving, "OK bye");
+	ck_assert_int_eq(kill(server.pid, SIGTERM), 0);
+	hears_end(half);
+	hears_end(fifth);
+	while (hear(watching) != NULL)
+		continue;
+	hears_end(leaving);
+	hears_end(sixth);
+	close(watching);
+	const uint64_t answers = hear_increments(slow);
+	ck_assert_int_eq(await_exit(server.pid), 0);
+	ck_assert_uint_eq(answers + 3, sum_of_snapshot());
+}
+END_TEST
+
+/*
+ * More than the server sees off at a time.  Their answers are with the kernel when the signal comes, and then they
+ * send on: if their sockets were closed, that would reset the connection.
+ */
+START_TEST(many_clients_that_send_on_at_the_end_get_all_answers)
+{
+	enum { MANY = 100, LINES = 300 };
+	char lines[5 * LINES + 1] = "";
+	int fd[MANY];
+
+	for (int i = 0; i < LINES; i++)
+		memcpy(lines + 5 * i, "GET \n", 6);
+	START("-g", "1000000");
+	for (int i = 0; i < MANY; i++) {
+		say(fd[i] = dial_with(2048), lines);
+		say(fd[i], "INCR a\n");
+	}
+	await_stat("increments", MANY, MANY);
+	int silent = dial();
+	asks(silent, "GET a\n", "OK 100");
+	ck_assert_int_eq(kill(server.pid, SIGTERM), 0);
+	hears_end(silent);
+	for (int i = 0; i < MANY; i++)
+		send(fd[i], "GET a\n", 6, MSG_NOSIGNAL);
+	for (int i = 0; i < MANY; i++) {
+		for (int j = 0; j < LINES; j++)
+			hears(fd[i], BAD_KEY);
+		ck_assert_int_eq(strncmp(hear(fd[i]), "OK ", 3), 0);
+		hears_end(fd[i]);
+	}
+	ck_assert_int_eq(await_exit(server.pid), 0);
+	ck_assert_uint_eq(sum_of_snapshot(), MANY);
+}
+END_TEST
+
 START_TEST(a_client_that_does_not_read_holds_up_the_end_to_its_deadline)
 {
 	START("-g", "100", "-t", "1000000");
@@ -914,6 +1076,8 @@ static TCase *counterd_limits(void)
 	TCase *limits = tcase_create("limits");
 
 	tcase_add_test(limits, a_client_too_many_is_told_and_closed);
+	tcase_add_test(limits, a_client_that_has_seen_its_end_has_a_place_when_it_comes_back);
+	tcase_add_test(limits, many_clients_leave_at_once_and_others_have_their_places);
 	tcase_add_test(limits, clients_too_many_are_told_at_once_and_keep_nobody_waiting);
 	tcase_add_test(limits, a_key_too_many_is_told_and_those_that_are_there_go_on);
 	tcase_add_test(limits, ten_thousand_keys_are_kept_apart);
@@ -922,6 +1086,7 @@ static TCase *counterd_limits(void)
 #ifdef __linux__
 	tcase_add_test(limits, without_memory_for_it_a_client_is_told);
 	tcase_add_test(limits, inherited_descriptors_do_not_use_up_the_reserve);
+	tcase_add_test(limits, all_clients_may_watch_at_a_time);
 	tcase_add_test(limits, silent_clients_cost_the_others_nothing);
 	tcase_add_test(limits, without_a_descriptor_for_it_a_client_waits_and_others_are_served);
 #endif
@@ -937,6 +1102,8 @@ static TCase *counterd_ends(void)
 	tcase_add_loop_test(ends, a_signal_in_the_middle_loses_no_increment_and_no_answer, 0, 4);
 	tcase_add_test(ends, what_was_read_before_the_signal_is_answered_to_a_slow_client_too);
 	tcase_add_test(ends, clients_that_are_silent_do_not_hold_up_the_end);
+	tcase_add_test(ends, at_the_end_each_client_gets_what_is_its_due);
+	tcase_add_test(ends, many_clients_that_send_on_at_the_end_get_all_answers);
 	tcase_add_test(ends, a_client_that_does_not_read_holds_up_the_end_to_its_deadline);
 	tcase_add_test(ends, a_second_signal_waits_for_nobody);
 	return ends;
@@ -964,7 +1131,7 @@ Suite *counterd_suite(void)
 
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		tcase_set_tags(all[i], "process");
-		tcase_set_timeout(all[i], 120);
+		tcase_set_timeout(all[i], 30);
 		counterd_fixture(all[i]);
 		suite_add_tcase(s, all[i]);
 	}

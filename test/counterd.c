@@ -285,6 +285,28 @@ size_t say_until_stuck(int fd)
 	return sent;
 }
 
+/* They are in the client's queue to send, or in the server's of what was received. */
+size_t not_read_of(int fd)
+{
+	struct sockaddr_in me;
+	socklen_t size = sizeof me;
+	char line[256];
+	size_t n = 0;
+
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&me, &size), 0);
+	FILE *sockets = fopen("/proc/net/tcp", "r");
+	ck_assert_ptr_nonnull(sockets);
+	while (fgets(line, sizeof line, sockets)) {
+		unsigned from, to, sends, received;
+		if (sscanf(line, " %*u: %*x:%x %*x:%x %*x %x:%x", &from, &to, &sends, &received) != 4)
+			continue;
+		n += from == ntohs(me.sin_port) && to == (unsigned)server.port ? sends : 0;
+		n += from == (unsigned)server.port && to == ntohs(me.sin_port) ? received : 0;
+	}
+	fclose(sockets);
+	return n;
+}
+
 /* Until the end; how many increments were answered, each with the next number. */
 uint64_t hear_increments(int fd)
 {

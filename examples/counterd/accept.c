@@ -1,7 +1,7 @@
 /*
  * accept.c - the task that accepts connections, and starts a task for each of them
  *
- * It never waits for a client.  So everyone who comes is served, or learns at once that there are too many.
+ * It waits for no client.  So each client that comes is served, or learns at once that there are too many.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -54,32 +54,35 @@ static bool prepare(int fd)
 	return fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
 }
 
-static void refuse(struct tasks *t, int fd, const char *why)
+static void refuse(struct tasks *t, int fd, const char *format, size_t number)
 {
-	send(fd, why, strlen(why), 0);
+	char why[ANSWER_SIZE];
+	const int n = snprintf(why, sizeof why, format, number);
+
+	send(fd, why, (size_t)n, 0);
 	let_go(t, fd);
 }
 
 /*
- * The count decides, because a client leaves it before it sees the end of its connection.  Its task leaves the
- * group a moment later, and chan_group_go waits for that moment.  So its EAGAIN means that there is no thread.
+ * The count decides: a client that sees the end of its connection is no longer counted.  But its task
+ * may be in the group a moment longer, and chan_group_go waits for that moment.  So an EAGAIN of that call
+ * means that no thread can be started.
  */
 static void serve_or_refuse(struct tasks *t, int fd)
 {
 	const struct caller caller = { t, fd };
-	char too_many[ANSWER_SIZE];
-	int err = prepare(fd) ? 0 : ENOMEM;
+	const size_t limit = t->options->clients;
 
-	if (err == 0 && atomic_load(&t->clients) == t->options->clients) {
-		snprintf(too_many, sizeof too_many, "ERROR too many clients, %zu are allowed\n", t->options->clients);
-		refuse(t, fd, too_many);
+	if (atomic_load(&t->clients) == limit) {
+		refuse(t, fd, "ERROR too many clients, %zu are allowed\n", limit);
 		return;
 	}
 	atomic_fetch_add(&t->clients, 1);
-	if (err == 0 && (err = chan_group_go(t->connections, serve_client, &caller, sizeof caller)) == 0)
+	const int err = chan_group_go(t->connections, serve_client, &caller, sizeof caller);
+	if (err == 0)
 		return;
 	atomic_fetch_sub(&t->clients, 1);
-	refuse(t, fd, err == ECANCELED ? "" : "ERROR out of memory\n");
+	refuse(t, fd, err == ECANCELED ? "" : "ERROR out of memory\n", 0);
 }
 
 void accept_clients(struct tasks *t, int listener)
@@ -91,7 +94,10 @@ void accept_clients(struct tasks *t, int listener)
 		const int fd = accept(listener, NULL, NULL);
 		if (fd >= 0) {
 			complained = false;
-			serve_or_refuse(t, fd);
+			if (prepare(fd))
+				serve_or_refuse(t, fd);
+			else
+				close(fd);
 		} else if (nothing_now() || errno == ECONNABORTED) {
 			await(listener, POLLIN, done, CHAN_FOREVER);
 		} else {

@@ -1,13 +1,14 @@
 /*
  * client.c - one client, from its first line to its last answer
  *
- * A task has one client, and does one thing after the other: it reads lines, asks the owner, writes all
- * answers, and reads on.  So answers keep the order of their lines, and what the client sends meanwhile waits
- * in the kernel and then at the client.
+ * A task has one client, and does one thing after the other: it reads lines, asks the owner, writes
+ * the answers, and reads on.  So answers keep the order of their lines, and lines that the client
+ * sends meanwhile wait in the kernel, and then at the client: memory is bounded.
  *
- * Whenever the task waits for its client, there is a deadline, and poll waits for an end beside the socket.  At
- * the first signal the context of the connections is closed: nothing more is read.  Later that of the leaving
- * clients is closed: the server waits for no client any more.
+ * While the task waits for its client there is a deadline, except in WATCH, which needs nothing of the
+ * client.  Beside the socket, poll waits for one of two ends.  The first signal closes the context of the
+ * connections: then nothing more is read.  The second one, or the time, closes the context of the clients
+ * that leave: then nothing waits for a client any more.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -31,7 +32,7 @@ struct client {
 	struct batch *batch;
 };
 
-/* What is next for a client. */
+/* The next step for a client. */
 enum step { GO_ON, LET_GO, HANG_UP };
 
 /* ---- Waiting ------------------------------------------------------------------------- */
@@ -44,9 +45,9 @@ bool nothing_now(void)
 int await(int fd, short events, chan *end, int64_t deadline)
 {
 	struct pollfd watched[] = { { .fd = fd, .events = events }, { .fd = chan_fd(end), .events = POLLIN } };
-	const int64_t left = deadline == CHAN_FOREVER ? 0 : deadline - chan_now();
+	const int64_t left = deadline - chan_now();
 
-	if (left <= 0 && deadline != CHAN_FOREVER)
+	if (left <= 0)
 		return ETIMEDOUT;
 	poll(watched, 2, deadline == CHAN_FOREVER ? -1 : (int)(left / CHAN_MS) + 1);
 	return watched[1].revents != 0 ? ECANCELED : 0;
@@ -69,7 +70,7 @@ static enum step write_answers(const struct client *c)
 	return GO_ON;
 }
 
-/* The last answer. */
+/* The last answer, without the owner. */
 static enum step tell_error(const struct client *c, const char *format, long long number)
 {
 	c->batch->size = (size_t)snprintf(c->batch->out, ANSWER_SIZE, format, number);
@@ -99,7 +100,7 @@ static enum step read_lines(const struct client *c)
 	return GO_ON;
 }
 
-/* To the owner of the counters and back. */
+/* The batch goes to the owner of the counters and comes back. */
 static enum step answer(const struct client *c)
 {
 	struct batch *b = c->batch;
@@ -123,7 +124,7 @@ static bool discard(int fd)
 	return n > 0 || (n < 0 && nothing_now());
 }
 
-/* A line each second.  What the client sends is ignored, until it closes its side. */
+/* A line each second.  Further lines of the client are ignored, until it closes its side. */
 static enum step watch(const struct client *c)
 {
 	chan *news = chan_subscribe(c->tasks->news, 1, CHAN_SLOW_DROP_OLDEST);
@@ -167,7 +168,7 @@ static enum step converse(const struct client *c)
 
 /* ---- The end of a connection ------------------------------------------------------------ */
 
-/* To close a socket with unread bytes resets the connection, and then the answers before may be lost. */
+/* Closing a socket with unread bytes resets the connection, and then the answers before may be lost. */
 int see_off(void *socket, chan *done)
 {
 	const int fd = *(int *)socket;
@@ -186,7 +187,7 @@ void let_go(struct tasks *t, int fd)
 		close(fd);
 }
 
-/* At the end nobody needs its place, and so the task itself sees the client off: there may be many. */
+/* The count first: see accept.c.  At the end nobody needs its place, so the task itself sees it off. */
 int serve_client(void *arg, chan *done)
 {
 	const struct caller *caller = arg;

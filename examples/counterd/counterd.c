@@ -5,33 +5,33 @@
  *
  * README.md has the protocol, the options and what is guaranteed.  The tasks:
  *
- *     clients <--> loop --jobs--> workers --asks--> owner --snapshots--> writer --> FILE
- *                   ^             | ^  ^              | ^                  |
- *                   `---replies---' |  `-----back-----' `------written-----'
- *                                   one for each worker
+ *     accept --socket--> client --asks--> owner --snapshots--> writer --> FILE
+ *                         | ^  ^           | ^                   |
+ *                         | |  `---back----' `------written------'
+ *                         | one for each connection
+ *                         `--socket--> see_off
  *
- * The loop alone has the sockets, the owner alone has the counters, and what goes over
- * a channel belongs to who receives it.  The workers parse and format between them.
+ * A client's task alone has its socket, the owner alone has the counters, and what goes over a
+ * channel belongs to the task that receives it.
  *
- * No cycle of full channels can arise, because each channel back has room for all that
- * may come.  A client has at most one batch on its way: the loop does not read more of
- * it until that is back.  So jobs and replies hold a batch of every client.  back holds
- * all that its worker has out.  There is one snapshot at a time.  So the loop waits
- * in poll only, the writer for the disk, the owner in its select, and only workers wait
- * for others, for the owner.
+ * No cycle of full channels can arise, because each channel has room for all that may come.  A
+ * client's task has one batch, so asks holds a batch of every client, and back, which each has for
+ * itself, holds that one.  There is one snapshot at a time.  So the owner waits in its select only,
+ * the writer for the disk, and a client's task for its client, with a deadline, or for the owner.
  *
- * The workers are a group of tasks with a limit, which is -w.  The owner and the writer form a
- * second group, whose first error is that of the last snapshot.
+ * The tasks of the clients are a group with a limit, which is -c.  A client that has its last
+ * answer goes over to another group, so that it takes no place.  The owner, the writer and the task
+ * that gets the signals are a third group, whose first error is that of the last snapshot.
  *
  * Each second the owner publishes its figures.  A client that watches has a subscription, which
- * keeps the latest, and the loop has one that wakes it.
+ * keeps the latest.
  *
- * SIGHUP goes to the owner over a channel of its own, SIGTERM to the loop.  Messages of all
- * tasks go to the log, for which nobody waits.
+ * SIGHUP goes to the owner over a channel of its own.  Messages of all tasks go to the log, for
+ * which nobody waits.
  *
- * The end goes the same way.  A signal ends the loop once every client has its answers.
- * Then jobs is closed, which ends the workers; then asks, which makes the owner begin the
- * last snapshot; and then snapshots.
+ * The end goes the same way as the requests.  A signal closes the context of the clients: main
+ * accepts no more, and each client's task ends once its client has its answers.  Then asks is
+ * closed, which makes the owner begin the last snapshot; and then snapshots.
  *
  * Exit status: 0; 1 if it could not start or the last snapshot could not be written; 2
  * for wrong usage.
@@ -55,7 +55,7 @@
 #include <unistd.h>
 
 enum {
-	MAX_CLIENTS = 10000,            /* a thread for each, of which a system has some ten thousands */
+	MAX_CLIENTS = 10000,            /* each has a thread, and Linux begins with 32,768 for all programs */
 	MAX_KEYS = 10000000,
 	MAX_MS = 1000000000,
 	CLIENT_FILES = 3,               /* a socket, and a channel's descriptor, which may be a pipe */

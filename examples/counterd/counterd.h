@@ -129,7 +129,7 @@ struct caller {
 /* A task: the argument is a struct caller. */
 int serve_client(void *caller, chan *done);
 
-/* A task, for a client that has its last answer: waits for it to close its side too.  The argument is an int. */
+/* A task, for a client that has its last answer: waits for it to close its side.  The argument is an int. */
 int see_off(void *socket, chan *done);
 
 /* Has another task see the client off; if there is no place for one, the socket is closed. */

@@ -201,7 +201,7 @@ int write_snapshots(void *arg, chan *done)
 
 /* ---- The end ----------------------------------------------------------------------- */
 
-/* The first signal: nothing more is accepted or read.  The second one, or the time: no client is waited for. */
+/* The first signal: nothing more is accepted or read.  The second one, or the time: no wait for a client. */
 int end_by_signals(void *arg, chan *done)
 {
 	struct tasks *t = *(struct tasks **)arg;

@@ -31,7 +31,7 @@
  *
  * The end goes the same way as the requests.  A signal closes the context of the clients: main
  * accepts no more, and each client's task ends once its client has its answers.  Then asks is
- * closed, which makes the owner begin the last snapshot; and then snapshots.
+ * closed, and the owner makes the last snapshot; and then snapshots.
  *
  * Exit status: 0; 1 if it could not start or the last snapshot could not be written; 2
  * for wrong usage.
@@ -55,7 +55,7 @@
 #include <unistd.h>
 
 enum {
-	MAX_CLIENTS = 10000,            /* each has a thread, and Linux begins with 32,768 for all programs */
+	MAX_CLIENTS = 10000,            /* each has a thread, of which Linux by default allows 32,768 in all */
 	MAX_KEYS = 10000000,
 	MAX_MS = 1000000000,
 	CLIENT_FILES = 3,               /* a socket, and a channel's descriptor, which may be a pipe */

@@ -5,6 +5,7 @@
 #include "command.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <netinet/in.h>
@@ -46,11 +47,6 @@ void counterd_fixture(TCase *c)
 	find_example("counterd", counterd, sizeof counterd);
 	find_example("counterd-load", load_program, sizeof load_program);
 	tcase_add_checked_fixture(c, begin_counterd, end_counterd);
-}
-
-void use_poller(int which)
-{
-	find_example(which == 0 ? "counterd" : "counterd-poll", counterd, sizeof counterd);
 }
 
 /* A pipe whose ends a program gets only as one of its own. */
@@ -289,6 +285,28 @@ size_t say_until_stuck(int fd)
 	return sent;
 }
 
+/* They are in the client's queue to send, or in the server's of what was received. */
+size_t not_read_of(int fd)
+{
+	struct sockaddr_in me;
+	socklen_t size = sizeof me;
+	char line[256];
+	size_t n = 0;
+
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&me, &size), 0);
+	FILE *sockets = fopen("/proc/net/tcp", "r");
+	ck_assert_ptr_nonnull(sockets);
+	while (fgets(line, sizeof line, sockets)) {
+		unsigned from, to, sends, received;
+		if (sscanf(line, " %*u: %*x:%x %*x:%x %*x %x:%x", &from, &to, &sends, &received) != 4)
+			continue;
+		n += from == ntohs(me.sin_port) && to == (unsigned)server.port ? sends : 0;
+		n += from == (unsigned)server.port && to == ntohs(me.sin_port) ? received : 0;
+	}
+	fclose(sockets);
+	return n;
+}
+
 /* Until the end; how many increments were answered, each with the next number. */
 uint64_t hear_increments(int fd)
 {
@@ -314,6 +332,20 @@ rlim_t next_descriptor(void)
 		snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)server.pid, ++fd);
 	while (lstat(path, &st) == 0);
 	return (rlim_t)fd;
+}
+
+int server_threads(void)
+{
+	char path[64];
+	int n = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/task", (int)server.pid);
+	DIR *tasks = opendir(path);
+	while (tasks && readdir(tasks))
+		n++;
+	if (tasks)
+		closedir(tasks);
+	return n > 2 ? n - 2 : 0;       /* without . and .. */
 }
 
 /* CPU time of the server so far. */

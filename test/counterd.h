@@ -26,9 +26,6 @@ extern bool as_nobody;                  /* a program that is started then has no
 /* Of a test case: a directory for its files, and its programs. */
 void counterd_fixture(TCase *c);
 
-/* 0: the usual server, 1: the one with poll where there is epoll too. */
-void use_poller(int which);
-
 /* With the options of a list that may be empty. */
 #define START(...) start_server((char *[]){ __VA_ARGS__, NULL })
 
@@ -67,6 +64,8 @@ enum { LONG_LINE = 120, ROUND = 7 + 9 * LONG_LINE };
 
 /* Sends such rounds as far as it goes without waiting, until for a while nothing does; how many bytes. */
 size_t say_until_stuck(int fd);
+/* How many of the bytes that a client has sent the server has not read; only on Linux. */
+size_t not_read_of(int fd);
 /* Until the end; how many increments were answered, each with the next number. */
 uint64_t hear_increments(int fd);
 
@@ -74,6 +73,8 @@ uint64_t hear_increments(int fd);
 
 /* Its lowest free descriptor, which the next accept would give; 0 where that cannot be seen. */
 rlim_t next_descriptor(void);
+/* Its threads; 0 where that cannot be seen. */
+int server_threads(void);
 /* CPU time of the server so far. */
 int64_t server_cpu(void);
 

@@ -475,7 +475,7 @@ START_TEST(a_server_that_cannot_start_says_why)
 
 	const struct rlimit few = { 64, 64 };
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
-	REFUSES(1, "1000 clients need 1096 file descriptors, the limit leaves ", "-p", "0", "-f", other);
+	REFUSES(1, "1000 clients need 3096 file descriptors, the limit leaves ", "-p", "0", "-f", other);
 }
 END_TEST
 
@@ -484,7 +484,7 @@ END_TEST
 static int run_with_space(rlim_t bytes)
 {
 	struct rlimit all, some;
-	char *const argv[] = { "counterd", "-p", "0", "-f", snapshot, "-c", "1", "-k", "1", "-w", "8", NULL };
+	char *const argv[] = { "counterd", "-p", "0", "-f", snapshot, "-c", "1", "-k", "1", NULL };
 	char text[64];
 	int out[2];
 
@@ -525,7 +525,7 @@ START_TEST(wrong_usage_is_told)
 {
 	static char *const wrong[][2] = {
 		{ "-p", "65536" }, { "-p", "x" }, { "-p", "" }, { "-p", "-1" }, { "-f", "" }, { "-c", "0" }, { "-c", "1x" },
-		{ "-k", "0" }, { "-w", "0" }, { "-w", "65" }, { "-i", "0" }, { "-t", "0" }, { "-g", "-1" },
+		{ "-c", "10001" }, { "-k", "0" }, { "-w", "2" }, { "-i", "0" }, { "-t", "0" }, { "-g", "-1" },
 		{ "-x", "1" }, { "file", "file" }, { "-g", "99999999999999999999" },
 	};
 

@@ -1,299 +1,213 @@
 /*
- * client.c - one client: what it waits for, and what it does next
+ * client.c - one client, from its first line to its last answer
  *
- * A client is in one of five states, and at any time the loop waits for one thing of it:
+ * A task has one client, and does one thing after the other: it reads lines, asks the owner, writes
+ * the answers, and reads on.  So answers keep the order of their lines, and lines that the client
+ * sends meanwhile wait in the kernel, and then at the client: memory is bounded.
  *
- *     READING --a line is there--> WORKING --reply--> WRITING --all written--> READING
- *                                                        | last answer
- *                                                        |--> LEAVING --end of file--> closed
- *                                                        `--> WATCHING --a second--> WRITING
- *
- * While its batch is away, or its answers are not yet taken, a client is not read.  Its
- * further lines wait with the kernel and then with the client: memory is bounded, and
- * answers keep the order of their lines.  Every state but WORKING and WATCHING,
- * which need nothing of the client, has a deadline.
- *
- * LEAVING is there because to close a socket with unread bytes resets the connection,
- * and then the answers before may be lost.
+ * While the task waits for its client there is a deadline, except in WATCH, which needs nothing of the
+ * client.  Beside the socket, poll waits for one of two ends.  The first signal closes the context of the
+ * connections: then nothing more is read.  The second one, or the time, closes the context of the clients
+ * that leave: then nothing waits for a client any more.
  */
 #define _POSIX_C_SOURCE 200809L
 
-#include "client.h"
+#include "counterd.h"
+#include "chan_fd.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define LEAVE_TIME CHAN_SECOND          /* for a client to close its end too */
 
+struct client {
+	struct tasks *tasks;
+	int fd;
+	chan *done;                     /* closed: nothing more is read */
+	batches back;
+	struct batch *batch;
+};
+
+/* The next step for a client. */
+enum step { GO_ON, LET_GO, HANG_UP };
+
+/* ---- Waiting ------------------------------------------------------------------------- */
+
 bool nothing_now(void)
 {
 	return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 }
 
-static void begin_writing(struct server *s, struct client *c);
-
-/* ---- States ------------------------------------------------------------------------- */
-
-/* Out of the queue in which it is, and to the end of another one; either may be NULL. */
-static void move(struct client *c, struct queue *to)
+int await(int fd, short events, chan *end, int64_t deadline)
 {
-	if (c->queue) {
-		*(c->before ? &c->before->after : &c->queue->first) = c->after;
-		*(c->after ? &c->after->before : &c->queue->last) = c->before;
+	struct pollfd watched[] = { { .fd = fd, .events = events }, { .fd = chan_fd(end), .events = POLLIN } };
+	const int64_t left = deadline - chan_now();
+
+	if (left <= 0)
+		return ETIMEDOUT;
+	poll(watched, 2, deadline == CHAN_FOREVER ? -1 : (int)(left / CHAN_MS) + 1);
+	return watched[1].revents != 0 ? ECANCELED : 0;
+}
+
+/* ---- A conversation --------------------------------------------------------------------- */
+
+static enum step write_answers(const struct client *c)
+{
+	const struct batch *b = c->batch;
+	const int64_t deadline = chan_now() + c->tasks->options->idle;
+
+	for (size_t written = 0; written < b->size; ) {
+		const ssize_t n = send(c->fd, b->out + written, b->size - written, 0);
+		if (n >= 0)
+			written += (size_t)n;
+		else if (!nothing_now() || await(c->fd, POLLOUT, chan_group_done(c->tasks->leaving), deadline) != 0)
+			return HANG_UP;
 	}
-	c->queue = to;
-	c->after = NULL;
-	c->before = to ? to->last : NULL;
-	if (to) {
-		*(to->last ? &to->last->after : &to->first) = c;
-		to->last = c;
+	return GO_ON;
+}
+
+/* The last answer, without the owner. */
+static enum step tell_error(const struct client *c, const char *format, long long number)
+{
+	c->batch->size = (size_t)snprintf(c->batch->out, ANSWER_SIZE, format, number);
+	return write_answers(c) == GO_ON ? LET_GO : HANG_UP;
+}
+
+/* Until there is a line.  A full buffer does not occur: long before, that is a line or too long for one. */
+static enum step read_lines(const struct client *c)
+{
+	struct batch *b = c->batch;
+	const int64_t idle = c->tasks->options->idle, deadline = chan_now() + idle;
+
+	while (!batch_ready(b)) {
+		if (b->last || b->eof)
+			return LET_GO;
+		const int err = await(c->fd, POLLIN, c->done, deadline);
+		if (err == ECANCELED)
+			return LET_GO;
+		if (err == ETIMEDOUT)
+			return tell_error(c, "ERROR no line within %lld milliseconds\n", idle / CHAN_MS);
+		const ssize_t n = recv(c->fd, b->in + b->used, sizeof b->in - b->used, 0);
+		if (n < 0 && !nothing_now())
+			return HANG_UP;
+		b->eof = n == 0;
+		b->used += n > 0 ? (size_t)n : 0;
 	}
+	return GO_ON;
 }
 
-/* Another client may have its place among those that are served. */
-static void uncount(struct server *s, struct client *c)
+/* The batch goes to the owner of the counters and comes back. */
+static enum step answer(const struct client *c)
 {
-	s->counted -= c->counted;
-	c->counted = false;
-}
+	struct batch *b = c->batch;
 
-void client_close(struct server *s, struct client *c)
-{
-	poller_forget(s->poller, &c->source);
-	close(c->source.fd);
-	chan_unsubscribe(s->io->news, c->news);
-	chan_free(c->news);
-	c->state = CLOSED;
-	uncount(s, c);
-	move(c, &s->closed);
-	s->count--;
-}
-
-static void enter(struct server *s, struct client *c, enum state state)
-{
-	c->state = state;
-	c->deadline = chan_now() + (state == LEAVING ? LEAVE_TIME : s->io->options->idle);
-	move(c, state == LEAVING ? &s->leaving : &s->idle);
-}
-
-static void await(struct server *s, struct client *c, enum direction d)
-{
-	if (poller_await(s->poller, &c->source, d) != 0)
-		client_close(s, c);
-}
-
-/* Uncounted first: a client that sees the end of its connection may be sure that a new one is accepted. */
-static void leave(struct server *s, struct client *c)
-{
-	uncount(s, c);
-	if (c->batch.eof || shutdown(c->source.fd, SHUT_WR) != 0) {
-		client_close(s, c);
-		return;
-	}
-	enter(s, c, LEAVING);
-	await(s, c, IN);
-}
-
-/* There is room: at most one batch of each client is on its way. */
-static void hand_on(struct server *s, struct client *c)
-{
-	struct batch *b = &c->batch;
-
-	c->state = WORKING;
-	move(c, NULL);
-	b->clients = s->counted;
-	if (CHAN_TRY_SEND(s->io->jobs, &b) != 0)
-		abort();
-}
-
-/* The next line is there, if this client was slow, or it is yet to come. */
-static void watch(struct server *s, struct client *c)
-{
-	struct stats now;
-
-	if (c->news == NULL)
-		c->news = chan_subscribe(s->io->news, 1, CHAN_SLOW_DROP_OLDEST);
-	if (c->news == NULL) {
-		client_close(s, c);
-	} else if (chan_try_recv(c->news, &now) == 0) {
-		c->batch.clients = s->counted;
-		batch_format_stats(&c->batch, &now);
-		begin_writing(s, c);
-	} else {
-		c->state = WATCHING;
-		move(c, &s->watching);
-		await(s, c, IN);
-	}
-}
-
-/* The next step of a client with nothing left to write. */
-static void go_on(struct server *s, struct client *c)
-{
-	if (c->batch.last || (c->batch.watch && (c->batch.eof || s->ending)))
-		leave(s, c);
-	else if (c->batch.watch)
-		watch(s, c);
-	else if (batch_ready(&c->batch))
-		hand_on(s, c);
-	else if (c->batch.eof || s->ending) {
-		leave(s, c);
-	} else {
-		enter(s, c, READING);
-		await(s, c, IN);
-	}
-}
-
-/* ---- Writing and reading -------------------------------------------------------------- */
-
-static void write_answers(struct server *s, struct client *c)
-{
-	struct batch *b = &c->batch;
-
-	while (c->written < b->size) {
-		ssize_t n = send(c->source.fd, b->out + c->written, b->size - c->written, 0);
-		if (n < 0 && nothing_now()) {
-			await(s, c, OUT);
-			return;
-		}
-		if (n < 0) {
-			client_close(s, c);
-			return;
-		}
-		c->written += (size_t)n;
-	}
-	go_on(s, c);
-}
-
-static void begin_writing(struct server *s, struct client *c)
-{
-	c->written = 0;
-	enter(s, c, WRITING);
-	write_answers(s, c);
-}
-
-/* The loop's own answers end a connection. */
-static void refuse(struct server *s, struct client *c, const char *format, long long number)
-{
-	c->batch.size = (size_t)snprintf(c->batch.out, ANSWER_SIZE, format, number);
-	c->batch.last = true;
-	begin_writing(s, c);
-}
-
-void client_reply(struct server *s, struct batch *b)
-{
+	batch_parse(b);
+	b->clients = atomic_load(&c->tasks->clients);
+	CHAN_SEND(c->tasks->asks.tx, &b);
+	CHAN_RECV(c->back.rx, &b);
+	batch_format(b);
 	b->used -= b->taken;
 	memmove(b->in, b->in + b->taken, b->used);
-	begin_writing(s, b->client);
+	return write_answers(c);
 }
 
-/* READING with a full buffer does not occur: long before, that is a line or too long for one. */
-static void read_lines(struct server *s, struct client *c)
-{
-	struct batch *b = &c->batch;
-	ssize_t n = recv(c->source.fd, b->in + b->used, sizeof b->in - b->used, 0);
-
-	if (n < 0 && !nothing_now()) {
-		client_close(s, c);
-		return;
-	}
-	b->used += n > 0 ? (size_t)n : 0;
-	b->eof = n == 0;
-	if (b->eof || batch_ready(b))
-		go_on(s, c);
-	else
-		await(s, c, IN);
-}
-
-/* While it watches nothing is read, and the end of file is the end. */
-static void discard(struct server *s, struct client *c)
+/* False at the end of what comes. */
+static bool discard(int fd)
 {
 	char bytes[4096];
-	ssize_t n = recv(c->source.fd, bytes, sizeof bytes, 0);
+	const ssize_t n = recv(fd, bytes, sizeof bytes, 0);
 
-	if (n == 0 || (n < 0 && !nothing_now()))
-		client_close(s, c);
-	else
-		await(s, c, IN);
+	return n > 0 || (n < 0 && nothing_now());
 }
 
-void client_serve(struct server *s, struct client *c)
+/* A line each second.  Further lines of the client are ignored, until it closes its side. */
+static enum step watch(const struct client *c)
 {
-	switch (c->state) {
-	case READING: read_lines(s, c); break;
-	case WRITING: write_answers(s, c); break;
-	case WATCHING: case LEAVING: discard(s, c); break;
-	case WORKING: case CLOSED: break;
+	chan *news = chan_subscribe(c->tasks->news, 1, CHAN_SLOW_DROP_OLDEST);
+	struct pollfd watched[] = {
+		{ .fd = c->fd, .events = POLLIN }, { .fd = chan_fd(news), .events = POLLIN },
+		{ .fd = chan_fd(c->done), .events = POLLIN }
+	};
+	enum step next = watched[1].fd >= 0 ? GO_ON : HANG_UP;
+	struct stats now;
+
+	while (next == GO_ON) {
+		poll(watched, 3, -1);
+		if (watched[0].revents != 0 && !discard(c->fd)) {
+			next = HANG_UP;
+		} else if (watched[2].revents != 0) {
+			next = LET_GO;
+		} else if (chan_try_recv(news, &now) == 0) {
+			c->batch->clients = atomic_load(&c->tasks->clients);
+			batch_format_stats(c->batch, &now);
+			next = write_answers(c);
+		}
 	}
+	chan_unsubscribe(c->tasks->news, news);
+	chan_free(news);
+	return next;
 }
 
-/* ---- Begin and end -------------------------------------------------------------------- */
-
-void client_expire(struct server *s, struct client *c)
+static enum step converse(const struct client *c)
 {
-	if (c->state == READING)
-		refuse(s, c, "ERROR no line within %lld milliseconds\n", s->io->options->idle / CHAN_MS);
-	else
-		client_close(s, c);
+	enum step next;
+
+	do {
+		next = read_lines(c);
+		if (next == GO_ON)
+			next = answer(c);
+		if (next == GO_ON && c->batch->watch)
+			next = watch(c);
+	} while (next == GO_ON);
+	return next;
 }
 
-void clients_end(struct server *s)
+/* ---- The end of a connection ------------------------------------------------------------ */
+
+/* Closing a socket with unread bytes resets the connection, and then the answers before may be lost. */
+int see_off(void *socket, chan *done)
 {
-	for (struct client *c = s->idle.first, *next; c; c = next) {
-		next = c->after;
-		if (c->state == READING)
-			go_on(s, c);
-	}
-	clients_tell(s);
+	const int fd = *(int *)socket;
+	const int64_t deadline = chan_now() + LEAVE_TIME;
+
+	if (shutdown(fd, SHUT_WR) == 0)
+		while (await(fd, POLLIN, done, deadline) == 0 && discard(fd))
+			continue;
+	close(fd);
+	return 0;
 }
 
-/* Each once: a client that gets its line may go to the end of the queue. */
-void clients_tell(struct server *s)
+void let_go(struct tasks *t, int fd)
 {
-	struct queue all = s->watching;
-
-	for (struct client *c = all.first, *next; c; c = c == all.last ? NULL : next) {
-		next = c->after;
-		go_on(s, c);
-	}
-}
-
-static bool prepare(int fd)
-{
-	const int on = 1;
-
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	return fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
-}
-
-void client_add(struct server *s, int fd)
-{
-	static const char no_memory[] = "ERROR out of memory\n";
-	struct client *c = prepare(fd) ? malloc(sizeof *c) : NULL;
-
-	if (!c) {
-		send(fd, no_memory, strlen(no_memory), 0);
+	if (chan_group_try_go(t->leaving, see_off, &fd, sizeof fd) != 0)
 		close(fd);
-		return;
-	}
-	c->source = (struct source){ .fd = fd };
-	c->queue = NULL;
-	c->counted = s->counted < s->io->options->clients;
-	c->batch.client = c;
-	c->batch.eof = c->batch.last = c->batch.watch = false;
-	c->news = NULL;
-	c->batch.used = 0;
-	s->counted += c->counted;
-	s->count++;
-	if (c->counted)
-		go_on(s, c);
+}
+
+/* The count first: see accept.c.  At the end nobody needs its place, so the task itself sees it off. */
+int serve_client(void *arg, chan *done)
+{
+	const struct caller *caller = arg;
+	struct tasks *t = caller->tasks;
+	int fd = caller->fd;
+	struct batch b;                 /* not cleared: a silent client touches little of it */
+	struct client c = { .tasks = t, .fd = fd, .done = done, .batch = &b };
+
+	b.eof = b.last = b.watch = false;
+	b.used = 0;
+	const bool starts = CHAN_MAKE(&c.back, 1) == 0;
+	b.back = c.back.tx;
+	enum step next = starts ? converse(&c) : tell_error(&c, "ERROR out of memory\n", 0);
+	CHAN_FREE(&c.back);
+	atomic_fetch_sub(&t->clients, 1);
+	if (next == HANG_UP || b.eof)
+		close(fd);
+	else if (chan_try_recv(done, NULL) == EAGAIN)
+		let_go(t, fd);
 	else
-		refuse(s, c, "ERROR too many clients, %lld are allowed\n",
-			(long long)s->io->options->clients);
+		see_off(&fd, chan_group_done(t->leaving));
+	return 0;
 }

@@ -1,37 +1,37 @@
 /*
  * counterd - counts by name, for clients on TCP connections, and keeps the counters
  *
- *     counterd [-b ADDRESS] [-p PORT] [-f FILE] [-i MS] [-c CLIENTS] [-k KEYS] [-w WORKERS] [-t MS] [-g MS]
+ *     counterd [-b ADDRESS] [-p PORT] [-f FILE] [-i MS] [-c CLIENTS] [-k KEYS] [-t MS] [-g MS]
  *
  * README.md has the protocol, the options and what is guaranteed.  The tasks:
  *
- *     clients <--> loop --jobs--> workers --asks--> owner --snapshots--> writer --> FILE
- *                   ^             | ^  ^              | ^                  |
- *                   `---replies---' |  `-----back-----' `------written-----'
- *                                   one for each worker
+ *     accept --socket--> client --asks--> owner --snapshots--> writer --> FILE
+ *                         | ^  ^           | ^                   |
+ *                         | |  `---back----' `------written------'
+ *                         | one for each connection
+ *                         `--socket--> see_off
  *
- * The loop alone has the sockets, the owner alone has the counters, and what goes over
- * a channel belongs to who receives it.  The workers parse and format between them.
+ * A client's task alone has its socket, the owner alone has the counters, and what goes over a
+ * channel belongs to the task that receives it.
  *
- * No cycle of full channels can arise, because each channel back has room for all that
- * may come.  A client has at most one batch on its way: the loop does not read more of
- * it until that is back.  So jobs and replies hold a batch of every client.  back holds
- * all that its worker has out.  There is one snapshot at a time.  So the loop waits
- * in poll only, the writer for the disk, the owner in its select, and only workers wait
- * for others, for the owner.
+ * No cycle of full channels can arise, because each channel has room for all that may come.  A
+ * client's task has one batch, so asks holds a batch of every client, and back, which each has for
+ * itself, holds that one.  There is one snapshot at a time.  So the owner waits in its select only,
+ * the writer for the disk, and a client's task for its client, with a deadline, or for the owner.
  *
- * The workers are a group of tasks with a limit, which is -w.  The owner and the writer form a
- * second group, whose first error is that of the last snapshot.
+ * The tasks of the clients are a group with a limit, which is -c.  A client that has its last
+ * answer goes over to another group, so that it takes no place.  The owner, the writer and the task
+ * that gets the signals are a third group, whose first error is that of the last snapshot.
  *
  * Each second the owner publishes its figures.  A client that watches has a subscription, which
- * keeps the latest, and the loop has one that wakes it.
+ * keeps the latest.
  *
- * SIGHUP goes to the owner over a channel of its own, SIGTERM to the loop.  Messages of all
- * tasks go to the log, for which nobody waits.
+ * SIGHUP goes to the owner over a channel of its own.  Messages of all tasks go to the log, for
+ * which nobody waits.
  *
- * The end goes the same way.  A signal ends the loop once every client has its answers.
- * Then jobs is closed, which ends the workers; then asks, which makes the owner begin the
- * last snapshot; and then snapshots.
+ * The end goes the same way as the requests.  A signal closes the context of the clients: main
+ * accepts no more, and each client's task ends once its client has its answers.  Then asks is
+ * closed, and the owner makes the last snapshot; and then snapshots.
  *
  * Exit status: 0; 1 if it could not start or the last snapshot could not be written; 2
  * for wrong usage.
@@ -39,6 +39,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "counterd.h"
+#include "chan_fd.h"
 #include "chan_timer.h"
 #include "file.h"
 #include "log.h"
@@ -54,10 +55,11 @@
 #include <unistd.h>
 
 enum {
-	MAX_CLIENTS = 100000,
+	MAX_CLIENTS = 10000,            /* each has a thread, of which Linux by default allows 32,768 in all */
 	MAX_KEYS = 10000000,
 	MAX_MS = 1000000000,
-	OTHER_FILES = 32                /* descriptors that are not clients */
+	CLIENT_FILES = 3,               /* a socket, and a channel's descriptor, which may be a pipe */
+	OTHER_FILES = 32
 };
 
 static int fail(const char *what, int err)
@@ -78,10 +80,9 @@ static int usage(void)
 		"  -i MS       between snapshots, default 1000\n"
 		"  -c CLIENTS  at a time, default 1000, at most %d\n"
 		"  -k KEYS     default 100000, at most %d\n"
-		"  -w WORKERS  default 2, at most %d\n"
 		"  -t MS       for a client to send a line or take its answer, default 60000\n"
 		"  -g MS       for all clients to take their answers at the end, default 5000\n",
-		MAX_CLIENTS, MAX_KEYS, MAX_WORKERS);
+		MAX_CLIENTS, MAX_KEYS);
 	return 2;
 }
 
@@ -109,7 +110,6 @@ static bool set_option(struct options *o, int option, const char *text)
 	case 'p': good = number(text, 0, UINT16_MAX, &n); o->port = (uint16_t)n; break;
 	case 'c': good = number(text, 1, MAX_CLIENTS, &n); o->clients = (size_t)n; break;
 	case 'k': good = number(text, 1, MAX_KEYS, &n); o->keys = (size_t)n; break;
-	case 'w': good = number(text, 1, MAX_WORKERS, &n); o->workers = (size_t)n; break;
 	case 'i': good = number(text, 1, MAX_MS, &n); o->interval = n * CHAN_MS; break;
 	case 't': good = number(text, 1, MAX_MS, &n); o->idle = n * CHAN_MS; break;
 	case 'g': good = number(text, 0, MAX_MS, &n); o->grace = n * CHAN_MS; break;
@@ -144,7 +144,7 @@ static int raise_limit(struct rlimit files, rlim_t to)
  */
 static int reserve_files(const struct options *o)
 {
-	const size_t needed = loop_places(o) + OTHER_FILES;
+	const size_t needed = o->clients * CLIENT_FILES + LEAVE_PLACES + OTHER_FILES;
 	struct rlimit files;
 	rlim_t limit = 0;
 	size_t unused = 0;
@@ -162,52 +162,43 @@ static int reserve_files(const struct options *o)
 /* For SIGQUIT, which shows who waits where. */
 static void name_channels(const struct tasks *t)
 {
-	chan_set_name(t->jobs.tx.ch, "jobs");
-	chan_set_name(t->replies.tx.ch, "replies");
 	chan_set_name(t->asks.tx.ch, "asks");
 	chan_set_name(t->snapshots.tx.ch, "snapshots");
 	chan_set_name(t->written.tx.ch, "written");
 	chan_set_name(t->save, "save");
 	chan_set_name(t->tick, "tick");
 	chan_set_name(t->second, "second");
-	chan_set_name(t->wake, "wake");
+	chan_set_name(t->signals, "signals");
 }
 
 static int make_channels(struct tasks *t)
 {
-	const size_t places = loop_places(t->options);
-
-	if (CHAN_MAKE(&t->jobs, places) != 0 || CHAN_MAKE(&t->replies, places) != 0
-	    || CHAN_MAKE(&t->asks, t->options->workers * WORKER_BATCHES) != 0
-	    || CHAN_MAKE(&t->snapshots, 1) != 0 || CHAN_MAKE(&t->written, 1) != 0
+	if (CHAN_MAKE(&t->asks, t->options->clients) != 0 || CHAN_MAKE(&t->snapshots, 1) != 0
+	    || CHAN_MAKE(&t->written, 1) != 0 || !(t->signals = chan_new(sizeof(int), 2))
 	    || !(t->save = chan_new(sizeof(int), 1)) || !(t->tick = chan_tick(t->options->interval))
 	    || !(t->second = chan_tick(CHAN_SECOND)) || !(t->news = chan_broadcast_new(sizeof(struct stats)))
-	    || !(t->wake = chan_subscribe(t->news, 1, CHAN_SLOW_DROP_OLDEST))
-	    || !(t->workers = chan_group_new(NULL, t->options->workers)) || !(t->keepers = chan_group_new(NULL, 0)))
+	    || !(t->connections = chan_group_new(NULL, t->options->clients))
+	    || !(t->leaving = chan_group_new(NULL, LEAVE_PLACES)) || !(t->keepers = chan_group_new(NULL, 0)))
 		return ENOMEM;
-	for (size_t i = 0; i < t->options->workers; i++)
-		if (CHAN_MAKE(&t->back[i], WORKER_BATCHES) != 0)
-			return ENOMEM;
 	name_channels(t);
+	if (chan_fd(chan_group_done(t->connections)) < 0 || chan_fd(chan_group_done(t->leaving)) < 0)
+		return errno;
 	return 0;
 }
 
 static void free_all(struct tasks *t)
 {
-	CHAN_FREE(&t->jobs);
-	CHAN_FREE(&t->replies);
 	CHAN_FREE(&t->asks);
 	CHAN_FREE(&t->snapshots);
 	CHAN_FREE(&t->written);
-	for (size_t i = 0; i < t->options->workers; i++)
-		CHAN_FREE(&t->back[i]);
-	chan_group_free(t->workers);
+	chan_group_free(t->connections);
+	chan_group_free(t->leaving);
 	chan_group_free(t->keepers);
+	chan_free(t->signals);          /* not given back: one that comes now changes nothing any more */
 	chan_free(t->save);
 	chan_free(t->tick);
 	chan_free(t->second);
 	chan_broadcast_free(t->news);
-	chan_free(t->wake);
 	table_free(&t->table);
 }
 
@@ -218,72 +209,62 @@ static int start_tasks(struct tasks *t)
 
 	if (err == 0)
 		err = chan_group_go(t->keepers, write_snapshots, &t, sizeof t);
-	for (size_t i = 0; err == 0 && i < t->options->workers; i++) {
-		const struct worker w = { t, t->back[i] };
-		err = chan_group_go(t->workers, work, &w, sizeof w);
-	}
-	return err;
+	return err != 0 ? err : chan_group_go(t->keepers, end_by_signals, &t, sizeof t);
 }
 
-/* Ends the tasks that were started, one stage after the other.  0, or the error of the last snapshot. */
+/* Waits for the clients, then ends the other tasks.  0, or the error of the last snapshot. */
 static int end_tasks(struct tasks *t)
 {
 	int err = 0;
 
-	CHAN_CLOSE(t->jobs.tx);
-	chan_group_wait(t->workers, NULL, CHAN_FOREVER);
+	chan_group_wait(t->connections, NULL, CHAN_FOREVER);
+	chan_group_wait(t->leaving, NULL, CHAN_FOREVER);
+	chan_close(t->signals);
 	CHAN_CLOSE(t->asks.tx);
 	chan_group_wait(t->keepers, &err, CHAN_FOREVER);
 	return err;
 }
 
-/* The tasks run from here on until no client is left. */
-static int serve(struct tasks *t, chan *signals, int listener)
+static int serve(struct tasks *t, int listener)
 {
-	const struct loop loop = {
-		.options = t->options, .listener = listener, .signals = signals,
-		.jobs = t->jobs.tx, .replies = t->replies.rx, .news = t->news, .wake = t->wake
-	};
 	int err = start_tasks(t);
 
 	if (err != 0)
 		fail("cannot start the tasks", err);
-	else if ((err = loop_run(&loop)) != 0)
-		fail("cannot poll", err);
+	else
+		accept_clients(t, listener);
+	close(listener);
 	return end_tasks(t) != 0 || err != 0 ? -1 : 0;
 }
 
 /* A program that reads the port may send a signal at once. */
 static int run(const struct options *o, struct tasks *t)
 {
-	chan *signals = chan_new(sizeof(int), 2);
 	uint16_t port;
-	int err = signals ? make_channels(t) : ENOMEM;
+	int err = make_channels(t);
 
 	if (err == 0)
-		err = signals_watch(signals, t->save);
+		err = signals_watch(t->signals, t->save);
 	if (err != 0)
 		return fail("cannot start", err);
-	int listener = loop_listen(o, &port);
+	int listener = listen_at(o, &port);
 	if (listener < 0)
 		return -1;
 	err = announce("listening on %s:%u", o->address, (unsigned)port);
 	if (err != 0)
 		return fail("cannot start", err);
-	err = serve(t, signals, listener);
-	chan_free(signals);             /* not given back: one that comes now changes nothing any more */
-	return err;
+	return serve(t, listener);
 }
 
 int main(int argc, char **argv)
 {
 	struct options o = {
 		.address = "127.0.0.1", .port = 7070, .file = "counterd.snapshot", .interval = CHAN_SECOND,
-		.clients = 1000, .keys = 100000, .workers = 2,
+		.clients = 1000, .keys = 100000,
 		.idle = 60 * CHAN_SECOND, .grace = 5 * CHAN_SECOND
 	};
 
-	for (int option; (option = getopt(argc, argv, "b:p:f:i:c:k:w:t:g:")) != -1; )
+	for (int option; (option = getopt(argc, argv, "b:p:f:i:c:k:t:g:")) != -1; )
 		if (!set_option(&o, option, optarg))
 			return usage();
 	if (optind < argc)

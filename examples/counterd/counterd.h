@@ -2,6 +2,7 @@
 #ifndef COUNTERD_H
 #define COUNTERD_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,14 +17,13 @@ enum {
 	BATCH_BYTES = 4096,             /* of one client, read and not yet answered */
 	BATCH_LINES = 64,               /* of these, answered together */
 	ANSWER_SIZE = 128,              /* no answer is longer */
-	WORKER_BATCHES = 16,            /* that a worker has at a time */
-	MAX_WORKERS = 64
+	LEAVE_PLACES = 64               /* for clients that have their last answer */
 };
 
 struct options {
 	const char *address, *file;
 	uint16_t port;
-	size_t clients, keys, workers;
+	size_t clients, keys;
 	int64_t interval, idle, grace;  /* nanoseconds */
 };
 
@@ -51,11 +51,10 @@ struct batch;
 CHAN_TYPE(batches, struct batch *);
 
 /*
- * Lines of one client, on their way from the loop to a worker, to the owner of the
- * counters and back.  Only who has received the pointer last touches what is in it.
+ * Lines of one client, on their way from its task to the owner of the counters and back.
+ * Only the task that has received the pointer last touches what is in it.
  */
 struct batch {
-	struct client *client;          /* the loop's */
 	size_t clients;                 /* connected, for STATS */
 	bool eof;                       /* nothing comes after in[used] */
 	bool last;                      /* after these answers the connection is closed, */
@@ -88,27 +87,6 @@ void batch_format_stats(struct batch *b, const struct stats *s);
 /* From now on signals that end it go to end, those that ask for a snapshot to save.  0 or an errno number. */
 int signals_watch(chan *end, chan *save);
 
-/* ---- loop.c ----------------------------------------------------------------------- */
-
-struct loop {
-	const struct options *options;
-	int listener;
-	chan *signals;                  /* of int */
-	batches_tx jobs;
-	batches_rx replies;
-	chan_broadcast *news;           /* of struct stats: each client that watches has the latest */
-	chan *wake;                     /* the loop's own subscription */
-};
-
-/* The most clients at a time, including those that are only refused. */
-size_t loop_places(const struct options *o);
-
-/* A socket that listens, or -1 with a message; port gets its number. */
-int loop_listen(const struct options *o, uint16_t *port);
-
-/* Serves until a signal has come and every client has got its answers; 0 or an errno number. */
-int loop_run(const struct loop *l);
-
 /* ---- tasks.c --------------------------------------------------------------------------- */
 
 /* A snapshot on its way to the disk. */
@@ -123,22 +101,52 @@ CHAN_TYPE(results, int);                /* 0 or an errno number */
 struct tasks {
 	const struct options *options;
 	struct table table;             /* the owner's, while it runs */
-	batches jobs, asks, replies, back[MAX_WORKERS];
+	batches asks;
 	copies snapshots;
 	results written;
+	chan *signals;                  /* of int: each of them ends something */
 	chan *tick, *save;              /* each time, and at a signal, there is to be a snapshot */
-	chan_broadcast *news;           /* of struct stats, */
-	chan *second, *wake;            /* each of these there is one; wake tells the loop */
-	chan_group *workers, *keepers;  /* as many as the options say; the owner and the writer */
+	chan_broadcast *news;           /* of struct stats, which each client that watches gets, */
+	chan *second;                   /* each of these */
+	chan_group *connections;        /* a task for each client; its limit is that of the options */
+	chan_group *leaving;            /* a task for each client that has its last answer */
+	chan_group *keepers;            /* the owner, the writer, and the task that gets the signals */
+	atomic_size_t clients;          /* that are served */
 };
 
-struct worker {
+/* The argument of each is a pointer to a pointer to the tasks; own returns why the last snapshot failed. */
+int own(void *tasks, chan *done);
+int write_snapshots(void *tasks, chan *done);
+int end_by_signals(void *tasks, chan *done);
+
+/* ---- client.c ------------------------------------------------------------------------ */
+
+struct caller {
 	struct tasks *tasks;
-	batches back;                   /* this worker's */
+	int fd;
 };
 
-int work(void *worker, chan *done);             /* the argument is a struct worker, */
-int own(void *tasks, chan *done);               /* a pointer to a pointer to the tasks, */
-int write_snapshots(void *tasks, chan *done);   /* and the same again; own returns why the last one failed */
+/* A task: the argument is a struct caller. */
+int serve_client(void *caller, chan *done);
+
+/* A task, for a client that has its last answer: waits for it to close its side.  The argument is an int. */
+int see_off(void *socket, chan *done);
+
+/* Has another task see the client off; if there is no place for one, the socket is closed. */
+void let_go(struct tasks *t, int fd);
+
+/* Until fd is ready, or nearly: 0; until end is closed: ECANCELED; at the deadline: ETIMEDOUT. */
+int await(int fd, short events, chan *end, int64_t deadline);
+
+/* Whether a call failed only because there is nothing to do now. */
+bool nothing_now(void);
+
+/* ---- accept.c ----------------------------------------------------------------------- */
+
+/* A socket that listens, or -1 with a message; port gets its number. */
+int listen_at(const struct options *o, uint16_t *port);
+
+/* Until the context of the connections is closed. */
+void accept_clients(struct tasks *t, int listener);
 
 #endif

@@ -10,13 +10,6 @@ RUNS ?= 5
 $(BUILD)/counterd/%.o: examples/counterd/%.c $(BUILD)/flags
 	$(COMPILE) -MMD -c -o $@ $<
 
-# With poll where there is epoll too, for the tests.
-$(BUILD)/counterd/poller-poll.o: examples/counterd/poller.c $(BUILD)/flags
-	$(COMPILE) -DCOUNTERD_POLL -MMD -c -o $@ $<
-
-$(BUILD)/examples/counterd-poll: $(COUNTERD_OBJECTS:%/poller.o=%/poller-poll.o) $(BUILD)/libchan.a
-	$(COMPILE) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-
 $(BUILD)/examples/counterd: $(COUNTERD_OBJECTS) $(BUILD)/libchan.a
 	$(COMPILE) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 

@@ -1,8 +1,8 @@
 /*
  * protocol.c - lines to operations, and operations to answers
  *
- * It only looks at the bytes of one batch, so that any number of workers may do it at a
- * time.  Each line, of any bytes, gets one answer of one line.
+ * It only looks at the bytes of one batch, so any number of tasks may do it at a time.  Each
+ * line, of any bytes, gets one answer of one line.
  */
 #include "counterd.h"
 

@@ -1,8 +1,8 @@
 /*
- * tasks.c - the workers, the owner of the counters, and the writer of snapshots
+ * tasks.c - the owner of the counters, the writer of snapshots, and the end
  *
- * Only the owner touches the table while it runs, so the table needs no lock.  A worker
- * that counts sends a batch to the owner and gets it back.
+ * Only the owner touches the table while it runs, so the table needs no lock.  A client's task
+ * sends a batch of lines to the owner and gets it back.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -15,37 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- Workers ----------------------------------------------------------------------- */
-
-/* To the owner and back, several batches at a time: so fewer threads are woken. */
-static void answer(struct tasks *t, batches *back, struct batch *mine[], size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		batch_parse(mine[i]);
-		mine[i]->back = back->tx;
-	}
-	CHAN_SEND_N(t->asks.tx, mine, n, NULL, CHAN_FOREVER);
-	for (size_t got; n > 0; n -= got) {
-		CHAN_RECV_N(back->rx, mine, n, &got, CHAN_FOREVER);
-		for (size_t i = 0; i < got; i++)
-			batch_format(mine[i]);
-		CHAN_SEND_N(t->replies.tx, mine, got, NULL, CHAN_FOREVER);
-	}
-}
-
-int work(void *arg, chan *done)
-{
-	struct worker *w = arg;
-	struct tasks *t = w->tasks;
-	struct batch *mine[WORKER_BATCHES];
-	size_t n;
-
-	(void)done;                     /* the end comes by jobs, after what is in there */
-	while (CHAN_RECV_N(t->jobs.rx, mine, WORKER_BATCHES, &n, CHAN_FOREVER) == 0)
-		answer(t, &w->back, mine, n);
-	return 0;
-}
 
 /* ---- The owner --------------------------------------------------------------------- */
 
@@ -227,5 +196,20 @@ int write_snapshots(void *arg, chan *done)
 		free(copy.counters);
 		CHAN_SEND(t->written.tx, &err);
 	}
+	return 0;
+}
+
+/* ---- The end ----------------------------------------------------------------------- */
+
+/* The first signal: nothing more is accepted or read.  The second one, or the time: no wait for a client. */
+int end_by_signals(void *arg, chan *done)
+{
+	struct tasks *t = *(struct tasks **)arg;
+
+	(void)done;
+	chan_recv(t->signals, NULL);
+	chan_close(chan_group_done(t->connections));
+	chan_recv_until(t->signals, NULL, chan_now() + t->options->grace);
+	chan_close(chan_group_done(t->leaving));
 	return 0;
 }

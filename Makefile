@@ -154,10 +154,10 @@ $(DIRECTORIES):
 LIBRARY = $(COMPILE) -fdebug-prefix-map='$(CURDIR)=.' -fvisibility=hidden -DCHAN_EXPORT
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
-	$(LIBRARY) $(WITH_WATCHER) -MMD -c -o $@ $<
+	$(LIBRARY) $(WITH_WATCHER) -MMD -MP -c -o $@ $<
 
 $(BUILD)/%.pic.o: %.c $(BUILD)/flags
-	$(LIBRARY) -fPIC -MMD -c -o $@ $<
+	$(LIBRARY) -fPIC -MMD -MP -c -o $@ $<
 
 # A linker takes from an archive only what somebody calls, and the watcher nobody has to call.
 $(BUILD)/chan.o: WITH_WATCHER = $(if $(wildcard extra/chan_watch.c),-include packaging/with_watcher.h)
@@ -170,24 +170,24 @@ $(BUILD)/$(SHARED): $(SOURCES:%.c=$(BUILD)/%.pic.o)
 	$(COMPILE) $(LDFLAGS) $(SHARED_FLAGS) -o $@ $^
 
 $(BUILD)/treehash/%.o: examples/treehash/%.c $(BUILD)/flags
-	$(COMPILE) $(shell pkg-config --cflags libcrypto) -MMD -c -o $@ $<
+	$(COMPILE) $(shell pkg-config --cflags libcrypto) -MMD -MP -c -o $@ $<
 
 $(BUILD)/examples/treehash: $(TREEHASH_OBJECTS) $(BUILD)/libchan.a
 	$(COMPILE) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs libcrypto) $(LDLIBS)
 
 $(BUILD)/examples/%: examples/%.c $(BUILD)/libchan.a $(BUILD)/flags
-	$(COMPILE) -MMD $(LDFLAGS) -o $@ $< $(BUILD)/libchan.a $(LDLIBS)
+	$(COMPILE) -MMD -MP $(LDFLAGS) -o $@ $< $(BUILD)/libchan.a $(LDLIBS)
 
 $(BUILD)/course/%: course/%.c $(BUILD)/libchan.a $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(COMPILE) -DCHAN_DEBUG $(LDFLAGS) -o $@ $< $(BUILD)/libchan.a $(LDLIBS)
 
-# The first holds chan.c, the second chan_watch.c: what -MMD adds is no file to link.
+# The first holds chan.c, the second chan_watch.c: what -MMD -MP adds is no file to link.
 $(BUILD)/test/soak: test/soak.c $(BUILD)/spawn.o $(COMPANIONS:%.c=$(BUILD)/%.o)
-	$(COMPILE) -MMD $(LDFLAGS) -o $@ $< $(filter %.o,$^) $(LDLIBS)
+	$(COMPILE) -MMD -MP $(LDFLAGS) -o $@ $< $(filter %.o,$^) $(LDLIBS)
 
 $(BUILD)/test/awake: test/awake.c $(BUILD)/chan.o $(BUILD)/spawn.o
-	$(COMPILE) -MMD $(LDFLAGS) -o $@ $< $(filter %.o,$^) $(LDLIBS)
+	$(COMPILE) -MMD -MP $(LDFLAGS) -o $@ $< $(filter %.o,$^) $(LDLIBS)
 
 $(BUILD)/suites.h: FORCE | $(BUILD)/test
 	@printf 'SUITE(%s)\n' $(SUITES) >$@.new
@@ -197,11 +197,11 @@ $(BUILD)/test/main.o: $(BUILD)/suites.h
 
 # Every unlock checks the invariants.
 $(BUILD)/test/%.o: test/%.c $(BUILD)/flags
-	$(COMPILE) -DCHAN_CHECK -MMD -c -o $@ $<
+	$(COMPILE) -DCHAN_CHECK -MMD -MP -c -o $@ $<
 
 # The companions, as the tests see them: each call of the system may fail.
 $(BUILD)/test/extra/%.o: extra/%.c test/faults.h $(BUILD)/flags
-	$(COMPILE) -DCHAN_CHECK -DCALL_FAULTY -include test/faults.h -MMD -c -o $@ $<
+	$(COMPILE) -DCHAN_CHECK -DCALL_FAULTY -include test/faults.h -MMD -MP -c -o $@ $<
 
 # inside.o and inside_spawn.o hold chan.c and spawn.c, so the library must not give them a second time.
 $(BUILD)/test/run: $(TEST_OBJECTS)

@@ -37,13 +37,13 @@ bench-setup:
 	@$(NEED) cc pkg-config python3 glib apr go rust crossbeam
 
 $(BUILD)/bench/%: bench/%.c $(BUILD)/libchan.a $(BUILD)/flags
-	$(COMPILE) -MMD $(LDFLAGS) -o $@ $< $(BUILD)/libchan.a $(LDLIBS)
+	$(COMPILE) -MMD -MP $(LDFLAGS) -o $@ $< $(BUILD)/libchan.a $(LDLIBS)
 
 $(BUILD)/bench/glib: bench/glib.c $(BUILD)/flags
-	$(COMPILE) $(call GLIB,--cflags) -MMD $(LDFLAGS) -o $@ $< $(call GLIB,--libs) $(LDLIBS)
+	$(COMPILE) $(call GLIB,--cflags) -MMD -MP $(LDFLAGS) -o $@ $< $(call GLIB,--libs) $(LDLIBS)
 
 $(BUILD)/bench/apr: bench/apr.c $(BUILD)/flags
-	$(COMPILE) $(call APR,--cflags) -MMD $(LDFLAGS) -o $@ $< $(call APR,--libs) $(LDLIBS)
+	$(COMPILE) $(call APR,--cflags) -MMD -MP $(LDFLAGS) -o $@ $< $(call APR,--libs) $(LDLIBS)
 
 # Without spinning: every thread that has to wait sleeps at once.
 $(BUILD)/bench/ours-asleep: bench/ours.c bench/bench.h bench/workloads.h $(SOURCES) $(HEADERS) $(BUILD)/flags

@@ -8,7 +8,7 @@ RUNS ?= 5
 .PHONY: counterd-bench
 
 $(BUILD)/counterd/%.o: examples/counterd/%.c $(BUILD)/flags
-	$(COMPILE) -MMD -c -o $@ $<
+	$(COMPILE) -MMD -MP -c -o $@ $<
 
 $(BUILD)/examples/counterd: $(COUNTERD_OBJECTS) $(BUILD)/libchan.a
 	$(COMPILE) $(LDFLAGS) -o $@ $^ $(LDLIBS)

@@ -7,7 +7,7 @@ all: $(FARM)
 
 $(FARM_OBJECTS): $(BUILD)/%.o: examples/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(COMPILE) $(shell pkg-config --cflags libzmq) -MMD -c -o $@ $<
+	$(COMPILE) $(shell pkg-config --cflags libzmq) -MMD -MP -c -o $@ $<
 
 $(BUILD)/examples/farm: $(FARM_OBJECTS) $(BUILD)/libchan.a
 	$(COMPILE) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs libzmq) $(LDLIBS)

@@ -65,6 +65,7 @@ START_TEST(one_that_watches_gets_a_line_each_second)
 	START("-i", "1000000");
 	int fd = dial(), one = dial(), other = dial();
 
+	asks(other, "GET a\n", "OK 0");  /* so all three are accepted */
 	asks(one, "WATCH\nINCR b\n", "OK clients=3 keys=0 increments=0 saved=0 snapshots=0");
 	sees(one, "OK clients=3 keys=0 increments=0 ");
 	sees(one, "OK clients=3 keys=0 increments=0 ");

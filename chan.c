@@ -455,7 +455,7 @@ static inline int transfer_one(chan *c, enum chan_op op, void *value, int64_t de
 	bool seems_ready = may(c, op);
 
 	if (!seems_ready && deadline <= CHAN_NOWAIT && (op == CHAN_OP_SEND || c->extras == NULL))
-		return ETIMEDOUT;       /* threads that only try keep nobody from the lock */
+		return ETIMEDOUT;       /* a try locks only to receive where a companion may act */
 	if (CHAN_SPIN == 0 || !seems_ready || pthread_mutex_trylock(&c->lock) != 0)
 		lock_when_ready(c, op, deadline);
 	bool is_plain = c->waiters == 0 && !c->timed && !c->settles && !(op == CHAN_OP_SEND && c->closed);

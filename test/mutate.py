@@ -10,9 +10,9 @@ and soak run against it, the cheapest first, until one fails: then it is killed.
 Those that have killed a mutant of the same function are asked before the others.
 
 A mutant that gives the same object code as the original at -O2 is equivalent, and so is one that
-mutants.txt says is, with the reason (they are not run, but with --doubt).  Every other survivor must stand there too, as a gap, with the
-reason why no test sees it.  One that does not, one that is killed although it is called equivalent,
-and an entry without a mutant make the exit status 1.
+mutants.txt says is, with the reason.  Every other survivor must stand there too, as a gap, with the reason why
+no test sees it.  What stands there is not run, but with --doubt.  A survivor that does not, one that is killed
+although it is called equivalent, and an entry without a mutant make the exit status 1.
 
 build/mutants.jsonl remembers verdicts: that a mutant is killed for as long as its function reads the
 same, that it survives for as long as sources and tests do.  Without it everything is tried again.
@@ -412,17 +412,15 @@ class Tree:
     def first_killer(self, mutant, hint):
         """The one that killed it before is asked first, then those that killed its neighbours.
 
-        What the explorer lets pass may be the same code.
+        What the first lets pass may be the same code.
         """
-        built, compared = set(), False
+        built = set()
         if not hint and mutant.name == "chan.c":
             hint = next((likely for names, likely in ABOUT if names.search(mutant.key.split(": ")[1])), None)
         kills = KILLS.setdefault((mutant.name, mutant.key.split(": ")[1]), collections.Counter())
-        for name, target, command in sorted(KILLERS[mutant.name], key=lambda k: (k[0] != hint, -kills[k[0]])):
-            if target == RUN and not compared:
-                compared = True
-                if self.compile(mutant.name) == self.objects[mutant.name]:
-                    return "same code"
+        for i, (name, target, command) in enumerate(sorted(KILLERS[mutant.name], key=lambda k: (k[0] != hint, -kills[k[0]]))):
+            if i == 1 and self.compile(mutant.name) == self.objects[mutant.name]:
+                return "same code"
             if target not in built and not self.make(target):
                 return "not built"      # it compiles, so this is a fault of the makefile
             built.add(target)
@@ -506,7 +504,7 @@ def judge_all(every, jobs, settled):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--list", action="store_true")
-    parser.add_argument("--doubt", action="store_true", help="run those too that mutants.txt calls equivalent")
+    parser.add_argument("--doubt", action="store_true", help="run those too that mutants.txt names")
     parser.add_argument("--only", default="")
     parser.add_argument("--sample", type=int)
     parser.add_argument("--seed", type=int, default=1)
@@ -523,7 +521,7 @@ def main():
         return 0
 
     known, counts, wrong = known_survivors(), {}, 0
-    settled = set() if options.doubt else {key for key, kind in known.items() if kind == "equivalent"}
+    settled = set() if options.doubt else set(known)
     for mutant, verdict in judge_all(every, options.jobs, settled):
         reason = known.get(mutant.key)
         if verdict == "survived" and reason:

@@ -56,7 +56,7 @@ static struct table {
 	struct target *to[SIGNALS];     /* NULL: the process, as without this library */
 	bool kept[SIGNALS];             /* was handed back: the thread has it unblocked */
 	bool keeps;                     /* the thread does only that, and waits for an element from: */
-	chan *wake;                     /* exists with the thread */
+	chan *wake;                     /* exists as long as the thread */
 	sigset_t blocked;               /* by chan_notify, wherever: a forked child unblocks them */
 } table = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -262,9 +262,7 @@ static void deliver_until_nudged(const sigset_t *set)
 static void keep_until_woken(void)
 {
 	pthread_mutex_unlock(&table.lock);
-	chan_purpose = (struct chan_purpose){ .what = "signals handed back", .idle = true };
 	chan_recv(table.wake, NULL);
-	chan_purpose = (struct chan_purpose){ .what = NULL };
 	pthread_mutex_lock(&table.lock);
 }
 
@@ -273,6 +271,7 @@ static void *receive_signals(void *unused)
 	sigset_t set;
 
 	(void)unused;
+	chan_purpose = (struct chan_purpose){ .what = "signals handed back", .idle = true };
 	if (chan_watcher != NULL)
 		chan_watcher->knows();  /* it counts as awake: a signal may end any wait */
 	pthread_mutex_lock(&table.lock);
@@ -283,7 +282,6 @@ static void *receive_signals(void *unused)
 			deliver_until_nudged(&set);
 	}
 	chan_free(table.wake);
-	table.wake = NULL;
 	table.runs = false;
 	pthread_mutex_unlock(&table.lock);
 	return NULL;
@@ -335,12 +333,10 @@ static int start_thread(void)
 	int err = pthread_create(&table.thread, NULL, receive_signals, NULL);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	table.runs = err == 0;
-	if (err == 0) {
+	if (err == 0)
 		pthread_detach(table.thread);
-	} else {
+	else
 		chan_free(table.wake);
-		table.wake = NULL;
-	}
 	return err;
 }
 

@@ -258,7 +258,7 @@ KILLERS = {
         *(explore(name) for name in ("faults-pool", "fours", "triples", "faults-pairs")),
         ("explore lost-signals", NAPS, [NAPS, "--naps", "--short"]),
         *(suite(name) for name in ("close", "latest", "limits", "select", "regress", "fd", "timer", "context", "dump", "deadlock", "border",
-                                   "notify", "faults")),
+                                   "notify", "faults", "stress")),
         ("soak", SOAK, [SOAK, "1", "1"]),
     ],
     "spawn.c": [
@@ -306,7 +306,7 @@ KILLS = {}      # (file, function): how many each has killed in it
 # Seconds: the explorer needs 5 of CPU time for a set, and a test that hangs is ended after 30.
 EXPLORER_CPU, TESTS_CPU, SILENCE = 20, 120, 40
 ENVIRONMENT = {"BUILD": "build", "TEST_ROUNDS": "1", "TEST_SEED": "1", "CK_TIMEOUT_MULTIPLIER": "0.5",
-               "CK_EXCLUDE_TAGS": "large program stress", "CK_TAP_LOG_FILE_NAME": "-"}
+               "CK_EXCLUDE_TAGS": "large program", "CK_TAP_LOG_FILE_NAME": "-"}
 
 
 def limits(cpu):
@@ -373,7 +373,7 @@ class Tree:
         if command[0] == RUN:
             environment["CK_RUN_SUITE"] = command[1]
         if command[2:] == ["timing"]:
-            environment = {**environment, "CK_INCLUDE_TAGS": "timing", "CK_EXCLUDE_TAGS": "program stress"}
+            environment = {**environment, "CK_INCLUDE_TAGS": "timing", "CK_EXCLUDE_TAGS": "program"}
         with subprocess.Popen(command, cwd=self.place, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.DEVNULL, start_new_session=True,
                               preexec_fn=functools.partial(limits, EXPLORER_CPU if "explore" in command[0] else TESTS_CPU)) as process:

@@ -521,9 +521,16 @@ END_TEST
 START_TEST(its_number_may_be_0)
 {
 	chan *c = chan_new(sizeof(int), 1);
+	int error;
 
 	ck_assert_int_eq(close(STDIN_FILENO), 0);
+	errno = SENTINEL;
 	ck_assert_int_eq(chan_fd(c), STDIN_FILENO);
+	fail_call(FAIL_MALLOC | FAIL_EVENTFD | FAIL_PIPE, INT_MAX);
+	ck_assert_int_eq(chan_fd(c), STDIN_FILENO);
+	error = errno;
+	ck_assert_int_eq(error, SENTINEL);
+	ck_assert_int_eq(calls_made(), 0);
 	ck_assert_int_eq(chan_send(c, &v), 0);
 	ck_assert(readable(STDIN_FILENO));
 	ck_assert_int_eq(chan_recv(c, NULL), 0);
@@ -1086,9 +1093,11 @@ END_TEST
 START_TEST(a_context_without_a_deadline_has_one_everywhere)
 {
 	chan *parent = chan_context(NULL, CHAN_FOREVER), *c = chan_context(parent, CHAN_FOREVER);
-	int fd = chan_fd(c);
 
+	fail_call(FAIL_TIMERFD, INT_MAX);
+	int fd = chan_fd(c);
 	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(calls_made(), 0);
 	ck_assert(!readable(fd));
 	ck_assert_int_eq(chan_try_recv(c, NULL), EAGAIN);
 	ck_assert(!readable(fd));

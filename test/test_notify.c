@@ -562,7 +562,10 @@ START_TEST(what_cannot_be_done_is_refused_and_changes_nothing)
 }
 END_TEST
 
-static const struct { enum fault fault; int err; } refusals[] = { { FAIL_THREAD, EAGAIN }, { FAIL_MALLOC, ENOMEM } };
+/* The memory is for what belongs to the channel, and for the channel by which the thread is woken. */
+static const struct { enum fault fault; int nth, err; } refusals[] = {
+	{ FAIL_THREAD, 1, EAGAIN }, { FAIL_MALLOC, 1, ENOMEM }, { FAIL_MALLOC, 2, ENOMEM }
+};
 
 /* Rule 45. */
 START_TEST(without_a_thread_nothing_has_changed)
@@ -571,7 +574,7 @@ START_TEST(without_a_thread_nothing_has_changed)
 	chan *c = chan_new(sizeof(int), 1);
 
 	install(SIGUSR1);
-	fail_call(refusals[_i].fault, 1);
+	fail_call(refusals[_i].fault, refusals[_i].nth);
 	errno = SENTINEL;
 	int err = chan_notify(c, &set), error = errno;
 	ck_assert_int_eq(error, SENTINEL);
@@ -790,6 +793,8 @@ START_TEST(the_last_signal_arrives_too)
 END_TEST
 #endif
 
+static atomic_bool notified;
+
 static void *notify_and_be_cancelled(void *c)
 {
 	sigset_t set = set_of(SIGUSR1, END);
@@ -798,20 +803,29 @@ static void *notify_and_be_cancelled(void *c)
 	for (int i = 0; i < 3; i++)
 		if (chan_notify(c, &set) != 0 || chan_notify(NULL, &set) != 0 || chan_notify(c, &set) != 0)
 			return NULL;
+	atomic_store(&notified, true);
 	pthread_testcancel();
 	return NULL;
 }
 
-/* Rule 26. */
+/* Rule 26.  Also where it has to wait for long, until the thread that takes the signals can be told. */
 START_TEST(who_asks_for_signals_is_not_cancelled_there)
 {
 	sigset_t set = set_of(SIGUSR1, END);
 	chan *c = chan_new(sizeof(int), 1);
+	int64_t since = 0;
 	void *result;
 
 	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
-	ck_assert_int_eq(pthread_join(start(notify_and_be_cancelled, c), &result), 0);
+	if (_i == 1)
+		fail_calls_from(FAIL_KILL, 1);
+	pthread_t thread = start(notify_and_be_cancelled, c);
+	while (failed_calls() < 40 * _i)
+		look_again(&since);
+	fail_call(FAIL_KILL, 0);
+	ck_assert_int_eq(pthread_join(thread, &result), 0);
 	ck_assert(result == PTHREAD_CANCELED);
+	ck_assert(atomic_load(&notified));
 	send(SIGUSR1);
 	ck_assert_int_eq(received(c), SIGUSR1);
 	chan_free(c);
@@ -1062,26 +1076,46 @@ START_TEST(a_signal_given_back_by_another_thread_kills_again)
 }
 END_TEST
 
-static void be_killed(int arg)
+static void be_killed(int signo)
 {
-	(void)arg;
-	kill(getpid(), SIGUSR1);
+	kill(getpid(), signo);
 	_exit(1);
 }
 
-/* Rule 45: also if another thread has given it back, as it stays blocked here. */
+/* Rule 45: also if another thread has given it back, as it stays blocked here.  SIGHUP has the lowest number. */
 START_TEST(a_signal_kills_a_child_of_fork_that_did_not_ask_for_it)
 {
 	char text[TEXT];
+	int signo = _i == 0 ? SIGUSR1 : SIGHUP;
 
-	of_parent = new_notified(1, set_of(SIGUSR1, END));
+	of_parent = new_notified(1, set_of(signo, END));
 	for (int given_back = 0; given_back < 2; given_back++) {
-		int status = run_in_child(be_killed, 0, text, sizeof text);
-		ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1, "status %x", (unsigned)status);
+		int status = run_in_child(be_killed, signo, text, sizeof text);
+		ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == signo, "status %x", (unsigned)status);
 		if (!given_back)
-			give_back_elsewhere(set_of(SIGUSR1, END), false);
+			give_back_elsewhere(set_of(signo, END), false);
 	}
 	chan_free(of_parent);
+}
+END_TEST
+
+static void tell_if_blocked(int signo)
+{
+	_exit(is_blocked(signo));
+}
+
+/* Rule 45: what its parent gave back and then blocked is the parent's own. */
+START_TEST(a_child_of_fork_leaves_blocked_what_its_parent_has_blocked_after_that)
+{
+	sigset_t set = set_of(SIGUSR1, END);
+	char text[TEXT];
+	chan *c = new_notified(1, set);
+
+	ck_assert_int_eq(chan_notify(NULL, &set), 0);
+	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
+	int status = run_in_child(tell_if_blocked, SIGUSR1, text, sizeof text);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+	chan_free(c);
 }
 END_TEST
 
@@ -1100,6 +1134,45 @@ START_TEST(a_child_of_fork_is_notified_of_nothing_and_can_ask_anew)
 		send(SIGUSR1);
 		ck_assert_int_eq(received(of_parent), SIGUSR1);
 	}
+	chan_free(of_parent);
+}
+END_TEST
+
+static void *ask_for_usr1(void *c)
+{
+	sigset_t set = set_of(SIGUSR1, END);
+	int *err = malloc(sizeof *err);
+
+	*err = chan_notify(c, &set);
+	return err;
+}
+
+/* This thread gives back what it has not blocked itself, and then blocks it. */
+static void give_back_what_another_asked_for(int arg)
+{
+	sigset_t set = set_of(SIGUSR1, END);
+	pthread_t thread;
+	void *err;
+
+	(void)arg;
+	if (pthread_create(&thread, NULL, ask_for_usr1, chan_new(sizeof(int), 1)) != 0 || pthread_join(thread, &err) != 0)
+		_exit(1);
+	if (*(int *)err != 0 || chan_notify(NULL, &set) != 0)
+		_exit(2);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	kill(getpid(), SIGUSR1);
+	pause_for(20 * CHAN_SECOND);
+	_exit(3);
+}
+
+/* Rules 44 and 45: the thread that forked had it blocked, and in the child it has not. */
+START_TEST(a_child_of_fork_has_blocked_nothing_by_what_its_parent_asked_for)
+{
+	char text[TEXT];
+
+	of_parent = new_notified(1, set_of(SIGUSR1, END));
+	int status = run_in_child(give_back_what_another_asked_for, 0, text, sizeof text);
+	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1, "status %x", (unsigned)status);
 	chan_free(of_parent);
 }
 END_TEST
@@ -1211,7 +1284,7 @@ static void *interrupt_later(void *arg)
 	return arg;
 }
 
-/* 0: a signal may still come.  1: it has been given back, and who waits is alone.  2: by another thread. */
+/* 0: a signal may still come.  1: it has been given back, and who waits is alone.  2: by another thread.  3: and nobody waits. */
 static void wait_beside_signals(int given_back)
 {
 	sigset_t set = set_of(SIGUSR1, END);
@@ -1223,9 +1296,9 @@ static void wait_beside_signals(int given_back)
 	never = chan_new(sizeof(int), 0);
 	if (chan_notify(never, &set) != 0 || (given_back == 1 && chan_notify(NULL, &set) != 0))
 		_exit(1);
-	if (given_back == 2)
+	if (given_back > 1)
 		give_back_elsewhere(set, false);
-	if (!given_back) {
+	if (given_back == 0 || given_back == 3) {
 		pid_t parent = getpid();
 		if (fork() == 0) {
 			interrupt_later(NULL);
@@ -1233,6 +1306,8 @@ static void wait_beside_signals(int given_back)
 			_exit(0);
 		}
 	}
+	if (given_back == 3)
+		pthread_exit(NULL);
 	alarm(given_back ? 2 : 20);
 	if (chan_recv(never, &signo) == 0 && signo == SIGUSR1)
 		fprintf(stderr, "awake");
@@ -1251,7 +1326,11 @@ START_TEST(a_signal_that_can_come_keeps_away_the_report_of_a_deadlock)
 		int status = run_in_child(wait_beside_signals, given_back, text, sizeof text);
 		ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
 		ck_assert_ptr_nonnull(strstr(text, "All threads are asleep: deadlock\n"));
+		ck_assert((strstr(text, ": signals handed back, for ") != NULL) == (given_back == 2));
 	}
+	int status = run_in_child(wait_beside_signals, 3, text, sizeof text);
+	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1);
+	ck_assert_str_eq(text, "");
 #endif
 }
 END_TEST
@@ -1291,7 +1370,7 @@ Suite *notify_suite(void)
 	tcase_add_test(tc, what_was_pending_before_arrives_too);
 	tcase_add_test(tc, the_library_is_an_owner_until_they_are_given_back);
 	tcase_add_test(tc, what_cannot_be_done_is_refused_and_changes_nothing);
-	tcase_add_loop_test(tc, without_a_thread_nothing_has_changed, 0, 2);
+	tcase_add_loop_test(tc, without_a_thread_nothing_has_changed, 0, sizeof refusals / sizeof *refusals);
 	tcase_add_test(tc, a_change_that_the_thread_cannot_be_told_at_first_is_made_all_the_same);
 	tcase_add_test(tc, no_signals_are_no_error_and_leave_no_thread);
 	tcase_add_test(tc, asking_again_takes_no_more_memory);
@@ -1323,12 +1402,13 @@ Suite *notify_suite(void)
 	tcase_add_checked_fixture(tc, NULL, await_rest);
 	tcase_set_tags(tc, "cancelled");
 	tcase_set_timeout(tc, 30);
-	tcase_add_test(tc, who_asks_for_signals_is_not_cancelled_there);
+	tcase_add_loop_test(tc, who_asks_for_signals_is_not_cancelled_there, 0, 2);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("processes");
 	tcase_set_tags(tc, "process");
 	tcase_set_timeout(tc, 30);
+	tcase_add_test(tc, a_child_of_fork_has_blocked_nothing_by_what_its_parent_asked_for);
 	tcase_add_loop_test(tc, a_child_of_fork_is_notified_of_nothing_and_can_ask_anew, 0, 2);
 	tcase_add_test(tc, a_fork_in_the_middle_of_a_change_leaves_it_whole);
 	if (says_who())
@@ -1337,7 +1417,8 @@ Suite *notify_suite(void)
 	tcase_add_test(tc, where_the_system_tells_nothing_a_channel_of_siginfo_is_refused);
 	tcase_add_test(tc, a_signal_given_back_kills_again);
 	tcase_add_loop_test(tc, a_signal_given_back_by_another_thread_kills_again, 0, 2);
-	tcase_add_test(tc, a_signal_kills_a_child_of_fork_that_did_not_ask_for_it);
+	tcase_add_loop_test(tc, a_signal_kills_a_child_of_fork_that_did_not_ask_for_it, 0, 2);
+	tcase_add_test(tc, a_child_of_fork_leaves_blocked_what_its_parent_has_blocked_after_that);
 	tcase_add_test(tc, a_signal_that_can_come_keeps_away_the_report_of_a_deadlock);
 	suite_add_tcase(s, tc);
 	return s;

@@ -1792,6 +1792,10 @@ Suite *select_suite(void)
 	tcase_add_test(tc, inputs_and_outputs_of_a_pump_are_used_alike);
 	tcase_add_loop_test(tc, both_values_of_one_channel_are_sent_alike, 0, 2);
 	tcase_add_test(tc, each_value_of_one_channel_is_sent_as_often_by_a_select_that_waits);
+	suite_add_tcase(s, tc);
+
+	tc = tcase_create("locks");
+	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, a_try_that_finds_nothing_takes_no_lock, 0, 3);
 	tcase_add_test(tc, a_select_of_a_ready_case_locks_no_other_channel);
 	tcase_add_loop_test(tc, a_select_meets_a_plain_operation_under_the_lock_of_that_channel, 0, 2);

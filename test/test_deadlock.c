@@ -441,6 +441,22 @@ static void end_last(int arg)
 	wait_for_ever(&arg);
 }
 
+/* Unknown, so that another thread looks now and then: at last rarely, but soon again once there is one more. */
+static void *end_after_one_more_has_come(void *arg)
+{
+	pause_for(CHAN_SECOND);
+	start(wait_in_thread, NULL);
+	pause_for(30 * CHAN_MS);
+	say_the_time();
+	return arg;
+}
+
+static void wait_beside_one_who_ends(int arg)
+{
+	start(end_after_one_more_has_come, NULL);
+	wait_for_ever(&arg);
+}
+
 /* The least of some tries, as the machine may be busy. */
 static int64_t time_to_report(void (*fn)(int arg), int arg)
 {
@@ -471,6 +487,12 @@ END_TEST
 START_TEST(the_report_comes_soon_after_the_last_thread_has_ended)
 {
 	ck_assert_int_lt(time_to_report(end_last, 0), 20 * CHAN_MS);
+}
+END_TEST
+
+START_TEST(the_report_comes_soon_after_an_unknown_thread_has_ended)
+{
+	ck_assert_int_lt(time_to_report(wait_beside_one_who_ends, 0), CHAN_SECOND);
 }
 END_TEST
 
@@ -758,19 +780,29 @@ static void beat_with_information(int signo, siginfo_t *info, void *context)
 	beat(signo);
 }
 
-static void waits_for_a_handler_with_information(void)
+static void wait_for_a_handler_of(int signo)
 {
 	struct sigaction action = { .sa_sigaction = beat_with_information, .sa_flags = SA_SIGINFO };
 
-	sigaction(SIGRTMAX, &action, NULL);
+	sigaction(signo, &action, NULL);
 	pid_t child = fork();
 	if (child > 0)
 		chan_recv(never, NULL);
 	for (int i = 0; child == 0 && i < 20; i++) {
 		pause_for(50 * CHAN_MS);
-		kill(getppid(), SIGRTMAX);
+		kill(getppid(), signo);
 	}
 	_exit(1);
+}
+
+static void waits_for_a_handler_of_the_highest_signal(void)
+{
+	wait_for_a_handler_of(SIGRTMAX);
+}
+
+static void waits_for_a_handler_of_the_lowest_signal(void)
+{
+	wait_for_a_handler_of(SIGHUP);
 }
 
 static void cannot_count_threads(void)
@@ -871,7 +903,8 @@ static void resets_a_timer_and_sleeps(void)
 
 static void (*const not_asleep[])(void) = {
 	sleeps, polls, runs, waits_with_deadline, waits_with_deadline_in_group, joins, waits_for_an_unknown_thread,
-	waits_for_a_timer_with_a_thread, waits_for_a_handler, waits_for_a_handler_with_information, has_closed_all_files
+	waits_for_a_timer_with_a_thread, waits_for_a_handler, waits_for_a_handler_of_the_highest_signal,
+	waits_for_a_handler_of_the_lowest_signal, has_closed_all_files
 };
 
 static void beside_sleepers(int which)
@@ -1082,6 +1115,36 @@ START_TEST(the_child_of_a_fork_has_a_guard_of_its_own)
 }
 END_TEST
 
+static chan *work;
+
+/* Of an unknown thread.  The one that it starts is to look soon, and does so while main is awake. */
+static void *let_another_look(void *unused)
+{
+	pause_for(30 * CHAN_MS);
+	start(wait_in_thread, NULL);
+	pause_for(3 * CHAN_MS);
+	chan_close(work);
+	pause_for(300 * CHAN_MS);
+	return unused;
+}
+
+static void sleep_again_after_the_look(int arg)
+{
+	work = chan_new(0, 0);
+	start(let_another_look, NULL);
+	chan_recv(work, NULL);
+	pause_for(100 * CHAN_MS);
+	wait_for_ever(&arg);
+}
+
+START_TEST(who_looked_while_a_thread_was_awake_leaves_the_next_look_to_another)
+{
+	char text[TEXT];
+
+	must_report(sleep_again_after_the_look, 0, text);
+}
+END_TEST
+
 static void fork_and_fall_asleep(int in_handler)
 {
 	start(wait_in_thread, NULL);
@@ -1281,6 +1344,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, a_report_that_a_pipe_takes_in_parts_is_whole);
 	tcase_add_test(tc, the_child_of_a_fork_reports_its_own_deadlocks_only);
 	tcase_add_test(tc, the_child_of_a_fork_has_a_guard_of_its_own);
+	tcase_add_test(tc, who_looked_while_a_thread_was_awake_leaves_the_next_look_to_another);
 	tcase_add_loop_test(tc, the_child_of_a_fork_in_a_handler_goes_on_waiting_and_reports_its_deadlock, 0, 2);
 	suite_add_tcase(s, tc);
 
@@ -1297,6 +1361,7 @@ static void add_tests(Suite *s)
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, the_report_comes_at_once_when_the_last_thread_falls_asleep, 0, WAITING_WAYS);
 	tcase_add_test(tc, the_report_comes_soon_after_the_last_thread_has_ended);
+	tcase_add_test(tc, the_report_comes_soon_after_an_unknown_thread_has_ended);
 	tcase_add_test(tc, no_thread_wakes_up_while_one_is_awake_that_the_library_knows);
 	tcase_add_test(tc, beside_an_unknown_thread_one_thread_wakes_up_seldom);
 	tcase_add_test(tc, a_dump_of_many_threads_holds_up_no_other);

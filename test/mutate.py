@@ -251,14 +251,15 @@ def timing(name):
 # (name, what make builds for it, command), the cheapest first.
 KILLERS = {
     "chan.c": [
-        *(explore(name) for name in ("life", "pairs", "fours-deep", "timers", "timer-changes", "polled-pairs", "contexts", "pool")),
-        *(watched(name) for name in ("watched-asleep", "watched-pairs", "watched-timer-changes")),
-        *(suite(name) for name in ("typed", "elements", "bulk")),
-        *(explore(name) for name in ("polled-triples", "faults-polled", "faults-timers", "faults-contexts", "signals")),
-        *(explore(name) for name in ("faults-pool", "fours", "triples", "faults-pairs")),
+        *(explore(name) for name in ("life", "pairs", "fours-deep", "timers", "timer-changes", "polled-pairs", "contexts")),
+        watched("watched-asleep"),
+        *(suite(name) for name in ("typed", "close", "latest", "regress", "elements", "limits", "select", "fd", "context", "bulk", "faults",
+                                   "dump", "notify", "timer", "deadlock")),
+        *(watched(name) for name in ("watched-pairs", "watched-timer-changes")),
+        *(explore(name) for name in ("polled-triples", "faults-polled", "faults-timers", "faults-contexts", "signals", "fours", "pool",
+                                     "triples", "faults-pairs", "faults-pool")),
         ("explore lost-signals", NAPS, [NAPS, "--naps", "--short"]),
-        *(suite(name) for name in ("close", "latest", "limits", "select", "regress", "fd", "timer", "context", "dump", "deadlock", "border",
-                                   "notify", "faults", "stress")),
+        *(suite(name) for name in ("stress", "border")),
         ("soak", SOAK, [SOAK, "1", "1"]),
     ],
     "spawn.c": [

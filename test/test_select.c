@@ -1423,11 +1423,16 @@ START_TEST(many_selects_grow_no_memory)
 END_TEST
 #endif
 
+/* In the largest, plain operations sleep on condition variables. */
+static const size_t sizes[] = { 0, 1, 1025 };
+
+enum { SIZES = sizeof sizes / sizeof *sizes };
+
 /* Rule 21. */
 START_TEST(one_element_wakes_one_waiter)
 {
 	enum { WAITERS = 8 };
-	chan *c = chan_new(sizeof(int), (size_t)(_i / (WAITING_WAYS + 1)));
+	chan *c = chan_new(sizeof(int), sizes[_i / (WAITING_WAYS + 1)]);
 	int way = _i % (WAITING_WAYS + 1), v = 1, got[WAITERS];
 	struct call k[WAITERS];
 
@@ -1453,6 +1458,7 @@ END_TEST
 struct dozer {
 	chan *c;
 	enum way way;
+	bool sends;
 	long sleeps;
 };
 
@@ -1460,9 +1466,9 @@ static void *doze(void *arg)
 {
 	struct dozer *d = arg;
 	struct rusage r;
-	int v;
+	int v = 1;
 
-	while (recv_by(d->way, d->c, &v) == 0)
+	while ((d->sends ? send_by(d->way, d->c, &v) : recv_by(d->way, d->c, &v)) == 0)
 		continue;
 	getrusage(RUSAGE_THREAD, &r);
 	d->sleeps = r.ru_nvcsw;
@@ -1470,25 +1476,29 @@ static void *doze(void *arg)
 }
 
 /*
- * Rule 21.  How often 40 receivers went to sleep for 300 elements that came one by one, each when all were asleep: a
- * herd would be 12,000 times, one for each element is 300, and some look again by themselves now and then.
+ * Rule 21.  How often 40 threads went to sleep for 300 elements or places that came one by one, each when all were
+ * asleep: a herd would be 12,000 times, one for each is 300, and some look again by themselves now and then.
  */
 START_TEST(an_element_wakes_no_herd)
 {
 	enum { WAITERS = 40, ELEMENTS = 300 };
-	chan *c = chan_new(sizeof(int), (size_t)(_i / WAITING_WAYS));
+	const size_t capacity = sizes[_i / WAITING_WAYS % SIZES];
+	const bool sends = _i / WAITING_WAYS / SIZES == 1;
+	chan *c = chan_new(sizeof(int), capacity);
 	struct dozer d[WAITERS];
 	pthread_t thread[WAITERS];
 	long sleeps = 0;
 	int v = 1;
 
+	for (size_t i = 0; sends && i < capacity; i++)
+		ck_assert_int_eq(chan_send(c, &v), 0);
 	for (int i = 0; i < WAITERS; i++) {
-		d[i] = (struct dozer){ c, (enum way)(_i % WAITING_WAYS), 0 };
+		d[i] = (struct dozer){ c, (enum way)(_i % WAITING_WAYS), sends, 0 };
 		thread[i] = start(doze, &d[i]);
 	}
 	for (int i = 0; i < ELEMENTS; i++) {
 		await_waiting(c, WAITERS);
-		ck_assert_int_eq(chan_send(c, &v), 0);
+		ck_assert_int_eq(sends ? chan_recv(c, &v) : chan_send(c, &v), 0);
 	}
 	chan_close(c);
 	for (int i = 0; i < WAITERS; i++) {
@@ -1826,9 +1836,9 @@ Suite *select_suite(void)
 	tcase_add_loop_test(tc, without_any_case_select_waits_for_ever_and_uses_no_cpu, 0, 2);
 	tcase_add_loop_test(tc, a_waiting_thread_uses_no_cpu, 0, 2);
 	tcase_add_loop_test(tc, a_thread_that_waits_for_a_deadline_uses_no_cpu, 0, 2);
-	tcase_add_loop_test(tc, one_element_wakes_one_waiter, 0, 2 * (WAITING_WAYS + 1));
+	tcase_add_loop_test(tc, one_element_wakes_one_waiter, 0, SIZES * (WAITING_WAYS + 1));
 #ifdef RUSAGE_THREAD
-	tcase_add_loop_test(tc, an_element_wakes_no_herd, 0, 2 * WAITING_WAYS);
+	tcase_add_loop_test(tc, an_element_wakes_no_herd, 0, 2 * SIZES * WAITING_WAYS);
 #endif
 	tcase_add_test(tc, a_send_costs_the_same_with_selects_waiting_elsewhere);
 	tcase_add_loop_test(tc, a_plain_waiter_and_a_select_take_turns, 0, 8);

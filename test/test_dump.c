@@ -76,11 +76,11 @@ static void *call_it(void *call)
 
 START_TEST(each_way_to_wait_is_told_with_its_channels)
 {
-	chan *full = named("full", 2), *empty = named("empty", 3), *meeting = named("meeting", 0);
+	chan *full = named("full", 2), *empty = named("empty", 3), *meeting = named("meeting", 0), *large = named("large", 1025);
 	static waitgroup wg = WAITGROUP_INIT;
-	struct call k[5];
+	struct call k[6];
 	char text[TEXT], group[64], address[64];
-	int v = 1, out[3];
+	int v = 1, out[4];
 	chan_case both[] = { chan_on_recv(NULL, &out[0]), chan_on_recv(meeting, &out[0]), chan_on_send(full, &v) };
 	int64_t began = chan_now();
 
@@ -92,7 +92,11 @@ START_TEST(each_way_to_wait_is_told_with_its_channels)
 	waitgroup_add(&wg, 1);
 	k[4] = (struct call){ .make = wait_in_group, .to_fill = &wg };
 	k[4].thread = start(call_it, &k[4]);
+	begin_recv(&k[5], (enum way)_i, large, &out[3]);
 
+	/* From the first time that it sleeps on. */
+	for (int64_t since = 0; strstr(dumped(text), ": receive from large (0 of 1025), for ") == NULL; look_again(&since))
+		ck_assert_ptr_null(strstr(text, ": select of 0"));
 	await_dumped(": send to full (2 of 2), for ");
 	await_dumped(": receive from empty (0 of 3), for ");
 	await_dumped(": receive from meeting (0 of 0), for ");
@@ -119,14 +123,17 @@ START_TEST(each_way_to_wait_is_told_with_its_channels)
 	chan_close(full);
 	chan_close(empty);
 	chan_close(meeting);
+	chan_close(large);
 	waitgroup_done(&wg);
 	for (int i = 0; i < 4; i++)
 		finish(&k[i]);
 	join(k[4].thread);
+	finish(&k[5]);
 	ck_assert_str_eq(dumped(text), nobody);
 	chan_free(full);
 	chan_free(empty);
 	chan_free(meeting);
+	chan_free(large);
 }
 END_TEST
 

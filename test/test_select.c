@@ -722,11 +722,11 @@ START_TEST(a_select_meets_a_plain_operation_under_the_lock_of_that_channel)
 }
 END_TEST
 
-/* Rule 16: where it could look at a select that has come into one of their channels, and not yet into the next. */
+/* Rule 16: where it could look at a select that has come into one of their channels, and not yet into the next.  1: with plain ones. */
 START_TEST(a_select_meets_a_select_under_the_locks_of_all_channels)
 {
 	chan *both[2] = { chan_new(sizeof(int), 0), chan_new(sizeof(int), 0) }, *idle = chan_new(sizeof(int), 0);
-	struct call first, second;
+	struct call first, second, plain[2];
 	int v = 0, seven = 7;
 	chan_case sends[2], receives[3];
 
@@ -738,13 +738,22 @@ START_TEST(a_select_meets_a_select_under_the_locks_of_all_channels)
 	begin_select(&first, sends, 2, CHAN_FOREVER);
 	await_waiting(both[0], 1);
 	await_waiting(both[1], 1);
+	for (int i = 0; i < 2 * _i; i++) {
+		begin_send(&plain[i], PLAIN, both[i], &seven);
+		await_waiting(both[i], 2);
+	}
 	chan_lock(idle);
 	begin_select(&second, receives, 3, CHAN_FOREVER);
 	pause_for(20 * CHAN_MS);
 	ck_assert_int_eq(v, 0);
 	chan_unlock(idle);
-	ck_assert_int_eq(finish(&second), finish(&first));
+	int done = finish(&second);
 	ck_assert_int_eq(v, 7);
+	ck_assert_int_eq(finish(&first), done);         /* which has waited for longer */
+	for (int i = 0; i < 2 * _i; i++) {
+		ck_assert_int_eq(chan_recv(both[i], &v), 0);
+		ck_assert_int_eq(finish(&plain[i]), 0);
+	}
 	for (int i = 0; i < 2; i++)
 		chan_free(both[i]);
 	chan_free(idle);
@@ -1809,7 +1818,7 @@ Suite *select_suite(void)
 	tcase_add_loop_test(tc, a_try_that_finds_nothing_takes_no_lock, 0, 3);
 	tcase_add_test(tc, a_select_of_a_ready_case_locks_no_other_channel);
 	tcase_add_loop_test(tc, a_select_meets_a_plain_operation_under_the_lock_of_that_channel, 0, 2);
-	tcase_add_test(tc, a_select_meets_a_select_under_the_locks_of_all_channels);
+	tcase_add_loop_test(tc, a_select_meets_a_select_under_the_locks_of_all_channels, 0, 2);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("many rounds");

@@ -271,6 +271,7 @@ static void *receive_signals(void *unused)
 	sigset_t set;
 
 	(void)unused;
+	/* It waits in one place only, keep_until_woken. */
 	chan_purpose = (struct chan_purpose){ .what = "signals handed back", .idle = true };
 	if (chan_watcher != NULL)
 		chan_watcher->knows();  /* it counts as awake: a signal may end any wait */

@@ -306,6 +306,7 @@ ABOUT = [
 KILLS = {}      # (file, function): how many each has killed in it
 # Seconds: the explorer needs 5 of CPU time for a set, and a test that hangs is ended after 30.
 EXPLORER_CPU, TESTS_CPU, SILENCE = 20, 120, 40
+# Not those of real-time priorities, which keep the CPUs from the other jobs.
 ENVIRONMENT = {"BUILD": "build", "TEST_ROUNDS": "1", "TEST_SEED": "1", "CK_TIMEOUT_MULTIPLIER": "0.5",
                "CK_EXCLUDE_TAGS": "large program realtime", "CK_TAP_LOG_FILE_NAME": "-"}
 

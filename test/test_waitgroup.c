@@ -485,6 +485,7 @@ struct cancelled {
 	waitgroup *wg;
 	int64_t deadline;
 	bool destroys;
+	atomic_bool may_begin;
 	atomic_int steps;
 };
 
@@ -494,6 +495,8 @@ static void *use_all(void *arg)
 	waitgroup own = WAITGROUP_INIT;
 	spawn_stats ignored;
 
+	while (!atomic_load(&c->may_begin))
+		sched_yield();
 	waitgroup_wait_until(c->wg, c->deadline);
 	atomic_fetch_add(&c->steps, 1);
 	waitgroup_wait_until(c->wg, c->deadline);
@@ -528,6 +531,7 @@ START_TEST(cancellation_stays_pending_in_a_wait)
 	struct cancelled c = { .deadline = _i == 0 ? CHAN_FOREVER : chan_now() + 3600 * CHAN_SECOND, .destroys = true };
 	const size_t n = rounds(100);
 
+	atomic_init(&c.may_begin, true);
 	for (size_t i = 0; i < n; i++) {
 		c.wg = new_group(1);
 		atomic_init(&c.steps, 0);
@@ -549,12 +553,15 @@ END_TEST
 START_TEST(cancellation_stays_pending_in_a_wait_that_times_out)
 {
 	static waitgroup wg = WAITGROUP_INIT;
-	struct cancelled c = { .wg = &wg, .deadline = chan_now() + 20 * CHAN_MS };
+	struct cancelled c = { .wg = &wg };
 
 	waitgroup_add(&wg, 1);
+	atomic_init(&c.may_begin, false);
 	atomic_init(&c.steps, 0);
 	pthread_t thread = start(use_all, &c);
 	pthread_cancel(thread);
+	c.deadline = chan_now() + 20 * CHAN_MS;
+	atomic_store(&c.may_begin, true);
 	cancelled_where_it_is_asked(&c, thread);
 	waitgroup_done(&wg);
 	waitgroup_destroy(&wg);
@@ -570,6 +577,7 @@ START_TEST(cancellation_stays_pending_in_a_destroy_that_waits)
 		struct cancelled c = { .wg = new_group(1), .deadline = CHAN_FOREVER, .destroys = true };
 		struct wait others[3];
 
+		atomic_init(&c.may_begin, true);
 		atomic_init(&c.steps, 0);
 		pthread_t thread = start(use_all, &c);
 		pthread_cancel(thread);

@@ -1149,6 +1149,14 @@ START_TEST(threads_that_are_pinned_to_one_cpu_leave_the_library_those_of_the_pro
 }
 END_TEST
 
+/* Rule 29, for CPUs and masks that the program has changed since. */
+START_TEST(the_pool_goes_by_what_the_program_began_with)
+{
+	must(COMPILE "test/border/starts.c" LIBRARY "-o '%s/starts'", scratch);
+	must("timeout 60 '%s/starts'", scratch);
+}
+END_TEST
+
 /* Those of the last two wake the thread with a lock held that it needs next, so it runs twice. */
 static const struct {
 	const char *name;
@@ -1249,6 +1257,9 @@ Suite *border_suite(void)
 	tcase_add_test(tc, two_copies_in_one_process_do_not_disturb_each_other);
 	tcase_add_loop_test(tc, constructors_and_destructors_of_the_program_may_use_everything, 0, ORDERS);
 	tcase_add_test(tc, threads_that_are_pinned_to_one_cpu_leave_the_library_those_of_the_process);
+	tc = add_case(suite, "beginning", 60, "process");
+	tcase_add_unchecked_fixture(tc, make_directory, remove_directory);
+	tcase_add_test(tc, the_pool_goes_by_what_the_program_began_with);
 	tc = add_case(suite, "realtime", 60, "process timing realtime");
 	tcase_add_unchecked_fixture(tc, make_directory, remove_directory);
 	tcase_add_loop_test(tc, a_realtime_thread_is_served_at_once_by_an_ordinary_one_on_its_cpu, 0, WAYS_TO_WAIT);

@@ -429,6 +429,29 @@ static void shutdowns(const struct scenario *s)
 	check((P.ran[0] == 1 && P.ran[1] == (s->param[0] != 0)) || fault_happened(), "a task did not run");
 }
 
+static void spawn_later(void *deadline)
+{
+	chan_select(NULL, 0, *(int64_t *)deadline);
+	set_idle_timeout(false);
+	spawn_one(&(int){ 1 });
+}
+
+/* The idle timeout of a thread that a shutdown has taken: it must not leave by itself too, whoever is idle by then. */
+static void shutdown_beside_timeout(const struct scenario *s)
+{
+	int64_t soon = SOON;
+	(void)s;
+	begin();
+	set_idle_timeout(true);
+	go(task, 0);
+	wait_for(1);
+	start_thread(spawn_later, &soon);
+	shut(NULL);
+	join_threads();
+	wait_for(2);
+	shut_down();
+}
+
 /* ETIMEDOUT: everything goes on as before. */
 static void impatient(const struct scenario *s)
 {
@@ -501,6 +524,7 @@ const struct scenario of_the_pool[] = {
 	{ "thread-limit-idle-timeout", thread_limit, 0, { 1 } },
 	{ "two-shutdowns", shutdowns, 2, { 0 } },
 	{ "shutdown-beside-spawn", shutdowns, 2, { 1 } },
+	{ "shutdown-beside-timeout", shutdown_beside_timeout, 1, { 0 } },
 	{ "shutdown-times-out", impatient, 0, { 0 } },
 	{ "shutdown-in-time-or-not", impatient_in_time, 1, { 0 } },
 };

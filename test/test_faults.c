@@ -1154,9 +1154,10 @@ Suite *faults_suite(void)
 	Suite *suite = suite_create("faults");
 	TCase *tc;
 
-	tc = add_case(suite, "calls", 60, NULL);
+	tc = add_case(suite, "calls", 60, "each-fault");
 	tcase_add_loop_test(tc, whichever_call_fails_nothing_is_lost_and_nothing_kept, 0, 2 * KINDS);
 	tcase_add_loop_test(tc, whichever_call_fails_no_descriptor_timer_context_or_signal_is_lost, 0, 2 * NEW_KINDS);
+	tc = add_case(suite, "memory", 30, NULL);
 	tcase_add_loop_test(tc, a_select_of_16_cases_takes_no_memory, 16, 18);
 	tcase_add_loop_test(tc, a_latest_value_takes_memory_for_a_large_copy_only, 0, 3);
 	tcase_add_test(tc, a_stack_of_half_the_address_space_that_is_refused_is_eagain);

@@ -1253,8 +1253,11 @@ Suite *group_suite(void)
 
 	add_limits(tc);
 	add_ends(tc);
-	tcase_add_loop_test(tc, whichever_call_fails_nothing_is_started_and_nothing_kept, 0, 2 * KINDS);
 	tcase_add_test(tc, a_wait_without_memory_and_a_free_go_on);
+
+	tc = cases(s, "calls");
+	tcase_set_tags(tc, "each-fault");
+	tcase_add_loop_test(tc, whichever_call_fails_nothing_is_started_and_nothing_kept, 0, 2 * KINDS);
 
 	tc = cases(s, "stress");
 	tcase_set_tags(tc, "stress");

@@ -146,6 +146,27 @@ START_TEST(the_copy_is_aligned_as_far_as_its_size_tells_up_to_a_page)
 }
 END_TEST
 
+static void look_for_page(void *arg)
+{
+	report((uintptr_t)arg % 4096 == 0);
+}
+
+/* By chance one in 256 begins a page: more than half of them do if each small copy is given one. */
+START_TEST(a_small_copy_takes_no_page)
+{
+	enum { SIZES = 64 };
+	static const unsigned char bytes[SIZES];
+	int pages = 0;
+
+	for (size_t size = 1; size <= SIZES; size++) {
+		go(look_for_page, bytes, size);
+		pages += next_report();
+	}
+	waitgroup_wait(&tasks);
+	ck_assert_int_lt(pages, SIZES / 2);
+}
+END_TEST
+
 static void is_null(void *arg)
 {
 	report(arg == NULL);
@@ -984,6 +1005,7 @@ Suite *tasks_suite(void)
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_loop_test(tc, a_task_gets_its_own_copy_of_the_argument, 0, 4);
 	tcase_add_test(tc, the_copy_is_aligned_as_far_as_its_size_tells_up_to_a_page);
+	tcase_add_test(tc, a_small_copy_takes_no_page);
 	tcase_add_test(tc, an_argument_of_size_0_arrives_as_null);
 	tcase_add_test(tc, a_null_function_or_argument_is_einval_and_starts_nothing);
 	tcase_add_test(tc, the_argument_is_freed_when_the_function_has_returned);

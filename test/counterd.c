@@ -285,26 +285,34 @@ size_t say_until_stuck(int fd)
 	return sent;
 }
 
-/* They are in the client's queue to send, or in the server's of what was received. */
+/* Of the connection between these ports, what its first end has not sent, or has received and not read. */
+static size_t bytes_in_queue(unsigned from, unsigned to, bool sends)
+{
+	char line[256];
+	size_t n = 0;
+	FILE *sockets = fopen("/proc/net/tcp", "r");
+
+	ck_assert_ptr_nonnull(sockets);
+	while (fgets(line, sizeof line, sockets)) {
+		unsigned local, remote, sent, received;
+		if (sscanf(line, " %*u: %*x:%x %*x:%x %*x %x:%x", &local, &remote, &sent, &received) == 4
+				&& local == from && remote == to)
+			n = sends ? sent : received;
+	}
+	fclose(sockets);
+	return n;
+}
+
+/* The client's queue first: what goes from it to the server's meanwhile is then counted twice, and not left out. */
 size_t not_read_of(int fd)
 {
 	struct sockaddr_in me;
 	socklen_t size = sizeof me;
-	char line[256];
-	size_t n = 0;
 
 	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&me, &size), 0);
-	FILE *sockets = fopen("/proc/net/tcp", "r");
-	ck_assert_ptr_nonnull(sockets);
-	while (fgets(line, sizeof line, sockets)) {
-		unsigned from, to, sends, received;
-		if (sscanf(line, " %*u: %*x:%x %*x:%x %*x %x:%x", &from, &to, &sends, &received) != 4)
-			continue;
-		n += from == ntohs(me.sin_port) && to == (unsigned)server.port ? sends : 0;
-		n += from == (unsigned)server.port && to == ntohs(me.sin_port) ? received : 0;
-	}
-	fclose(sockets);
-	return n;
+	const unsigned client = ntohs(me.sin_port), port = (unsigned)server.port;
+	const size_t on_its_way = bytes_in_queue(client, port, true);
+	return on_its_way + bytes_in_queue(port, client, false);
 }
 
 /* Until the end; how many increments were answered, each with the next number. */

@@ -64,7 +64,7 @@ enum { LONG_LINE = 120, ROUND = 7 + 9 * LONG_LINE };
 
 /* Sends such rounds as far as it goes without waiting, until for a while nothing does; how many bytes. */
 size_t say_until_stuck(int fd);
-/* How many of the bytes that a client has sent the server has not read; only on Linux. */
+/* How many of the bytes that a client has sent the server has not read, or more while they move; only on Linux. */
 size_t not_read_of(int fd);
 /* Until the end; how many increments were answered, each with the next number. */
 uint64_t hear_increments(int fd);

@@ -338,10 +338,13 @@ struct idle_thread {
 	long id;
 };
 
+/* In the order in which they pass the gate. */
 static void say_who(void *arg)
 {
-	**(struct idle_thread **)arg = (struct idle_thread){ pthread_self(), syscall(SYS_gettid) };
+	struct idle_thread **next = *(struct idle_thread ***)arg;
+
 	chan_recv(gate, NULL);
+	*(*next)++ = (struct idle_thread){ pthread_self(), syscall(SYS_gettid) };
 }
 
 static void set_flag(void *arg)
@@ -363,32 +366,73 @@ static void await_asleep(long id)
 	}
 }
 
-/* Rule 28.  A signal handler holds an idle thread, as a busy CPU might: the second task does not wait for it. */
-START_TEST(a_thread_that_is_not_let_run_holds_up_one_task_at_most)
+/* They become idle one after the other, and the first task is sent to the last of them. */
+static void make_idle(struct idle_thread threads[], size_t n)
 {
-	struct sigaction action = { .sa_handler = hold }, before;
-	struct idle_thread threads[2], *who[2] = { &threads[0], &threads[1] };
-	atomic_bool done[2] = { false, false }, *flags[2] = { &done[0], &done[1] };
+	struct idle_thread *next = threads, **at = &next;
 
-	for (int i = 0; i < 2; i++)
-		go(say_who, &who[i], sizeof *who);
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < n; i++)
+		go(say_who, &at, sizeof at);
+	for (size_t i = 0; i < n; i++) {
 		ck_assert_int_eq(chan_send(gate, NULL), 0);
 		await_idle(i + 1);
 	}
-	await_asleep(threads[_i].id);
-	ck_assert_int_eq(sigaction(SIGTRAP, &action, &before), 0);
+}
+
+/* A signal handler holds the thread, as a busy CPU might. */
+static void hold_thread(const struct idle_thread *t)
+{
+	await_asleep(t->id);
 	atomic_store(&let_go, false);
 	atomic_store(&held, false);
-	ck_assert_int_eq(pthread_kill(threads[_i].thread, SIGTRAP), 0);
+	ck_assert_int_eq(pthread_kill(t->thread, SIGTRAP), 0);
 	while (!atomic_load(&held))
 		pause_for(50 * CHAN_US);
+}
+
+/* Rule 28.  The second task does not wait for the thread that is held. */
+START_TEST(a_thread_that_is_not_let_run_holds_up_one_task_at_most)
+{
+	struct sigaction action = { .sa_handler = hold }, before;
+	struct idle_thread threads[2];
+	atomic_bool done[2] = { false, false }, *flags[2] = { &done[0], &done[1] };
+
+	make_idle(threads, 2);
+	ck_assert_int_eq(sigaction(SIGTRAP, &action, &before), 0);
+	hold_thread(&threads[_i]);
 	for (int i = 0; i < 2; i++)
 		go(set_flag, &flags[i], sizeof *flags);
 	while (!atomic_load(&done[0]) && !atomic_load(&done[1]))
 		pause_for(50 * CHAN_US);
 	atomic_store(&let_go, true);
 	waitgroup_wait(&tasks);
+	sigaction(SIGTRAP, &before, NULL);
+}
+END_TEST
+
+/* Rule 28.  The two that were sent tasks are held, and the others queue: the first that comes wakes those for them. */
+START_TEST(tasks_that_queue_behind_threads_that_are_not_let_run_all_run)
+{
+	enum { THREADS = 8 };
+	struct sigaction action = { .sa_handler = hold }, before;
+	struct idle_thread threads[THREADS];
+	atomic_bool done[THREADS], *flag;
+
+	make_idle(threads, THREADS);
+	ck_assert_int_eq(sigaction(SIGTRAP, &action, &before), 0);
+	hold_thread(&threads[THREADS - 1]);
+	hold_thread(&threads[THREADS - 2]);
+	for (int i = 0; i < THREADS; i++) {
+		flag = &done[i];
+		atomic_init(flag, false);
+		go(set_flag, &flag, sizeof flag);
+	}
+	ck_assert_uint_eq(stats().threads, THREADS);
+	ck_assert_uint_eq(stats().idle, 0);
+	atomic_store(&let_go, true);
+	waitgroup_wait(&tasks);
+	for (int i = 0; i < THREADS; i++)
+		ck_assert(atomic_load(&done[i]));
 	sigaction(SIGTRAP, &before, NULL);
 }
 END_TEST
@@ -1429,6 +1473,7 @@ Suite *pool_suite(void)
 	tc = tcase(s, "suspended");
 	tcase_set_tags(tc, "timing");
 	tcase_add_loop_test(tc, a_thread_that_is_not_let_run_holds_up_one_task_at_most, 0, 2);
+	tcase_add_test(tc, tasks_that_queue_behind_threads_that_are_not_let_run_all_run);
 #endif
 #if defined __linux__ && !defined CHAN_PORTABLE
 	tc = tcase(s, "ordinary");

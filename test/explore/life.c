@@ -423,6 +423,22 @@ static void all_asleep(const struct scenario *s)
 	check(false, "received what nobody has sent");
 }
 
+/* A close finds a thread that was signalled and may not be awake yet: it is counted once. */
+static void asleep_after_a_close(const struct scenario *s)
+{
+	int value = 1;
+	life.a = make((size_t)s->param[0]);
+	life.b = make(1);
+	check(life.a != NULL && life.b != NULL, "no channel");
+	awake(2);
+	start_thread(fall_asleep, &value);
+	chan_send(life.b, &value);
+	chan_close(life.b);
+	one_less();
+	chan_recv(life.a, &value);
+	check(false, "received what nobody has sent");
+}
+
 static void recv_and_end(void *arg)
 {
 	int value;
@@ -523,6 +539,7 @@ const struct scenario of_sleep[] = {
 	{ "all-asleep-1", all_asleep, 1, { 1 } },
 	{ "all-asleep-late-0", all_asleep, 2, { 0 } },
 	{ "all-asleep-late-1", all_asleep, 2, { 1 } },
+	{ "all-asleep-after-a-close", asleep_after_a_close, 1, { 0 } },
 	{ "late-one-ends-0", late_one_ends, 1, { 0 } },
 	{ "late-one-ends-1", late_one_ends, 1, { 1 } },
 	{ "stranger-ends-0", stranger_ends, 1, { 0 } },

@@ -74,6 +74,34 @@ static void *call_it(void *call)
 	return NULL;
 }
 
+/* The library's clock is put forward: how long a thread has waited, and how long it will at most, in hundredths. */
+START_TEST(minutes_of_a_wait_are_told_to_the_hundredth_of_a_second)
+{
+	chan *empty = named("empty", 3);
+	const int64_t jump = 754320 * CHAN_MS, began = chan_now(), deadline = began + 3600 * CHAN_SECOND;
+	chan_case one = chan_on_recv(empty, NULL);
+	double waited = -1, rest = -1;
+	char text[TEXT];
+	struct call k;
+
+	begin_select(&k, &one, 1, deadline);
+	await_dumped(": receive from empty (0 of 3), for 0.");
+	let_clock_hurry((long)jump);
+	int64_t before = chan_now();
+	let_clock_hurry(0);
+	ck_assert_int_eq(sscanf(strstr(dumped(text), ", for "), ", for %lf s, at most %lf s more", &waited, &rest), 2);
+	int64_t after = chan_now();
+	ck_assert_double_ge(waited, 754.32 - 0.01);
+	ck_assert_double_le(waited, (double)(after - began) / CHAN_SECOND + 0.02);
+	ck_assert_double_ge(rest, (double)(deadline - after) / CHAN_SECOND - 0.01);
+	ck_assert_double_le(rest, (double)(deadline - before) / CHAN_SECOND);
+	ck_assert_int_eq(chan_close(empty), 0);
+	ck_assert_int_eq(finish(&k), 0);
+	ck_assert_int_eq(one.err, EPIPE);
+	chan_free(empty);
+}
+END_TEST
+
 START_TEST(each_way_to_wait_is_told_with_its_channels)
 {
 	chan *full = named("full", 2), *empty = named("empty", 3), *meeting = named("meeting", 0), *large = named("large", 1025);
@@ -855,6 +883,7 @@ Suite *dump_suite(void)
 
 	tcase_set_timeout(tc, 20);
 	tcase_add_loop_test(tc, each_way_to_wait_is_told_with_its_channels, 0, WAITING_WAYS);
+	tcase_add_test(tc, minutes_of_a_wait_are_told_to_the_hundredth_of_a_second);
 	tcase_add_test(tc, each_channel_of_a_select_is_told_also_one_to_send_to_and_receive_from);
 	tcase_add_loop_test(tc, a_select_of_many_cases_is_told_in_part, 0, 3);
 	tcase_add_test(tc, many_threads_with_long_names_of_channels_are_all_told);

@@ -102,6 +102,30 @@ START_TEST(minutes_of_a_wait_are_told_to_the_hundredth_of_a_second)
 }
 END_TEST
 
+/* Each once, by the first thread that waits there. */
+START_TEST(channels_are_told_in_the_order_in_which_threads_wait_there)
+{
+	chan *a = named("a", 1), *b = named("b", 1), *each[] = { a, b, b, a };
+	char text[TEXT], waits[64];
+	struct call k[4];
+	int v[4];
+
+	for (int i = 0; i < 4; i++) {
+		begin_recv(&k[i], SELECT, each[i], &v[i]);
+		snprintf(waits, sizeof waits, "%s (0 of 1): 0 to send, %d to receive\n", each[i] == a ? "a" : "b", i / 2 + 1);
+		await_dumped(waits);
+	}
+	ck_assert_str_eq(strstr(dumped(text), "Channels"), "Channels in which they wait:\n"
+		"  a (0 of 1): 0 to send, 2 to receive\n  b (0 of 1): 0 to send, 2 to receive\n");
+	chan_close(a);
+	chan_close(b);
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(finish(&k[i]), EPIPE);
+	chan_free(a);
+	chan_free(b);
+}
+END_TEST
+
 START_TEST(each_way_to_wait_is_told_with_its_channels)
 {
 	chan *full = named("full", 2), *empty = named("empty", 3), *meeting = named("meeting", 0), *large = named("large", 1025);
@@ -883,6 +907,7 @@ Suite *dump_suite(void)
 
 	tcase_set_timeout(tc, 20);
 	tcase_add_loop_test(tc, each_way_to_wait_is_told_with_its_channels, 0, WAITING_WAYS);
+	tcase_add_test(tc, channels_are_told_in_the_order_in_which_threads_wait_there);
 	tcase_add_test(tc, minutes_of_a_wait_are_told_to_the_hundredth_of_a_second);
 	tcase_add_test(tc, each_channel_of_a_select_is_told_also_one_to_send_to_and_receive_from);
 	tcase_add_loop_test(tc, a_select_of_many_cases_is_told_in_part, 0, 3);

@@ -382,6 +382,17 @@ START_TEST(when_all_threads_are_asleep_the_library_reports_them)
 }
 END_TEST
 
+/* The child does not have that thread, and does not count it. */
+START_TEST(a_child_of_a_process_with_a_thread_for_dumps_reports_its_deadlock)
+{
+	char text[TEXT];
+
+	ck_assert_int_eq(chan_dump_on(SIGUSR2), 0);
+	must_report(fall_asleep, 0, text);
+	ck_assert_msg(strstr(text, deadlocks[0].waits) != NULL, "%s", text);
+}
+END_TEST
+
 static void fall_asleep_without_memory(int arg)
 {
 	(void)arg;
@@ -1337,6 +1348,7 @@ static void add_tests(Suite *s)
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, when_all_threads_are_asleep_the_library_reports_them, 0, sizeof deadlocks / sizeof *deadlocks);
 	tcase_add_test(tc, without_memory_the_report_is_its_heading);
+	tcase_add_test(tc, a_child_of_a_process_with_a_thread_for_dumps_reports_its_deadlock);
 	tcase_add_loop_test(tc, a_deadlock_is_reported_once_and_the_process_goes_on_waiting, 0, 20);
 	tcase_add_loop_test(tc, nothing_is_reported_while_one_thread_is_not_asleep_for_ever, 0, sizeof not_asleep / sizeof *not_asleep);
 	tcase_add_loop_test(tc, nothing_is_reported_while_threads_are_on_their_way, 0, sizeof busy / sizeof *busy);

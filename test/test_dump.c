@@ -627,6 +627,36 @@ START_TEST(a_program_that_closes_all_descriptors_still_gets_its_dump_and_nothing
 }
 END_TEST
 
+static atomic_int taken;
+
+static void take_signal(int signo)
+{
+	(void)signo;
+	atomic_fetch_add(&taken, 1);
+}
+
+/* Which this thread blocks, so nobody takes it until it does not. */
+START_TEST(the_thread_for_dumps_takes_no_signal_of_the_program)
+{
+	sigset_t one, before, now;
+
+	signal(SIGUSR1, take_signal);
+	sigemptyset(&one);
+	sigaddset(&one, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &one, NULL);
+	pthread_sigmask(SIG_BLOCK, NULL, &before);
+	ck_assert_int_eq(chan_dump_on(SIGUSR2), 0);
+	pthread_sigmask(SIG_BLOCK, NULL, &now);
+	for (int signo = 1; signo < 32; signo++)
+		ck_assert_int_eq(sigismember(&now, signo), sigismember(&before, signo));
+	kill(getpid(), SIGUSR1);
+	pause_for(20 * CHAN_MS);
+	ck_assert_int_eq(atomic_load(&taken), 0);
+	pthread_sigmask(SIG_UNBLOCK, &one, NULL);
+	ck_assert_int_eq(atomic_load(&taken), 1);
+}
+END_TEST
+
 START_TEST(a_dump_on_that_is_refused_has_changed_nothing)
 {
 	struct sigaction before, after;
@@ -934,6 +964,7 @@ Suite *dump_suite(void)
 	tcase_add_test(tc, a_signal_makes_a_thread_of_the_library_dump);
 	tcase_add_test(tc, a_dump_at_a_signal_takes_no_descriptor);
 	tcase_add_test(tc, a_program_that_closes_all_descriptors_still_gets_its_dump_and_nothing_else);
+	tcase_add_test(tc, the_thread_for_dumps_takes_no_signal_of_the_program);
 	tcase_add_loop_test(tc, a_dump_on_that_is_refused_has_changed_nothing, 0, 2);
 	tcase_add_test(tc, a_dump_on_that_is_refused_is_no_cancellation_point);
 	tcase_add_test(tc, the_thread_that_dumps_takes_no_signals);

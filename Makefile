@@ -229,9 +229,9 @@ asan:
 	+CK_EXCLUDE_TAGS='process large cancelled' $(SANITIZED) BUILD=build/asan \
 		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all'
 
-# Here one thread runs at a time, so nothing that is timed means anything, and other programs are not followed.  The
-# calls that fail one after the other are left to memcheck: there is much to leak there, and nothing to race.
-NOT_UNDER_VALGRIND = process program large stress timing
+# Here one thread runs at a time, so nothing that is timed means anything, and other programs are not followed.  helgrind
+# leaves it to memcheck that each call fails, one after the other: much may leak there, and nothing races.
+NOT_UNDER_VALGRIND = process program large many-locks stress timing
 VALGRIND = CK_TIMEOUT_MULTIPLIER=20 TEST_ROUNDS=2 valgrind -q --error-exitcode=99 --fair-sched=yes --max-stackframe=16777216
 
 valgrind: memcheck helgrind
@@ -244,7 +244,7 @@ helgrind:
 	@$(NEED) cc pkg-config check crypto valgrind
 	+$(MAKE) --no-print-directory build/helgrind/test/run BUILD=build/helgrind CC=gcc CFLAGS='-O1 -g' \
 		CPPFLAGS='-include packaging/helgrind.h'
-	CK_EXCLUDE_TAGS='$(NOT_UNDER_VALGRIND) many-locks reused-lock each-fault' $(VALGRIND) \
+	CK_EXCLUDE_TAGS='$(NOT_UNDER_VALGRIND) reused-lock each-fault' $(VALGRIND) \
 		--tool=helgrind --suppressions=test/helgrind.supp build/helgrind/test/run
 
 # ---- Installing ------------------------------------------------------------------------------------------------

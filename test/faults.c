@@ -18,7 +18,7 @@ static struct {
 } plan;
 static atomic_long held;
 static atomic_bool opened[FILES];       /* by the library */
-static atomic_long hurry, ahead;        /* nanoseconds: at each look, and by now */
+static _Atomic int64_t hurry, ahead;    /* nanoseconds: at each look, and by now */
 static atomic_int jumps;                /* 0: the wall clock goes right; else how often it has been read */
 
 static void fail_calls(enum fault kind, int first, int last)
@@ -69,7 +69,7 @@ void let_wall_clock_jump(bool yes)
 	atomic_store(&jumps, yes);
 }
 
-void let_clock_hurry(long step)
+void let_clock_hurry(int64_t step)
 {
 	atomic_store(&hurry, step);
 }
@@ -192,10 +192,9 @@ int faulty_clock_gettime(clockid_t clock, struct timespec *t)
 	if (clock == CLOCK_REALTIME && atomic_load(&jumps) > 0)
 		t->tv_sec += atomic_fetch_add(&jumps, 1) % 2 ? DAY : -DAY;
 	if (clock == CLOCK_MONOTONIC && (atomic_load(&hurry) > 0 || atomic_load(&ahead) > 0)) {
-		long step = atomic_load(&hurry);
-		t->tv_nsec += atomic_fetch_add(&ahead, step);
-		t->tv_sec += t->tv_nsec / SECOND;
-		t->tv_nsec %= SECOND;
+		const int64_t now = t->tv_nsec + atomic_fetch_add(&ahead, atomic_load(&hurry));
+		t->tv_sec += (time_t)(now / SECOND);
+		t->tv_nsec = (long)(now % SECOND);
 	}
 	return err;
 }

@@ -16,6 +16,7 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -56,7 +57,7 @@ long held_by_library(void);
 void let_wall_clock_jump(bool yes);
 
 /* From now on the library's other clock goes on by so much (nanoseconds) with each look at it; it never goes back. */
-void let_clock_hurry(long step);
+void let_clock_hurry(int64_t step);
 
 /* What the library calls.  A call that fails spoils errno too, as it may. */
 void *faulty_malloc(size_t size);

@@ -12,6 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined __linux__ && !defined CHAN_PORTABLE
+#include <sys/prctl.h>
+#endif
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -74,6 +77,13 @@ static void *call_it(void *call)
 	return NULL;
 }
 
+static void put_clock_forward(int64_t by)
+{
+	let_clock_hurry(by);
+	chan_now();
+	let_clock_hurry(0);
+}
+
 /* The library's clock is put forward: how long a thread has waited, and how long it will at most, in hundredths. */
 START_TEST(minutes_of_a_wait_are_told_to_the_hundredth_of_a_second)
 {
@@ -86,21 +96,59 @@ START_TEST(minutes_of_a_wait_are_told_to_the_hundredth_of_a_second)
 
 	begin_select(&k, &one, 1, deadline);
 	await_dumped(": receive from empty (0 of 3), for 0.");
-	let_clock_hurry((long)jump);
+	put_clock_forward(jump);
 	int64_t before = chan_now();
-	let_clock_hurry(0);
 	ck_assert_int_eq(sscanf(strstr(dumped(text), ", for "), ", for %lf s, at most %lf s more", &waited, &rest), 2);
 	int64_t after = chan_now();
 	ck_assert_double_ge(waited, 754.32 - 0.01);
 	ck_assert_double_le(waited, (double)(after - began) / CHAN_SECOND + 0.02);
 	ck_assert_double_ge(rest, (double)(deadline - after) / CHAN_SECOND - 0.01);
 	ck_assert_double_le(rest, (double)(deadline - before) / CHAN_SECOND);
+	put_clock_forward(5 * jump);
+	ck_assert_int_gt(chan_now(), deadline);
+	ck_assert_ptr_nonnull(strstr(dumped(text), " s, at most 0.00 s more"));
 	ck_assert_int_eq(chan_close(empty), 0);
 	ck_assert_int_eq(finish(&k), 0);
 	ck_assert_int_eq(one.err, EPIPE);
 	chan_free(empty);
 }
 END_TEST
+
+#if defined __linux__ && !defined CHAN_PORTABLE
+static const char *const names_of_threads[] = { "", "x", "fifteen letters" };
+enum { NAMES_OF_THREADS = sizeof names_of_threads / sizeof *names_of_threads };
+
+struct named_thread {
+	const char *name;
+	chan *c;
+};
+
+static void *wait_under_a_name(void *named_thread)
+{
+	const struct named_thread *t = named_thread;
+	chan_case one = chan_on_recv(t->c, NULL);
+
+	prctl(PR_SET_NAME, t->name);
+	chan_select(&one, 1, CHAN_FOREVER);     /* which does not wake up to look again */
+	return NULL;
+}
+
+START_TEST(a_thread_is_told_with_the_name_that_the_system_has_for_it)
+{
+	struct named_thread t = { names_of_threads[_i], named("gate", 0) };
+	char text[TEXT], expected[64];
+	pthread_t thread = start(wait_under_a_name, &t);
+
+	await_dumped(": receive from gate (0 of 0)");
+	snprintf(expected, sizeof expected, _i == 0 ? "%s: receive from gate" : " (%s): receive from gate", t.name);
+	const char *found = strstr(dumped(text), expected);
+	ck_assert_msg(found != NULL && found[-1] >= '0' && found[-1] <= '9', "%s", text);      /* the thread's number */
+	chan_close(t.c);
+	join(thread);
+	chan_free(t.c);
+}
+END_TEST
+#endif
 
 /* Each once, by the first thread that waits there. */
 START_TEST(channels_are_told_in_the_order_in_which_threads_wait_there)
@@ -938,6 +986,9 @@ Suite *dump_suite(void)
 	tcase_set_timeout(tc, 20);
 	tcase_add_loop_test(tc, each_way_to_wait_is_told_with_its_channels, 0, WAITING_WAYS);
 	tcase_add_test(tc, channels_are_told_in_the_order_in_which_threads_wait_there);
+#if defined __linux__ && !defined CHAN_PORTABLE
+	tcase_add_loop_test(tc, a_thread_is_told_with_the_name_that_the_system_has_for_it, 0, NAMES_OF_THREADS);
+#endif
 	tcase_add_test(tc, minutes_of_a_wait_are_told_to_the_hundredth_of_a_second);
 	tcase_add_test(tc, each_channel_of_a_select_is_told_also_one_to_send_to_and_receive_from);
 	tcase_add_loop_test(tc, a_select_of_many_cases_is_told_in_part, 0, 3);

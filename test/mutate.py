@@ -7,7 +7,8 @@ Each mutant is one small change: a condition negated, a statement dropped, a loc
 dropped, signal for broadcast and (a dropped statement) none for signal, a bound or a constant off by
 one, operands or arguments swapped, another operator, errno, queue or memory order.  Explorer, tests
 and soak run against it, the cheapest first, until one fails: then it is killed.  A hang is a failure.
-Those that have killed a mutant of the same function are asked before the others.
+Those that have killed a mutant of the same function are asked before the others, and the tests under
+AddressSanitizer and ThreadSanitizer after all others.
 
 A mutant that gives the same object code as the original at -O2 is equivalent, and so is one that
 mutants.txt says is, with the reason.  Every other survivor must stand there too, as a gap, with the reason why
@@ -230,6 +231,9 @@ NAPS = "build/explore/explore-naps"
 WATCHED = "build/explore/explore-watched"
 RUN = "build/test/run"
 SOAK = "build/test/soak"
+# What no other suite sees may be a fault all the same: a race, or memory that is not the library's.
+SANITIZERS = {"asan": "-fsanitize=address,undefined -fno-sanitize-recover=all", "tsan": "-fsanitize=thread"}
+NOT_SANITIZED = ("border", "deadlock", "stress", "vendor")      # of which nothing is left there
 
 
 def explore(name):
@@ -246,6 +250,11 @@ def suite(name):
 
 def timing(name):
     return f"times {name}", RUN, [RUN, name, "timing"]
+
+
+def sanitized(tool, name):
+    run = f"build/{tool}/test/run"
+    return f"{tool} {name}", run, [run, name]
 
 
 # (name, what make builds for it, command), the cheapest first.
@@ -298,6 +307,10 @@ KILLERS = {
         timing("deadlock"),
     ],
 }
+for killers in KILLERS.values():
+    suites = [command[1] for _, target, command in killers if target == RUN and len(command) == 2 and command[1] not in NOT_SANITIZED]
+    killers += [sanitized(tool, name) for tool in SANITIZERS for name in suites]
+
 # Of these functions of chan.c only one suite is likely to see anything, and it is asked first.
 ABOUT = [
     (re.compile(r"wait_case|chan_(set_)?name|chan_count"), "test dump"),
@@ -309,11 +322,12 @@ EXPLORER_CPU, TESTS_CPU, SILENCE = 20, 120, 40
 # Not those of real-time priorities, which keep the CPUs from the other jobs.
 ENVIRONMENT = {"BUILD": "build", "TEST_ROUNDS": "1", "TEST_SEED": "1", "CK_TIMEOUT_MULTIPLIER": "0.5",
                "CK_EXCLUDE_TAGS": "large program realtime", "CK_TAP_LOG_FILE_NAME": "-"}
+UNDER_SANITIZERS = {"CK_EXCLUDE_TAGS": "process large many-locks cancelled", "CK_TIMEOUT_MULTIPLIER": "4"}
 
 
-def limits(cpu):
+def limits(cpu, memory):
     """Soft ones: tests set limits of their own."""
-    for what, amount in ((resource.RLIMIT_AS, 6 << 30), (resource.RLIMIT_CPU, cpu), (resource.RLIMIT_CORE, 0)):
+    for what, amount in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, cpu), (resource.RLIMIT_CORE, 0)):
         resource.setrlimit(what, (amount, resource.getrlimit(what)[1]))
 
 
@@ -348,13 +362,15 @@ class Tree:
             shutil.copytree(model.place, place)
         else:
             shutil.copytree(TOP, place, ignore=shutil.ignore_patterns("build", ".git", "__pycache__"))
-            if not self.make(EXPLORE, NAPS, WATCHED, RUN, SOAK):
+            if not self.make(EXPLORE, NAPS, WATCHED, RUN, SOAK) or not all(self.make(f"build/{tool}/test/run") for tool in SANITIZERS):
                 sys.exit("mutate: the original does not build")
         self.built = True
         self.objects = model.objects if model else {name: self.compile(name) for name in SOURCES}
 
     def make(self, *targets):
-        return subprocess.run(["make", "-s", *FLAGS, *(KEPT if self.built else ()), *targets], cwd=self.place, stdin=subprocess.DEVNULL,
+        tool = targets[0].split("/")[1]
+        flags = [*FLAGS, f"BUILD=build/{tool}", f"SANITIZE={SANITIZERS[tool]}"] if tool in SANITIZERS else FLAGS
+        return subprocess.run(["make", "-s", *flags, *(KEPT if self.built else ()), *targets], cwd=self.place, stdin=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
 
     def compiles(self, name):
@@ -372,13 +388,17 @@ class Tree:
     def fails(self, command):
         """Runs it; whether it failed, or hangs."""
         environment = dict(os.environ, **ENVIRONMENT)
-        if command[0] == RUN:
+        is_sanitized = command[0].split("/")[1] in SANITIZERS
+        if command[0].endswith("/run"):
             environment["CK_RUN_SUITE"] = command[1]
         if command[2:] == ["timing"]:
             environment = {**environment, "CK_INCLUDE_TAGS": "timing", "CK_EXCLUDE_TAGS": "program"}
+        if is_sanitized:
+            environment = {**environment, **UNDER_SANITIZERS}
         with subprocess.Popen(command, cwd=self.place, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.DEVNULL, start_new_session=True,
-                              preexec_fn=functools.partial(limits, EXPLORER_CPU if "explore" in command[0] else TESTS_CPU)) as process:
+                              preexec_fn=functools.partial(limits, EXPLORER_CPU if "explore" in command[0] else TESTS_CPU,
+                                                           resource.RLIM_INFINITY if is_sanitized else 6 << 30)) as process:
             lines = queue.Queue()
             threading.Thread(target=read_lines, args=(process.stdout, lines), daemon=True).start()
             try:

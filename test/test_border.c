@@ -1254,11 +1254,12 @@ Suite *border_suite(void)
 #ifdef __linux__
 	tcase_add_loop_test(tc, a_process_goes_on_when_it_has_unloaded_the_shared_library, 0, LEFT_BY);
 	tcase_add_test(tc, a_process_may_load_the_shared_library_while_its_threads_run_and_fork);
-	tcase_add_test(tc, two_copies_in_one_process_do_not_disturb_each_other);
 	tcase_add_loop_test(tc, constructors_and_destructors_of_the_program_may_use_everything, 0, ORDERS);
 	tcase_add_test(tc, threads_that_are_pinned_to_one_cpu_leave_the_library_those_of_the_process);
-	tc = add_case(suite, "beginning", 60, "process");
+	/* Programs too, but there are mutants that only these see. */
+	tc = add_case(suite, "beginning and end", 120, "process");
 	tcase_add_unchecked_fixture(tc, make_directory, remove_directory);
+	tcase_add_test(tc, two_copies_in_one_process_do_not_disturb_each_other);
 	tcase_add_test(tc, the_pool_goes_by_what_the_program_began_with);
 	tc = add_case(suite, "realtime", 60, "process timing realtime");
 	tcase_add_unchecked_fixture(tc, make_directory, remove_directory);

@@ -192,7 +192,7 @@ int faulty_clock_gettime(clockid_t clock, struct timespec *t)
 	if (clock == CLOCK_REALTIME && atomic_load(&jumps) > 0)
 		t->tv_sec += atomic_fetch_add(&jumps, 1) % 2 ? DAY : -DAY;
 	if (clock == CLOCK_MONOTONIC && (atomic_load(&hurry) > 0 || atomic_load(&ahead) > 0)) {
-		const int64_t now = t->tv_nsec + atomic_fetch_add(&ahead, atomic_load(&hurry));
+		const int64_t step = atomic_load(&hurry), now = t->tv_nsec + atomic_fetch_add(&ahead, step);
 		t->tv_sec += (time_t)(now / SECOND);
 		t->tv_nsec = (long)(now % SECOND);
 	}

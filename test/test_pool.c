@@ -1482,10 +1482,10 @@ Suite *pool_suite(void)
 
 	tc = tcase(s, "statistics");
 	tcase_add_test(tc, tasks_one_after_the_other_use_one_thread);
+	tcase_add_test(tc, two_wait_groups_do_not_stop_each_other);
 	tc = tcase(s, "moments");
 	tcase_set_tags(tc, "stress");
 	tcase_add_test(tc, statistics_are_consistent_at_every_moment);
-	tcase_add_test(tc, two_wait_groups_do_not_stop_each_other);
 
 	tc = tcase(s, "shutdown");
 	tcase_add_test(tc, a_shutdown_of_nothing_is_0);

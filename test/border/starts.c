@@ -1,6 +1,6 @@
 /*
  * Threads of the pool, and what a task forks, begin with what the program began with, whatever it has changed since:
- * the CPUs, and the mask, which this program fills and then starts itself.
+ * the CPUs and the mask.  For that this program blocks a signal and starts itself again.
  */
 #define _GNU_SOURCE
 #include <pthread.h>

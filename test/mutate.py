@@ -556,7 +556,7 @@ def main():
         print(f"no such mutant any more: {key}")
     for verdict, n in sorted(counts.items(), key=lambda item: -item[1]):
         print(f"{n:5} {verdict}")
-    killed = sum(n for verdict, n in counts.items() if verdict.startswith(("explore", "test", "times", "soak")))
+    killed = sum(n for verdict, n in counts.items() if verdict.startswith(("explore", "test", "times", "soak", "asan", "tsan")))
     counted = killed + counts.get("gap", 0) + counts.get("survived", 0)
     print(f"mutation score: {killed} of {counted} mutants killed, {100 * killed / max(counted, 1):.1f} %; "
           f"{counts.get('equivalent', 0) + counts.get('same code', 0)} more are equivalent, {counts.get('compiler', 0)} are no C")

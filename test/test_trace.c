@@ -195,7 +195,7 @@ END_TEST
 
 static const char timers[] =
 	"#include \"chan_context.h\"\n#include \"chan_timer.h\"\n"
-	"int main(void) { chan *t = chan_after(CHAN_MS), *u = chan_at(CHAN_NOWAIT), *tick = chan_tick(CHAN_MS);\n"
+	"int main(void) { chan *t = chan_after(300 * CHAN_MS), *u = chan_at(CHAN_NOWAIT), *tick = chan_tick(CHAN_MS);\n"
 	"	chan *context = chan_context(NULL, CHAN_FOREVER), *mine = chan_context(context, CHAN_FOREVER);\n"
 	"	chan_set_name(mine, \"mine\");\n"
 	"	chan_case k[] = { chan_on_recv(mine, NULL), chan_on_recv(u, NULL) };\n"

@@ -21,7 +21,8 @@ try() {
 	retires-*) set -- "$@" '--scenario three-tasks-for-three-idle-timeout --pct 200000' ;;
 	watch-*)
 		library="$LIBRARY chan_watch"
-		set -- '--short' '--only watched-pool-random' '--only watched-timer-changes' '--only watched-pairs' '--only watched-random'
+		set -- '--short' '--only watched-pool-random' '--only watched-timer-changes' '--only watched-pairs' '--only watched-random' \
+			'--scenario guard-goes-on-beside-a-stranger --pct 50000'
 		;;
 	errgroup-*) set -- '--only groups' '--only groups-three' ;;
 	timer-* | context-*) set -- "$@" '--only timers-three' '--only timer-changes-three' '--only contexts-three' ;;

@@ -256,6 +256,7 @@ void chan_unlock(chan *c)
 
 #ifdef CHAN_PORTABLE
 enum { SLEEP_CLOCK = CLOCK_REALTIME };
+#define pthread_condattr_setclock(attr, clock) 0
 #else
 enum { SLEEP_CLOCK = CLOCK_MONOTONIC };
 #endif
@@ -263,14 +264,10 @@ enum { SLEEP_CLOCK = CLOCK_MONOTONIC };
 static bool make_cond(pthread_cond_t *cond)
 {
 	pthread_condattr_t attr;
-	bool made = pthread_condattr_init(&attr) == 0;
 
-	if (!made)
+	if (pthread_condattr_init(&attr) != 0)
 		return false;
-#ifndef CHAN_PORTABLE
-	made = pthread_condattr_setclock(&attr, SLEEP_CLOCK) == 0;
-#endif
-	made = made && pthread_cond_init(cond, &attr) == 0;
+	bool made = pthread_condattr_setclock(&attr, SLEEP_CLOCK) == 0 && pthread_cond_init(cond, &attr) == 0;
 	pthread_condattr_destroy(&attr);
 	return made;
 }
@@ -412,17 +409,16 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 {
 	int64_t recheck = CHAN_FOREVER;
 	struct wakeups wakeups = { 0 };
-	size_t elem_size = c->elem_size;
 	int err;
 
 	for (*moved = 0;;) {
 		bool late = passed(deadline);
 		look(c);
-		*moved += move_some(c, op, element(values, *moved, elem_size), n - *moved, &wakeups);
+		*moved += move_some(c, op, element(values, *moved, c->elem_size), n - *moved, &wakeups);
 		if (*moved >= least || c->closed || late)
 			break;
 		if (waits_claimed(c, &recheck)) {
-			void *value = element(values, *moved, elem_size);
+			void *value = element(values, *moved, c->elem_size);
 			err = rendezvous(c, op, value, earlier(deadline, due(c, c->kept)), &wakeups);
 			*moved += err == 0;
 			if (err == EPIPE || *moved == n)
@@ -944,13 +940,12 @@ static void unlock_all(struct waiter *w, size_t n, chan *last, struct wakeups *w
 /* Leaves the queues of all channels but the one where a case was done.  DOC: leave */
 static void leave(struct waiter *w, size_t n, const chan *served)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (w[i].ch == served)
-			continue;
-		chan_lock(w[i].ch);
-		dequeue(&w[i]);
-		chan_unlock(w[i].ch);
-	}
+	for (size_t i = 0; i < n; i++)
+		if (w[i].ch != served) {
+			chan_lock(w[i].ch);
+			dequeue(&w[i]);
+			chan_unlock(w[i].ch);
+		}
 }
 
 /* Waits for a case to be done; NULL: none was.  The caller holds all locks, and loses them.  DOC: queued */
@@ -1438,7 +1433,8 @@ void chan_set_name(chan *c, const char *name)
 
 enum {
 	LEAST_LOOKS = CHAN_SPIN / 16,   /* after many waits in which looking was in vain */
-	YIELDS = 4,             /* looks with a sched_yield between them, after the spinning */
+	YIELDS = 4,             /* looks with a sched_yield between them, after the spinning, */
+	MOST_APART = 512,       /* waits from one with yields to the next, at most, if they are in vain */
 	LONG_YIELD = 100000,    /* nanoseconds: somebody has used the CPU; a switch takes 1,000 or 2,000 */
 	SAMPLE = 20,            /* milliseconds, of which the system knows the CPU time well enough */
 	HALF_SECOND = CHAN_SECOND / 2,
@@ -1536,13 +1532,14 @@ static int next_looks(int looks, bool success)
 
 /*
  * Waits, but not for long: spins, then yields.  If a yield succeeds, both threads are on one CPU, where the
- * system leaves them for tens of milliseconds: so it counts as a failure.  A new thread begins with little:
- * of thousands that block once, none meets its partner awake.  DOC: wait-awake
+ * system leaves them for tens of milliseconds: so spinning was in vain.  If yields are, the 2nd, 4th, 8th ...
+ * wait has them.  Of thousands of new threads that block once, none meets its partner awake.  DOC: wait-awake
  */
 static bool wait_awake(const chan *c, enum chan_op op, struct sleeper *s)
 {
-	static _Thread_local int looks = CHAN_SPIN / 8;
-	int yields = cpus == 1 && s != NULL && s->meets ? YIELDS / 4 : YIELDS;
+	static _Thread_local int looks = CHAN_SPIN / 8, vain = 2;
+	bool meets = cpus == 1 && s != NULL && s->meets;
+	int yields = (vain & (vain - 1)) != 0 ? 0 : meets ? YIELDS / 4 : YIELDS;
 
 	TRACE(wait());
 	bool yes = has_come(c, op, s);
@@ -1553,8 +1550,11 @@ static bool wait_awake(const chan *c, enum chan_op op, struct sleeper *s)
 		yes = has_come(c, op, s);
 	}
 	looks = next_looks(looks, yes);
+	if (yes)
+		return true;
 	for (int i = 0; i < yields && !yes && yield(); i++)
 		yes = has_come(c, op, s);
+	vain = yes ? 0 : vain < 2 * MOST_APART ? vain + 1 : MOST_APART + 1;
 	return yes;
 }
 

@@ -1532,8 +1532,8 @@ static int next_looks(int looks, bool success)
 
 /*
  * Waits, but not for long: spins, then yields.  If a yield succeeds, both threads are on one CPU, where the
- * system leaves them for tens of milliseconds: so spinning was in vain.  If yields are, the 2nd, 4th, 8th ...
- * wait has them.  Of thousands of new threads that block once, none meets its partner awake.  DOC: wait-awake
+ * system leaves them for long: so spinning was in vain.  If none does, only the 2nd, 4th, 8th ... wait has
+ * yields.  Of thousands of new threads that block once, none meets its partner awake.  DOC: wait-awake
  */
 static bool wait_awake(const chan *c, enum chan_op op, struct sleeper *s)
 {

@@ -231,8 +231,7 @@ struct task {
 };
 
 struct worker {                         /* a living thread of the pool */
-	struct worker *next, **link;    /* in pool.idle or pool.busy, and what points to this one there */
-	bool idle;                      /* in pool.idle: anybody may send it a task; all three: pool.lock */
+	struct worker **list, *next, **link;    /* of the pool, and its place: what points to it; pool.lock */
 	struct task *task;              /* only the thread itself uses it */
 	pthread_t thread;
 	chan *inbox;                    /* of pointers to tasks */
@@ -241,44 +240,41 @@ struct worker {                         /* a living thread of the pool */
 
 /*
  * Invariants, whenever lock is free:
- *   Every living thread is either in idle, and its inbox is empty, or in busy: it has
- *     a task, or one is on its way to its inbox.
+ *   Every living thread is in idle, and its inbox is empty, or in busy: it has a task, or one
+ *     is on its way to its inbox; or it is in leaving, or somebody joins it.
  *   queued <= idle_threads: no task waits for a thread that another task occupies.
  *   queued > 0 implies coming > 0: a thread is on its way that will wake the next ones.
  *   drain_wanted implies that busy is not empty: the last task to end releases drained.
  */
 static struct pool {
 	pthread_mutex_t lock;           /* protects everything below, and options */
-	struct worker *idle, *busy;     /* the one that came last is first */
+	struct worker *idle, *busy;     /* the last to come is first; an idle one may be sent a task */
+	struct worker *leaving, *ended; /* they end; the one of them that joins nobody any more, or NULL */
 	struct task *first, *last;      /* the queue, oldest first; last means nothing if first is NULL */
 	size_t queued;
 	unsigned coming;                /* threads that were sent a task and have not received it yet */
-	struct worker *ended;           /* the last one that ended by itself; joined the one before it */
-	size_t idle_threads, threads;   /* now */
+	size_t idle_threads, threads;   /* now; threads: idle or busy */
 	size_t started, tasks;          /* ever; of the tasks those that have ended */
 	unsigned unyielding;            /* start so many threads more without a yield */
 	bool drain_wanted;
-	bool handles_fork, has_begun;   /* begin_anew is registered; what threads begin with is known */
+	bool handles_fork;              /* begin_anew is registered, and what threads begin with is known */
 } pool = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static spawn_options options = { DEFAULT_STACK, SIZE_MAX, DEFAULT_IDLE_TIMEOUT };
 static waitgroup drained = WAITGROUP_INIT;              /* counts 1 while drain_wanted */
 static waitgroup shutdowns = WAITGROUP_INIT;            /* counts those that are joining threads */
-
 static _Thread_local bool pooled;                       /* this thread is one of the pool's */
 
-static void insert(struct worker *w, bool idle)
+static void insert(struct worker *w, struct worker **list)
 {
-	struct worker **list = idle ? &pool.idle : &pool.busy;
-
-	w->idle = idle;
+	w->list = list;
 	w->next = *list;
 	w->link = list;
 	if (w->next != NULL)
 		w->next->link = &w->next;
 	*list = w;
-	pool.idle_threads += idle;
-	pool.threads++;
+	pool.idle_threads += list == &pool.idle;
+	pool.threads += list != &pool.leaving;
 }
 
 static void take_out(struct worker *w)
@@ -286,9 +282,15 @@ static void take_out(struct worker *w)
 	*w->link = w->next;
 	if (w->next != NULL)
 		w->next->link = w->link;
-	pool.idle_threads -= w->idle;
-	pool.threads--;
-	w->idle = false;
+	pool.idle_threads -= w->list == &pool.idle;
+	pool.threads -= w->list != &pool.leaving;
+	w->list = NULL;
+}
+
+static void move(struct worker *w, struct worker **list)
+{
+	take_out(w);
+	insert(w, list);
 }
 
 /* Whether there is an idle thread beyond those that the queued tasks need. */
@@ -299,11 +301,9 @@ static bool any_free(void)
 
 static void append(struct task *task)
 {
-	if (pool.first != NULL)
-		pool.last->next = task;
-	else
-		pool.first = task;
-	pool.last = task;
+	struct task **end = pool.first != NULL ? &pool.last->next : &pool.first;
+
+	*end = pool.last = task;
 	pool.queued++;
 }
 
@@ -322,29 +322,23 @@ static struct task *take_oldest(void)
  */
 static void wake_and_unlock(size_t most)
 {
-	struct {
-		chan *inbox;            /* lives until the thread has received the task */
-		struct task *task;
-	} sends[WAKES];
+	struct worker *woken[WAKES];    /* each lives until it has received its task */
+	struct task *tasks[WAKES];
 	size_t n = 0;
 
 	while (n < most && pool.queued > 0) {
-		struct worker *w = pool.idle;
-		sends[n].inbox = w->inbox;
-		sends[n++].task = take_oldest();
-		take_out(w);
-		insert(w, false);
+		woken[n] = pool.idle;
+		tasks[n] = take_oldest();
+		move(woken[n++], &pool.busy);
 		pool.coming++;
 	}
 	pthread_mutex_unlock(&pool.lock);
 	for (size_t i = 0; i < n; i++)
-		chan_send(sends[i].inbox, &sends[i].task);
+		chan_send(woken[i]->inbox, &tasks[i]);
 }
 
 static void join(struct worker *w)
 {
-	if (w == NULL)
-		return;
 	pthread_join(w->thread, NULL);
 	chan_free(w->inbox);
 	free(w);
@@ -352,14 +346,25 @@ static void join(struct worker *w)
 
 /* ---- The life of a thread ------------------------------------------------------------ */
 
-/* Returns the worker that left before: join it without the lock.  So at most one is left to join. */
-static struct worker *leave_pool(struct worker *self)
+/*
+ * The thread ends.  It joins the one that ended before, so that at most one is left to join, and may be
+ * joined only then: a chain in which each joins the one before grows if threads start faster than they end.
+ */
+static void leave_pool(struct worker *self)
 {
-	struct worker *before = pool.ended;
+	struct worker *before;
 
-	take_out(self);
-	pool.ended = self;
-	return before;
+	pthread_mutex_lock(&pool.lock);
+	while ((before = pool.ended) != NULL) {
+		take_out(before);
+		pool.ended = NULL;
+		pthread_mutex_unlock(&pool.lock);
+		join(before);
+		pthread_mutex_lock(&pool.lock);
+	}
+	if (self->list == &pool.leaving)        /* else a shutdown joins it */
+		pool.ended = self;
+	pthread_mutex_unlock(&pool.lock);
 }
 
 #ifdef _WIN32                   /* has no masks, and threads get no signals from outside */
@@ -402,7 +407,6 @@ static void end_signals(void)
 static void end_task(struct worker *self, bool goes_on)
 {
 	waitgroup *wg = self->task->wg;
-	struct worker *before = NULL;
 
 	if (chan_purpose.name != NULL)
 		spawn_set_name(NULL);
@@ -414,14 +418,10 @@ static void end_task(struct worker *self, bool goes_on)
 		return;
 	pthread_mutex_lock(&pool.lock);
 	pool.tasks++;
-	if (!goes_on) {
-		before = leave_pool(self);
-	} else if (pool.queued > 0) {
+	if (goes_on && pool.queued > 0)
 		self->task = take_oldest();
-	} else {
-		take_out(self);
-		insert(self, true);
-	}
+	else
+		move(self, goes_on ? &pool.idle : &pool.leaving);
 	bool drains = pool.drain_wanted && pool.busy == NULL;
 	pool.drain_wanted &= !drains;
 	pthread_mutex_unlock(&pool.lock);
@@ -429,7 +429,8 @@ static void end_task(struct worker *self, bool goes_on)
 		waitgroup_done(&drained);
 	if (wg != NULL)
 		waitgroup_done(wg);
-	join(before);
+	if (!goes_on)
+		leave_pool(self);
 }
 
 /* The task ends by pthread_exit or pthread_cancel (musl: on a stack that may be unaligned). */
@@ -460,10 +461,12 @@ static void run_task(struct worker *self)
 static bool retire(struct worker *self)
 {
 	pthread_mutex_lock(&pool.lock);
-	bool retires = self->idle && any_free();
-	struct worker *before = retires ? leave_pool(self) : NULL;
+	bool retires = self->list == &pool.idle && any_free();
+	if (retires)
+		move(self, &pool.leaving);
 	pthread_mutex_unlock(&pool.lock);
-	join(before);
+	if (retires)
+		leave_pool(self);
 	return retires;
 }
 
@@ -531,7 +534,7 @@ static struct pool parents;     /* of a forked child: there leak checkers find w
 __attribute__((unused)) static void begin_anew(void)
 {
 	parents = pool;
-	pool = (struct pool){ .lock = PTHREAD_MUTEX_INITIALIZER, .handles_fork = true, .has_begun = true };
+	pool = (struct pool){ .lock = PTHREAD_MUTEX_INITIALIZER, .handles_fork = true };
 	waitgroup_init(&drained);
 	waitgroup_init(&shutdowns);
 	if (pooled)
@@ -542,11 +545,9 @@ __attribute__((unused)) static void begin_anew(void)
 /* Before main, if the compiler can arrange that: another thread may fork during the first spawn. */
 __attribute__((constructor(104))) static void begin(void)
 {
-	if (!pool.handles_fork)
-		pool.handles_fork = pthread_atfork(NULL, NULL, begin_anew) == 0;
-	if (pool.has_begun)
+	if (pool.handles_fork)          /* threads read the rest */
 		return;
-	pool.has_begun = true;          /* from now on threads read these */
+	pool.handles_fork = pthread_atfork(NULL, NULL, begin_anew) == 0;
 #if defined __linux__ && !defined CHAN_PORTABLE
 	sched_getaffinity(getpid(), sizeof program_cpus, &program_cpus);
 #endif
@@ -628,7 +629,7 @@ static int start_worker(struct task *task)
 		free(w);
 		return err == ENOMEM ? ENOMEM : EAGAIN;
 	}
-	insert(w, false);
+	insert(w, &pool.busy);
 	pool.started++;
 	return 0;
 }
@@ -760,14 +761,16 @@ static int lock_drained(int64_t deadline)
 	}
 }
 
-/* Takes the idle threads out of the pool, so a spawn meanwhile starts new ones, and joins them. */
+/* Takes all threads out of the pool, so a spawn meanwhile starts new ones, and joins them. */
 static int end_threads(int64_t deadline)
 {
 	int err = lock_drained(deadline);
 	if (err != 0)
 		return err;
 
-	struct worker *workers = pool.idle, *ended = pool.ended;
+	while (pool.leaving != NULL)
+		move(pool.leaving, &pool.idle);
+	struct worker *workers = pool.idle;
 	while (pool.idle != NULL)
 		take_out(pool.idle);
 	pool.ended = NULL;
@@ -778,7 +781,6 @@ static int end_threads(int64_t deadline)
 		chan_close(w->inbox);
 	for (struct worker *w; (w = workers) != NULL; join(w))
 		workers = w->next;
-	join(ended);
 	waitgroup_done(&shutdowns);
 	return waitgroup_wait_until(&shutdowns, deadline);
 }

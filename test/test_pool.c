@@ -688,13 +688,19 @@ static void end_slowly(void *ignored)
 	atomic_store(&last_step, true);
 }
 
-static void leave_value(void *arg)
+/* 0: returns. */
+static void end_by(void *how)
+{
+	if (*(int *)how == 1)
+		pthread_exit(NULL);
+	if (*(int *)how == 2)
+		pthread_cancel(pthread_self());
+}
+
+static void leave_value(void *how)
 {
 	pthread_setspecific(key, &key);
-	if (*(int *)arg == 1)
-		pthread_exit(NULL);
-	if (*(int *)arg == 2)
-		pthread_cancel(pthread_self());
+	end_by(how);
 }
 
 /* Rule 31: joined means that the thread has made its last step, however its task ended. */
@@ -709,6 +715,37 @@ START_TEST(a_shutdown_waits_for_the_last_step_of_every_thread)
 		await_threads(0);
 	ck_assert_int_eq(spawn_shutdown(CHAN_FOREVER), 0);
 	ck_assert(atomic_load(&last_step));
+	pthread_key_delete(key);
+}
+END_TEST
+
+static atomic_bool at_the_end;
+
+static void end_at_gate(void *ignored)
+{
+	(void)ignored;
+	atomic_store(&at_the_end, true);
+	chan_recv(gate, NULL);
+}
+
+/* Rule 29: threads that started faster than they ended grew to a chain of thousands, each joining the one before. */
+START_TEST(a_thread_that_ends_slowly_holds_up_one_other_at_most)
+{
+
+	atomic_init(&at_the_end, false);
+	configure(0, 0, 1);
+	ck_assert_int_eq(pthread_key_create(&key, end_at_gate), 0);
+	go_and_wait(leave_value, &_i, sizeof _i);
+	while (!atomic_load(&at_the_end))
+		pause_for(50 * CHAN_US);
+	for (int i = 0; i < 20; i++) {
+		go_and_wait(end_by, &_i, sizeof _i);
+		await_threads(0);
+	}
+	while (system_threads() > threads_before + 2)
+		pause_for(50 * CHAN_US);
+	chan_close(gate);
+	ck_assert_int_eq(spawn_shutdown(CHAN_FOREVER), 0);
 	pthread_key_delete(key);
 }
 END_TEST
@@ -1491,6 +1528,7 @@ Suite *pool_suite(void)
 	tcase_add_test(tc, a_shutdown_of_nothing_is_0);
 	tcase_add_test(tc, a_shutdown_joins_every_thread_and_the_next_spawn_starts_afresh);
 	tcase_add_loop_test(tc, a_shutdown_waits_for_the_last_step_of_every_thread, 0, 4);
+	tcase_add_loop_test(tc, a_thread_that_ends_slowly_holds_up_one_other_at_most, 0, 3);
 	tcase_add_loop_test(tc, a_wait_has_a_purpose_of_the_library_only_while_it_lasts, 0, 2);
 	tcase_add_test(tc, a_shutdown_that_times_out_leaves_everything_going);
 	tcase_add_test(tc, a_shutdown_inside_a_task_is_edeadlk);

@@ -339,12 +339,22 @@ static void inject_all(const struct scenario *s)
 	inject(s, NULL, s->threads);
 }
 
+static void inject_by(const struct scenario *s, enum mode mode)
+{
+	injection_mode = mode;
+	inject(s, NULL, s->threads);
+	injection_mode = EXHAUSTIVE;
+}
+
 /* Each fault with two preemptions. */
 static void inject_bounded(const struct scenario *s)
 {
-	injection_mode = BOUNDED;
-	inject(s, NULL, s->threads);
-	injection_mode = EXHAUSTIVE;
+	inject_by(s, BOUNDED);
+}
+
+static void inject_at_random(const struct scenario *s)
+{
+	inject_by(s, RANDOM);
 }
 
 static void combinations(const char *name, int threads, uint64_t at_most, visitor *visit)
@@ -457,6 +467,8 @@ static void run_sets(void)
 	listed("pool-random", of_the_pool, of_the_pool_count, all ? 4000 : 300, wander_all);
 	combinations("faults-pairs", 2, all ? 100000 : 100, inject);
 	listed("faults-pool", of_the_pool, of_the_pool_count, all ? 150 : 20, inject_all);
+	/* Where those few executions do not come to. */
+	listed("faults-pool-random", of_the_pool, of_the_pool_count, all ? 100 : 5, inject_at_random);
 	of_family("polled-pairs", &polled, 2, all ? 20000 : 100, exhaust);
 	of_family("polled-triples", &polled, 3, all ? 10000 : 10, exhaust);
 	of_family("faults-polled", &polled, 2, all ? 100 : 3, inject);

@@ -28,8 +28,8 @@
 #include "draw.h"
 
 /* 0: no signals, for an emulator that cannot bring them to the right thread. */
-#ifndef SIGNALS
-#define SIGNALS 1
+#ifndef WITH_SIGNALS
+#define WITH_SIGNALS 1
 #endif
 
 static atomic_uint_fast64_t wake_ups, signals_sent, refusals;
@@ -249,7 +249,7 @@ static void *haunt(void *arg)
 		pthread_cond_broadcast(&c->senders.ready);
 		pthread_cond_signal(&c->receivers.ready);
 		atomic_fetch_add(&wake_ups, 2);
-		if (SIGNALS) {
+		if (WITH_SIGNALS) {
 			pthread_kill(p->parties[i % p->n_parties].thread, SIGUSR1);
 			atomic_fetch_add(&signals_sent, 1);
 		}

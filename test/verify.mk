@@ -54,7 +54,7 @@ elsewhere-one-cpu: RUNNER = taskset -c 0
 elsewhere-32-bit: COMPILER = $(32_BIT)
 elsewhere-32-bit: RUNNER = $(shell sh test/32-bit.sh)
 # After a signal qemu-i386 lets a thread go on with another one's thread-local storage: there none must be sent.
-elsewhere-32-bit: SETTINGS = $(if $(RUNNER),$(EMULATED) SOAK=-DSIGNALS=0 EXCEPT='$(NOT_EMULATED) \
+elsewhere-32-bit: SETTINGS = $(if $(RUNNER),$(EMULATED) SOAK=-DWITH_SIGNALS=0 EXCEPT='$(NOT_EMULATED) \
 	a_storm_of_timer_signals_loses_nothing signals_sent_to_the_process_reach_the_programs_own_thread \
 	signals_end_no_wait_before_its_deadline signals_disturb_no_transfer a_signal_handler_does_not_end_a_wait')
 elsewhere-musl: COMPILER = musl-gcc -static
@@ -97,7 +97,7 @@ soak-no-spin: | $(BUILD)/test
 
 soak-32-bit: | $(BUILD)/test
 	@if runner=$$(sh test/32-bit.sh) && \
-			$(32_BIT) -std=c11 -pthread -I. -Iextra $(CFLAGS) $${runner:+-DSIGNALS=0} -o $(BUILD)/test/$@ test/soak.c spawn.c $(COMPANIONS); \
+			$(32_BIT) -std=c11 -pthread -I. -Iextra $(CFLAGS) $${runner:+-DWITH_SIGNALS=0} -o $(BUILD)/test/$@ test/soak.c spawn.c $(COMPANIONS); \
 		then echo $$runner $(BUILD)/test/$@ $(SECONDS); $$runner $(BUILD)/test/$@ $(SECONDS) $(TEST_SEED); \
 		else echo 'Not tested, because nothing here makes or runs them: 32 bit programs.'; [ -z "$$TEST_EVERY_COMPILER" ]; fi
 

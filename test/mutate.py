@@ -272,7 +272,7 @@ KILLERS = {
         ("soak", SOAK, [SOAK, "1", "1"]),
     ],
     "spawn.c": [
-        *(explore(name) for name in ("pool", "faults-pool")),
+        *(explore(name) for name in ("pool", "pool-random", "faults-pool")),
         watched("watched-pool-random"),
         *(suite(name) for name in ("waitgroup", "tasks", "names", "faults", "pool", "dump", "deadlock", "border")),
     ],

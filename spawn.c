@@ -545,7 +545,7 @@ __attribute__((unused)) static void begin_anew(void)
 /* Before main, if the compiler can arrange that: another thread may fork during the first spawn. */
 __attribute__((constructor(104))) static void begin(void)
 {
-	if (pool.handles_fork)          /* threads read the rest */
+	if (pool.handles_fork)          /* so there may be threads, which read what is set below */
 		return;
 	pool.handles_fork = pthread_atfork(NULL, NULL, begin_anew) == 0;
 #if defined __linux__ && !defined CHAN_PORTABLE

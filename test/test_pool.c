@@ -731,7 +731,6 @@ static void end_at_gate(void *ignored)
 /* Rule 29: threads that started faster than they ended grew to a chain of thousands, each joining the one before. */
 START_TEST(a_thread_that_ends_slowly_holds_up_one_other_at_most)
 {
-
 	atomic_init(&at_the_end, false);
 	configure(0, 0, 1);
 	ck_assert_int_eq(pthread_key_create(&key, end_at_gate), 0);

@@ -21,34 +21,24 @@ none()
 	[ -z "$2" ] || { printf '%s:\n%s\n' "$1" "$2" >&2; failed=1; }
 }
 
-lines()
+# The widest line as an editor shows it, the number of lines, and the name, of each file.
+sizes()
 {
-	awk 'END { print NR }' "$1"
+	awk 'function report() { if (file != "") print widest + 0, lines, file }
+		FNR == 1 { report(); widest = 0; file = FILENAME }
+		{ lines = FNR; at = 0; parts = split($0, part, "\t")
+		for (i = 1; i <= parts; i++) at = (i > 1 ? at - at % 8 + 8 : 0) + length(part[i])
+		if (at > widest) widest = at }
+		END { report() }' "$@"
 }
 
-# The widest line as an editor shows it.
-width()
-{
-	expand "$1" | awk 'length > most { most = length } END { print most + 0 }'
-}
-
-# The lines between the braces of each function, and its name.
+# The lines between the braces of each function, its name, and its file.
 functions()
 {
 	awk '/^[A-Za-z_].*\(/ { name = $0; sub(/\(.*/, "", name); sub(/.*[ *]/, "", name) }
-		/^[A-Za-z_].*\) *\{.*\}$/ { print 1, name; next }
-		/^\{/ { start = NR }
-		/^\}/ { if (start) print NR - start - 1, name; start = 0 }' "$1"
-}
-
-longest()
-{
-	functions "$1" | sort -n | awk '{ most = $1 } END { print most + 0 }'
-}
-
-median()
-{
-	functions "$1" | sort -n | awk '{ body[NR] = $1 } END { print body[int(NR / 2) + 1] + 0 }'
+		/^[A-Za-z_].*\) *\{.*\}$/ { print 1, name, FILENAME; next }
+		/^\{/ { start = FNR }
+		/^\}/ { if (start) print FNR - start - 1, name, FILENAME; start = 0 }' "$@"
 }
 
 # The part of a file from the heading of one part to that of the next.
@@ -97,18 +87,29 @@ hooks()
 		END { print which == "hooks" ? hooks + 0 : defining + 0 }' "$1"
 }
 
+sizes=$(sizes chan.c chan.h spawn.c spawn.h extra/chan_*.c extra/chan_*.h)
+
 # ---- The core ----------------------------------------------------------------------------------------------------
 
-for limit in chan.c:1600 spawn.c:800 chan.h:300; do
-	most "${limit%:*}: lines" "$(lines "${limit%:*}")" "${limit#*:}"
-done
+while read -r columns lines file; do
+	case $file in
+	chan.c) most "$file: lines" "$lines" 1600 ;;
+	spawn.c) most "$file: lines" "$lines" 800 ;;
+	chan.h) most "$file: lines" "$lines" 300 ;;
+	esac
+done <<END
+$sizes
+END
 
 for part in I:II II:III III:IV; do
 	size=$(part_lines chan.c ${part%:*} ${part#*:})
 	[ "$size" -gt 0 ] || none 'chan.c' "no heading of part ${part%:*}, or of part ${part#*:} after it"
 	[ $part != I:II ] || most 'chan.c, part I: lines' "$size" 650
 done
-most "chan.c, $(functions chan.c | wc -l | tr -d ' ') functions: the median of their lines" "$(median chan.c)" 7
+read -r number median <<END
+$(functions chan.c | sort -n | awk '{ body[NR] = $1 } END { print NR, body[int(NR / 2) + 1] + 0 }')
+END
+most "chan.c, $number functions: the median of their lines" "$median" 7
 
 # What belongs to a companion has one of these names, also in a comment.
 names='(^|[^A-Za-z0-9_])chan_(timer|tick|at|after|context|group|broadcast|fd|poll|signal|notify|watch|dump|trace|called_at|call_over|set_printer)([^A-Za-z0-9]|$)'
@@ -118,10 +119,11 @@ own='sigwait\(&one'
 # These words a comment may use.
 words='(^|[^A-Za-z])(timer|context|descriptor|deadlock)(s|_|[^A-Za-z]|$)'
 for file in chan.c spawn.c; do
+	code=$(code $file)
 	most "$file: hooks of the traces" "$(hooks $file hooks)" 8
 	most "$file: lines that define them" "$(hooks $file defining)" 12
-	none "$file names a companion" "$(numbered $file | grep -vE "$own" | grep -E "$names|$foreign" || :; code $file | grep -E "$words" || :)"
-	none "$file has a part for a companion" "$(code $file | grep -E '# *(el)?if.*CHAN_[A-Z]*(TIMER|CONTEXT|GROUP|BROADCAST|FD|SIGNAL|NOTIFY|WATCH|DEBUG|DUMP|DEADLOCK|TRACE)|# *include "(extra/)?chan_' || :)"
+	none "$file names a companion" "$(numbered $file | grep -vE "$own" | grep -E "$names|$foreign" || :; printf '%s\n' "$code" | grep -E "$words" || :)"
+	none "$file has a part for a companion" "$(printf '%s\n' "$code" | grep -E '# *(el)?if.*CHAN_[A-Z]*(TIMER|CONTEXT|GROUP|BROADCAST|FD|SIGNAL|NOTIFY|WATCH|DEBUG|DUMP|DEADLOCK|TRACE)|# *include "(extra/)?chan_' || :)"
 done
 
 fields=$(code chan.c | awk '/: struct chan \{$/ { inside = 1; next } /: \};/ { inside = 0 } inside')
@@ -130,13 +132,15 @@ none 'struct chan has a field of a companion' "$(echo "$fields" | grep -E '# *if
 
 # ---- All of it -----------------------------------------------------------------------------------------------------
 
-for file in chan.c chan.h spawn.c spawn.h extra/chan_*.c extra/chan_*.h; do
-	[ -e "$file" ] || continue
-	most "$file: columns" "$(width "$file")" 110
-	case $file in
-	*.c)
-		most "$file: lines of the longest function" "$(longest "$file")" 40
-		none "$file has functions that are too long" "$(functions "$file" | awk '$1 > 40')" ;;
-	esac
-done
+while read -r columns lines file; do
+	most "$file: columns" "$columns" 110
+done <<END
+$sizes
+END
+while read -r lines file; do
+	most "$file: lines of the longest function" "$lines" 40
+done <<END
+$(functions chan.c spawn.c extra/chan_*.c | awk '$1 > most[$3] { most[$3] = $1 } END { for (file in most) print most[file], file }' | sort -k 2)
+END
+none 'Functions that are too long' "$(functions chan.c spawn.c extra/chan_*.c | awk '$1 > 40 { print $1, $2 }')"
 exit $failed

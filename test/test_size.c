@@ -21,6 +21,7 @@ static void remove_sources(void)
 	remove_scratch(scratch);
 }
 
+/* With status 0 it has said nothing of what the others look for. */
 START_TEST(the_library_keeps_its_limits)
 {
 	must("sh test/size.sh '%s'", scratch);
@@ -64,11 +65,9 @@ enum { EXCESSES = sizeof excesses / sizeof *excesses };
 
 START_TEST(what_creeps_in_is_seen)
 {
-	static char said[16384], before[16384];
+	static char said[16384];
 	const struct excess *e = &excesses[_i];
 
-	command(before, sizeof before, "sh test/size.sh '%s'", scratch);
-	ck_assert_msg(strstr(before, e->said) == NULL, "before: %s", before);
 	must("cd '%s' && insert() { awk -v p=\"$2\" -v t=\"$3\" -v after=$1 '!after && $0 ~ p { print t } { print } after && $0 ~ p { print t }'"
 	     "	chan.c >new && ! cmp -s new chan.c && mv new chan.c; }; before() { insert 0 \"$@\"; }; after() { insert 1 \"$@\"; }; %s",
 	     scratch, e->makes);

@@ -110,12 +110,8 @@ test:
 	@$(MAKE) --no-print-directory explore-if-possible
 	@$(MAKE) --no-print-directory size
 
-# Two processes share the suites, unless one suite or case is asked for.
 check: all $(BUILD)/test/run
-	@export BUILD='$(BUILD)' TEST_LANES=2; run='$(BUILD)/test/run'; other='$(BUILD)/test/other-lane'; \
-	if [ -n "$$CK_RUN_SUITE$$CK_RUN_CASE" ]; then TEST_LANES=1 $$run; exit; fi; \
-	TEST_LANE=2 $$run >$$other 2>&1 & TEST_LANE=1 $$run; one=$$?; wait $$!; two=$$?; \
-	cat $$other; exit $$((one | two))
+	@BUILD='$(BUILD)' sh test/run.sh
 
 size:
 	@sh test/size.sh
@@ -217,7 +213,9 @@ $(BUILD)/test/run: $(TEST_OBJECTS)
 # The tests that fit: those that look at other processes test nothing that is instrumented; ThreadSanitizer and
 # helgrind know no thread that holds more than 64 locks; and what is slowed down takes less of the long tests.
 SANITIZED = $(MAKE) --no-print-directory check CFLAGS='-O1 -g -fno-omit-frame-pointer' \
-	CK_TIMEOUT_MULTIPLIER=4 TEST_ROUNDS=10
+	CK_TIMEOUT_MULTIPLIER=4 TEST_ROUNDS=10 TOGETHER='$(TOGETHER)'
+# The suites none of whose tests needs a process of its own: there a process takes longer than the test.
+TOGETHER = broadcast bulk close context elements fd limits regress select stress typed waitgroup
 
 tsan: tsan-gcc tsan-clang
 tsan-gcc tsan-clang: tsan-%:
@@ -232,20 +230,21 @@ asan:
 # Here one thread runs at a time, so nothing that is timed means anything, and other programs are not followed.  helgrind
 # leaves it to memcheck that each call fails, one after the other: much may leak there, and nothing races.
 NOT_UNDER_VALGRIND = process program large many-locks stress timing
-VALGRIND = CK_TIMEOUT_MULTIPLIER=20 TEST_ROUNDS=2 valgrind -q --error-exitcode=99 --fair-sched=yes --max-stackframe=16777216
+VALGRIND = CK_TIMEOUT_MULTIPLIER=20 TEST_ROUNDS=2 TOGETHER='$(TOGETHER)' sh test/run.sh \
+	valgrind -q --error-exitcode=99 --fair-sched=yes --max-stackframe=16777216
 
 valgrind: memcheck helgrind
 memcheck:
 	@$(NEED) cc pkg-config check crypto valgrind
 	+$(MAKE) --no-print-directory build/memcheck/test/run BUILD=build/memcheck CFLAGS='-O1 -g'
-	CK_EXCLUDE_TAGS='$(NOT_UNDER_VALGRIND)' $(VALGRIND) \
-		--leak-check=full --errors-for-leak-kinds=definite build/memcheck/test/run
+	BUILD=build/memcheck CK_EXCLUDE_TAGS='$(NOT_UNDER_VALGRIND)' $(VALGRIND) \
+		--leak-check=full --errors-for-leak-kinds=definite
 helgrind:
 	@$(NEED) cc pkg-config check crypto valgrind
 	+$(MAKE) --no-print-directory build/helgrind/test/run BUILD=build/helgrind CC=gcc CFLAGS='-O1 -g' \
 		CPPFLAGS='-include packaging/helgrind.h'
-	CK_EXCLUDE_TAGS='$(NOT_UNDER_VALGRIND) reused-lock each-fault' $(VALGRIND) \
-		--tool=helgrind --suppressions=test/helgrind.supp build/helgrind/test/run
+	BUILD=build/helgrind CK_EXCLUDE_TAGS='$(NOT_UNDER_VALGRIND) reused-lock each-fault' $(VALGRIND) \
+		--tool=helgrind --suppressions=test/helgrind.supp
 
 # ---- Installing ------------------------------------------------------------------------------------------------
 

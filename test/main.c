@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SUITE(name) Suite *name##_suite(void);
 #include "suites.h"
@@ -22,16 +23,6 @@ static void choose_seed(void)
 	fflush(stdout);
 }
 
-/* TEST_LANE=k of TEST_LANES=n: every nth suite from the kth on, so that n processes share them. */
-static void add_suite(SRunner *runner, Suite *(*suite)(void))
-{
-	static uint64_t suites;
-	const uint64_t lanes = setting("TEST_LANES", 1);
-
-	if (suites++ % lanes == (setting("TEST_LANE", 1) - 1) % lanes)
-		srunner_add_suite(runner, suite());
-}
-
 /* sh ignores SIGINT and SIGQUIT in what it starts in the background, nohup SIGHUP; the programs of the tests would too. */
 static void heed_signals(void)
 {
@@ -42,13 +33,23 @@ static void heed_signals(void)
 #endif
 }
 
+/* What is not to run need not be made either: under valgrind each block that is left costs time. */
+static bool is_wanted(const char *suite)
+{
+	const char *only = getenv("CK_RUN_SUITE");
+
+	return only == NULL || strcmp(only, suite) == 0;
+}
+
 int main(void)
 {
 	SRunner *runner = srunner_create(NULL);
 
 	heed_signals();
 
-#define SUITE(name) add_suite(runner, name##_suite);
+#define SUITE(name) \
+	if (is_wanted(#name)) \
+		srunner_add_suite(runner, name##_suite());
 #include "suites.h"
 	choose_seed();
 	srunner_run_all(runner, CK_ENV);

@@ -566,7 +566,7 @@ static bool passes(const char *directory, const char *program, const char *suite
 	if (tcase[0] != '\0')
 		snprintf(only, sizeof only, "CK_RUN_CASE='%s'", tcase);
 	command(text, TEXT, "unset CK_RUN_CASE CK_INCLUDE_TAGS CK_EXCLUDE_TAGS CK_FORK CK_LOG_FILE_NAME CK_TAP_LOG_FILE_NAME CK_XML_LOG_FILE_NAME; ulimit -c 0; "
-		"CK_VERBOSITY=normal TEST_LANES=1 TEST_ROUNDS=2 CK_RUN_SUITE=%s %s %s/%s", suite, only, directory, program);
+		"CK_VERBOSITY=normal TEST_ROUNDS=2 CK_RUN_SUITE=%s %s %s/%s", suite, only, directory, program);
 	return strstr(text, "100%: Checks: ") != NULL && strstr(text, "100%: Checks: 0,") == NULL;
 }
 

@@ -632,7 +632,7 @@ enum { START_KINDS = sizeof start_kinds / sizeof *start_kinds };
 
 START_TEST(a_program_whose_constructors_are_refused_something_works)
 {
-	must("CK_FORK=no CK_RUN_SUITE=faults CK_RUN_CASE=start TEST_LANES=1 TEST_FAULT_AT_START=%d /proc/%d/exe",
+	must("CK_FORK=no CK_RUN_SUITE=faults CK_RUN_CASE=start TEST_FAULT_AT_START=%d /proc/%d/exe",
 	     (int)start_kinds[_i], (int)getpid());
 }
 END_TEST
@@ -760,7 +760,7 @@ START_TEST(a_wall_clock_set_by_days_moves_no_deadline)
 	}
 	self[length] = '\0';
 	make_scratch(directory);
-	must("cd '%s' && echo +1d >clock; CK_FORK=no TEST_LANES=1 CK_RUN_SUITE=faults CK_RUN_CASE=clock TEST_CLOCK_JUMPS=1 FAKETIME_NO_CACHE=1"
+	must("cd '%s' && echo +1d >clock; CK_FORK=no CK_RUN_SUITE=faults CK_RUN_CASE=clock TEST_CLOCK_JUMPS=1 FAKETIME_NO_CACHE=1"
 	     " FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME_TIMESTAMP_FILE='%s/clock' LD_PRELOAD='%s' '%s' & child=$!;"
 	     " while kill -0 $child 2>/dev/null; do echo -1d >new; mv new clock; sleep 0.02; echo +1d >new; mv new clock; sleep 0.02;"
 	     " done; wait $child", directory, directory, library, self);

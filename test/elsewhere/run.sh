@@ -13,7 +13,7 @@ sources= suites=
 for file in test/test_*.c; do
 	suite=${file#test/test_}
 	suite=${suite%.c}
-	case $suite in build | compile | counterd | course | examples | farm | install | manual | need | package | program | sequence | size | trace | treehash | vendor) continue ;; esac
+	case $suite in build | compile | counterd | course | examples | farm | install | manual | need | package | program | runner | sequence | size | trace | treehash | vendor) continue ;; esac
 	sources="$sources $file"
 	suites="$suites $suite"
 done

@@ -919,7 +919,7 @@ static const struct {
 	{ FAIL_ATTR, 1, ENOMEM },
 	{ FAIL_STACK_SIZE, 1, EAGAIN },
 	{ FAIL_THREAD, 1, EAGAIN },
-	{ FAIL_ATFORK, 1, ENOMEM },
+	{ FAIL_ATFORK, 1, ENOMEM },     /* only the first spawn: no thread starts before that has worked */
 };
 enum { FAILURES = sizeof failures / sizeof *failures };
 
@@ -1059,7 +1059,7 @@ Suite *tasks_suite(void)
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, errno_is_left_alone);
 	tcase_add_loop_test(tc, a_first_spawn_that_fails_has_started_counted_and_kept_nothing, 0, FAILURES);
-	tcase_add_loop_test(tc, a_later_spawn_that_fails_has_started_counted_and_kept_nothing, 0, FAILURES);
+	tcase_add_loop_test(tc, a_later_spawn_that_fails_has_started_counted_and_kept_nothing, 0, FAILURES - 1);
 	tcase_add_test(tc, a_stack_that_the_system_finds_too_small_is_made_larger);
 	tcase_add_test(tc, a_spawn_that_fails_leaves_the_idle_thread_idle);
 

@@ -54,6 +54,8 @@ _Noreturn void ck_fail(const char *file, int line);
 #define ck_assert_uint_le(a, b) CK_COMPARE(uintmax_t, "ju", a, <=, b)
 #define ck_assert_uint_gt(a, b) CK_COMPARE(uintmax_t, "ju", a, >, b)
 #define ck_assert_uint_ge(a, b) CK_COMPARE(uintmax_t, "ju", a, >=, b)
+#define ck_assert_double_le(a, b) CK_COMPARE(double, "g", a, <=, b)
+#define ck_assert_double_ge(a, b) CK_COMPARE(double, "g", a, >=, b)
 #define ck_assert_ptr_eq(a, b)  CK_COMPARE(const void *, "p", a, ==, b)
 #define ck_assert_ptr_ne(a, b)  CK_COMPARE(const void *, "p", a, !=, b)
 #define ck_assert_ptr_null(a)    ck_assert_ptr_eq(a, NULL)

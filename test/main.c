@@ -55,6 +55,6 @@ int main(void)
 	srunner_run_all(runner, CK_ENV);
 	int run = srunner_ntests_run(runner), failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
-	/* A misspelt CK_RUN_SUITE must not pass for a success. */
-	return run > 0 && failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	/* A misspelt CK_RUN_SUITE must not pass for a success; run.sh knows what 77 means. */
+	return run == 0 ? 77 : failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

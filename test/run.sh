@@ -16,7 +16,8 @@ mkdir -p "$logs"
 export TEST_SEED="${TEST_SEED:-$(date +%s)}"
 echo "TEST_SEED=$TEST_SEED"
 
-# A suite without any test fails if it is alone: here its tests are not wanted this time.
+# Status 77: none of the suite's tests is wanted this time.  A test that ends the process which it shares ends the suite with
+# status 0, but without the line of Check.
 failed=0
 sed -n 's/^SUITE(\(.*\))$/\1/p' "$BUILD/suites.h" | xargs -P 2 -I '{}' sh -c '
 	suite=$1 log=$BUILD/test/logs/$1.log
@@ -27,9 +28,9 @@ sed -n 's/^SUITE(\(.*\))$/\1/p' "$BUILD/suites.h" | xargs -P 2 -I '{}' sh -c '
 	esac
 	CK_RUN_SUITE=$suite "$@" "$BUILD/test/run" >"$log" 2>&1
 	status=$?
-	! grep -q "^100%: Checks: 0," "$log" || exit 0
+	[ $status != 77 ] || exit 0
 	grep -v "^TEST_SEED=" "$log"
-	[ $status = 0 ] || { echo "The suite $suite ended with status $status"; exit 1; }' sh '{}' "$@" || failed=1
+	[ $status = 0 ] && grep -q "^100%: Checks: " "$log" || { echo "The suite $suite ended with status $status"; exit 1; }' sh '{}' "$@" || failed=1
 
 awk -F '[ ,]+' '/^[0-9]+%: Checks: / { checks += $3; failures += $5; errors += $7 }
 	END { printf "%d%%: Checks: %d, Failures: %d, Errors: %d\n",

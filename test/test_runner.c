@@ -20,7 +20,9 @@ static void make_tests(void)
 		"fails) echo '75%: Checks: 4, Failures: 1, Errors: 0'; exit 1 ;;\n"
 		"reported) echo '100%: Checks: 5, Failures: 0, Errors: 0'; exit 66 ;;\n"
 		"crashes) kill -ABRT $$ ;;\n"
-		"has_none) echo '100%: Checks: 0, Failures: 0, Errors: 0'; exit 1 ;;\n"
+		"has_none) echo '100%: Checks: 0, Failures: 0, Errors: 0'; exit 77 ;;\n"
+		"has_none_and_errors) echo '100%: Checks: 0, Failures: 0, Errors: 0'; exit 99 ;;\n"
+		"ends_early) exit 0 ;;\n"
 		"asked) echo \"as $CK_FORK by $RUN_BY\"; exit 3 ;;\n"
 		"esac\n");
 	must("chmod +x '%s/test/run'", scratch);
@@ -41,6 +43,8 @@ static const struct {
 	{ "fails passes", "", "", 1, "The suite fails ended with status 1\n", "85%: Checks: 7, Failures: 1, Errors: 0\n" },
 	{ "reported passes", "", "", 1, "The suite reported ended with status 66\n", "100%: Checks: 8, Failures: 0, Errors: 0\n" },
 	{ "passes crashes", "", "", 1, "The suite crashes ended with status 134\n", "100%: Checks: 3, Failures: 0, Errors: 0\n" },
+	{ "passes has_none_and_errors", "", "", 1, "The suite has_none_and_errors ended with status 99\n", "100%: Checks: 3, Failures: 0, Errors: 0\n" },
+	{ "passes ends_early", "", "", 1, "The suite ends_early ended with status 0\n", "100%: Checks: 3, Failures: 0, Errors: 0\n" },
 	{ "has_none", "", "", 1, "", "0%: Checks: 0, Failures: 0, Errors: 0\n" },
 	{ "asked", "", "", 1, "as  by \n", "0%: Checks: 0, Failures: 0, Errors: 0\n" },
 	{ "asked", "TOGETHER='passes asked'", "env RUN_BY=it", 1, "as no by it\n", "0%: Checks: 0, Failures: 0, Errors: 0\n" },

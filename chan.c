@@ -115,7 +115,7 @@ struct chan {
 	unsigned char *ring;            /* constant */
 	void *memory;                   /* constant: what to give to free */
 	void (*drop)(void *value);      /* constant once the channel is shared */
-	char *name;                     /* belongs to the watcher's lock; may be NULL */
+	char *name;                     /* may be NULL; written under lock and the watcher's lock */
 	atomic_size_t owners;
 	atomic_size_t signallers;       /* threads that signal after they have unlocked */
 	bool kept;                      /* if timed: one that waits wakes for that, so the others need not */
@@ -577,13 +577,13 @@ static chan *allocate(size_t ring_size)
 
 	if (ring_size > SIZE_MAX - head - line)
 		return NULL;
-	unsigned char *memory = malloc(head + ring_size + line - 1);
+	unsigned char *memory = quiet_malloc(head + ring_size + line - 1);
 	if (memory == NULL)
 		return NULL;
 	unsigned char *aligned = memory + (line - (uintptr_t)memory % line) % line;
 	chan *c = (chan *)(void *)aligned;
 	*c = (chan){ .lock = PTHREAD_MUTEX_INITIALIZER, .ring = aligned + head, .memory = memory,
-		.receivers.end = &c->receivers.first, .senders.end = &c->senders.first };
+		.owners = 1, .receivers.end = &c->receivers.first, .senders.end = &c->senders.first };
 	if (make_cond(&c->receivers.ready)) {
 		if (make_cond(&c->senders.ready))
 			return c;
@@ -595,18 +595,16 @@ static chan *allocate(size_t ring_size)
 
 chan *chan_new(size_t elem_size, size_t capacity)
 {
-	chan *c = NULL;
+	bool fits = elem_size == 0 || capacity <= SIZE_MAX / elem_size;
+	chan *c = fits ? allocate(elem_size * capacity) : NULL;
 
 	begin_library();
-	if (elem_size == 0 || capacity <= SIZE_MAX / elem_size)
-		c = allocate(elem_size * capacity);
 	if (c == NULL) {
 		errno = ENOMEM;
 		return NULL;
 	}
 	c->elem_size = elem_size;
 	c->capacity = capacity;
-	atomic_init(&c->owners, 1);
 	if (chan_watcher != NULL)
 		chan_watcher->knows();
 	return c;
@@ -628,8 +626,6 @@ void chan_set_drop(chan *c, void (*drop)(void *value))
 /* Nobody may wait in the channel any more, and the signals for those that have left must be over. */
 static void await_end(chan *c)
 {
-	int cancel;
-
 	chan_lock(c);
 	unsigned n = c->waiters;
 	chan_unlock(c);
@@ -638,10 +634,8 @@ static void await_end(chan *c)
 			(void *)c, n);
 		abort();
 	}
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	while (atomic_load_explicit(&c->signallers, memory_order_acquire) > 0)
 		nanosleep(&(struct timespec){ 0, 20000 }, NULL);        /* a yield helps no lower priority */
-	pthread_setcancelstate(cancel, &cancel);
 }
 
 static void destroy(chan *c)
@@ -664,20 +658,21 @@ void chan_free(chan *c)
 {
 	static _Thread_local struct { chan *list; bool is_at_work; } doomed;
 	volatile int saved = errno;
+	int cancel;
 
 	if (c == NULL || atomic_fetch_sub_explicit(&c->owners, 1, memory_order_acq_rel) > 1)
 		return;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	await_end(c);
 	c->next = doomed.list;
 	doomed.list = c;
-	if (doomed.is_at_work)
-		return;
-	doomed.is_at_work = true;
-	while ((c = doomed.list) != NULL) {
+	while (!doomed.is_at_work && (c = doomed.list) != NULL) {
+		doomed.is_at_work = true;
 		doomed.list = c->next;
 		destroy(c);
+		doomed.is_at_work = false;
 	}
-	doomed.is_at_work = false;
+	pthread_setcancelstate(cancel, &cancel);
 	errno = saved;
 }
 
@@ -729,11 +724,9 @@ static bool claim(struct sleeper *s)
 {
 	int before = atomic_fetch_or(&s->state, CLAIMED);
 
-	if (before & CLAIMED)
-		return false;
-	if ((before & PARKED) && chan_watcher != NULL)
+	if ((before & (CLAIMED | PARKED)) == PARKED && chan_watcher != NULL)
 		chan_watcher->wakes(&s->wait, false);
-	return true;
+	return !(before & CLAIMED);
 }
 
 /*
@@ -887,7 +880,7 @@ static bool is_preferred(const struct waiter *w, const struct waiter *chosen, ui
 }
 
 /*
- * Claims the oldest waiter that can be, or another one of its select that waits for the same.  All waiters of
+ * Claims the oldest waiter that can be, or another of its select that can be done as well.  All waiters of
  * the sleeper leave the queue of this channel now, which its receiver may free at once.  DOC: claim-oldest
  */
 static struct waiter *claim_oldest(struct side *side, struct wakeups *wakeups)
@@ -906,7 +899,7 @@ static struct waiter *claim_oldest(struct side *side, struct wakeups *wakeups)
 		v--;
 	for (; v < end && v->ch == w->ch; v++) {
 		dequeue(v);
-		if (v->op == w->op && is_preferred(v, chosen, &lots))
+		if ((v->op == w->op || v->ch->closed) && is_preferred(v, chosen, &lots))
 			chosen = v;
 	}
 	s->winner = chosen;
@@ -1211,11 +1204,12 @@ static void wake_all(chan *c, struct wakeups *wakeups)
 	struct waiter *w;
 
 	/* A select may wait beside an element that a plain receiver is on its way for. */
-	while (c->count > 0 && (w = claim_oldest(&c->receivers, wakeups)) != NULL)
-		serve_waiter(w);
 	while ((w = claim_oldest(&c->receivers, wakeups)) != NULL ||
 			(w = claim_oldest(&c->senders, wakeups)) != NULL)
-		end_wait(w, EPIPE);
+		if (w->op == CHAN_OP_RECV && c->count > 0)
+			serve_waiter(w);
+		else
+			end_wait(w, EPIPE);
 	signal_all(&c->receivers);
 	signal_all(&c->senders);
 }
@@ -1248,8 +1242,7 @@ int chan_close(chan *c)
 /* The newest takes the place of the oldest, which leaves by a copy, if the channel is full.  DOC: latest */
 static bool displace(chan *c, const void *value, void *old)
 {
-	if (pthread_mutex_trylock(&c->lock) != 0)
-		lock_soon(c);
+	lock_soon(c);
 	bool full = !may(c, CHAN_OP_SEND);
 	if (full) {
 		unsigned char *place = c->ring + c->head * c->elem_size;
@@ -1264,19 +1257,24 @@ static bool displace(chan *c, const void *value, void *old)
 
 int chan_send_latest(chan *c, const void *value, bool *displaced)
 {
-	alignas(max_align_t) unsigned char few[FEW_BYTES];
+	alignas(CACHE_LINE) unsigned char few[FEW_BYTES];
 	bool full = false;
 
 	if (c == NULL || c->capacity == 0 || is_wrong(c, CHAN_OP_SEND, value))
 		return EINVAL;
-	void *old = c->drop == NULL ? NULL : c->elem_size <= sizeof few ? few : quiet_malloc(c->elem_size);
-	int err = c->drop != NULL && old == NULL ? ENOMEM : ETIMEDOUT;
+	void (*drop)(void *) = c->drop;         /* once it is done, the channel may be gone */
+	void *old = drop == NULL ? NULL : c->elem_size <= sizeof few ? few : quiet_malloc(c->elem_size);
+	int err = drop != NULL && old == NULL ? ENOMEM : ETIMEDOUT;
 	while (err == ETIMEDOUT && !full) {
 		err = transfer_one(c, CHAN_OP_SEND, (void *)(uintptr_t)value, CHAN_NOWAIT);
 		full = err == ETIMEDOUT && displace(c, value, old);
 	}
-	if (full && c->drop != NULL)
-		c->drop(old);
+	if (full && drop != NULL) {
+		int cancel;
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+		drop(old);
+		pthread_setcancelstate(cancel, &cancel);
+	}
 	if (old != NULL && old != few)
 		quiet_free(old);
 	if (displaced != NULL)
@@ -1414,12 +1412,14 @@ void chan_set_name(chan *c, const char *name)
 	if (other != NULL)
 		strcpy(other, name);
 	if (c != NULL && (name == NULL || other != NULL)) {
+		chan_lock(c);
 		if (chan_watcher != NULL)
 			chan_watcher->lock();
 		old = c->name;
 		c->name = other;
 		if (chan_watcher != NULL)
 			chan_watcher->unlock();
+		chan_unlock(c);
 	}
 	quiet_free(old);
 }

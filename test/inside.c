@@ -1,6 +1,26 @@
 /* The library's own channels, seen from the inside and with calls that can fail: the tests are linked with this one instead of chan.c. */
 #define CALL_FAULTY
 #include "faults.h"
+
+void pause_for(int64_t nanoseconds), pause_after_unlocks(int64_t nanoseconds);
+
+static _Thread_local int64_t pause_after_unlock;
+
+static int unlock_and_pause(pthread_mutex_t *mutex)
+{
+	int err = pthread_mutex_unlock(mutex);
+
+	if (pause_after_unlock > 0)
+		pause_for(pause_after_unlock);
+	return err;
+}
+
+void pause_after_unlocks(int64_t nanoseconds)
+{
+	pause_after_unlock = nanoseconds;
+}
+
+#define pthread_mutex_unlock unlock_and_pause
 #include "../chan.c"
 
 size_t waiting_in(chan *c);
@@ -21,6 +41,14 @@ bool a_sender_is_queued(chan *c)
 	bool is = c->senders.first != NULL;
 	pthread_mutex_unlock(&c->lock);
 	return is;
+}
+
+void forget_watcher(void);
+
+/* As if chan_watch.c were not linked. */
+void forget_watcher(void)
+{
+	chan_watcher = NULL;
 }
 
 void hold_lock(chan *c);

@@ -736,6 +736,83 @@ START_TEST(no_call_is_a_cancellation_point_and_none_leaves_anything_locked)
 }
 END_TEST
 
+enum { ELEMENTS = 5 };
+static int elements_dropped;
+
+static void drop_at_a_cancellation_point(void *value)
+{
+	(void)value;
+	pthread_testcancel();
+	elements_dropped++;
+}
+
+static void *drop_with_a_cancellation_pending(void *unused)
+{
+	chan *c = chan_new(sizeof(int), ELEMENTS);
+
+	chan_set_drop(c, drop_at_a_cancellation_point);
+	EXPECT(pthread_cancel(pthread_self()) == 0);
+	for (int i = 0; i <= ELEMENTS; i++)
+		EXPECT(chan_send_latest(c, &i, NULL) == 0);
+	EXPECT(elements_dropped == 1);
+	chan_free(c);
+	EXPECT(elements_dropped == ELEMENTS + 1);
+	atomic_store(&reached, true);
+	pthread_testcancel();
+	return unused;
+}
+
+static void drop_in_a_cancelled_thread(int unused)
+{
+	pthread_t thread;
+	void *result = NULL;
+
+	(void)unused;
+	EXPECT(pthread_create(&thread, NULL, drop_with_a_cancellation_pending, NULL) == 0);
+	EXPECT(pthread_join(thread, &result) == 0);
+	EXPECT(atomic_load(&reached));
+	EXPECT(result == PTHREAD_CANCELED);
+}
+
+/* Rule 26.  Failure: the thread ended in its first callback, and the other elements were not dropped. */
+START_TEST(a_drop_callback_may_have_cancellation_points)
+{
+	in_child(drop_in_a_cancelled_thread, 0, 0);
+}
+END_TEST
+
+/* ---- Without the watcher --------------------------------------------------------------------------------- */
+
+void forget_watcher(void);
+
+static void *name_again_and_again(void *arg)
+{
+	for (size_t i = rounds(100000); i > 0; i--)
+		chan_set_name(arg, i % 2 == 0 ? "even" : "odd");
+	return NULL;
+}
+
+static void name_in_two_threads(int unused)
+{
+	chan *c = chan_new(0, 1);
+	pthread_t threads[2];
+
+	(void)unused;
+	forget_watcher();
+	for (int i = 0; i < 2; i++)
+		EXPECT(pthread_create(&threads[i], NULL, name_again_and_again, c) == 0);
+	for (int i = 0; i < 2; i++)
+		EXPECT(pthread_join(threads[i], NULL) == 0);
+	chan_free(c);
+}
+
+/* Failure: only the watcher's lock protected the name, which was freed twice. */
+START_TEST(two_threads_may_name_a_channel_without_the_watcher)
+{
+	in_child(name_in_two_threads, 0, 0);
+}
+END_TEST
+
 static void cancelled_in_a_fork(void *unused)
 {
 	(void)unused;
@@ -1246,6 +1323,9 @@ Suite *border_suite(void)
 	tc = add_case(suite, "cancellation", 60, "process cancelled");
 	tcase_add_loop_test(tc, no_call_is_a_cancellation_point_and_none_leaves_anything_locked, 0, USES);
 	tcase_add_test(tc, a_thread_with_a_cancellation_pending_may_fork);
+	tcase_add_test(tc, a_drop_callback_may_have_cancellation_points);
+	tc = add_case(suite, "without the watcher", 60, "process");
+	tcase_add_test(tc, two_threads_may_name_a_channel_without_the_watcher);
 	tc = add_case(suite, "end", 60, "process");
 	tcase_add_loop_test(tc, the_process_ends_in_every_way_whatever_its_threads_do, 0, ENDS);
 	tc = add_case(suite, "programs", 120, "process program");

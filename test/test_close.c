@@ -345,7 +345,8 @@ static void *supply(void *arg)
 	chan *c[BATCH];
 	int v[4] = { 0, 1, 2, 3 };
 
-	while (chan_recv(s->batches, c) == 0)
+	for (int batch = 0; chan_recv(s->batches, c) == 0; batch++) {
+		pause_after_unlocks(batch % 64 == 0 ? 20 * CHAN_US : 0);
 		for (int i = 0; i < BATCH; i++) {
 			/* Read before: the channel may be gone after the last value. */
 			bool closes = s->closes;
@@ -359,6 +360,7 @@ static void *supply(void *arg)
 			if (closes)
 				chan_close(c[i]);
 		}
+	}
 	return NULL;
 }
 
@@ -418,7 +420,8 @@ static void *supply_by_select(void *arg)
 	chan *batches = arg, *c[BATCH];
 	int v = 1;
 
-	while (chan_recv(batches, c) == 0)
+	for (int batch = 0; chan_recv(batches, c) == 0; batch++) {
+		pause_after_unlocks(batch % 64 == 0 ? 20 * CHAN_US : 0);
 		for (int i = 0; i < BATCH; i += 2) {
 			chan_case cases[2];
 			int first;
@@ -429,6 +432,7 @@ static void *supply_by_select(void *arg)
 			/* The one that was served may be gone, the other one waits for its value. */
 			chan_send(c[i + 1 - first], &v);
 		}
+	}
 	return NULL;
 }
 

@@ -122,6 +122,45 @@ START_TEST(the_drop_callback_may_use_the_channel)
 }
 END_TEST
 
+static void *send_two(void *arg)
+{
+	const int two = 2;
+	chan *c;
+
+	while (chan_recv(arg, &c) == 0) {
+		pause_after_unlocks(100 * CHAN_US);
+		chan_send_latest(c, &two, NULL);
+		pause_after_unlocks(0);
+	}
+	return NULL;
+}
+
+/* Rule 14.  Failure: the sender looked at the channel's drop callback when it had unlocked. */
+START_TEST(the_receiver_of_a_latest_value_may_free_at_once)
+{
+	chan *channels = chan_new(sizeof(chan *), 0);
+	pthread_t thread = start(send_two, channels);
+	const size_t n = rounds(500);
+
+	for (size_t i = 0; i < n; i++) {
+		chan *c = chan_new(sizeof(int), 1);
+		int v = 1;
+
+		chan_set_drop(c, note_drop);
+		chan_send(c, &v);
+		chan_send(channels, &c);
+		pause_for((int64_t)(i % 5) * 20 * CHAN_US);
+		do
+			chan_recv(c, &v);
+		while (v != 2);
+		chan_free(c);
+	}
+	chan_close(channels);
+	join(thread);
+	chan_free(channels);
+}
+END_TEST
+
 /* Rule 50.  Rule 23. */
 START_TEST(a_latest_value_that_is_refused_displaces_nothing)
 {
@@ -379,6 +418,37 @@ START_TEST(the_first_of_several_values_for_one_channel_is_sent_also_by_one_that_
 }
 END_TEST
 
+static void *wait_for_either(void *arg)
+{
+	struct selector *s = arg;
+
+	s->result = chan_select_first(s->cases, 2, CHAN_FOREVER);
+	return NULL;
+}
+
+/* Rule 51.  Failure: the close found the one that receives first. */
+START_TEST(of_both_directions_of_one_channel_the_first_ends_by_its_close)
+{
+	const int one = 1;
+	int v;
+
+	for (int i = 0; i < 20; i++) {
+		chan *c = chan_new(sizeof(int), 0);
+		struct selector s;
+
+		s.cases[_i] = chan_on_send(c, &one);
+		s.cases[1 - _i] = chan_on_recv(c, &v);
+		pthread_t thread = start(wait_for_either, &s);
+		await_waiting(c, 2);
+		chan_close(c);
+		join(thread);
+		ck_assert_int_eq(s.result, 0);
+		ck_assert_int_eq(s.cases[0].err, EPIPE);
+		chan_free(c);
+	}
+}
+END_TEST
+
 struct pair { chan *next, *first, *second; };
 
 static void *send_first_then_second(void *arg)
@@ -451,6 +521,7 @@ Suite *latest_suite(void)
 	tcase_add_test(tc, nobody_need_ask_and_nothing_need_be_dropped);
 	tcase_add_loop_test(tc, the_drop_callback_sees_the_whole_of_what_is_displaced, 0, 7);
 	tcase_add_test(tc, the_drop_callback_may_use_the_channel);
+	tcase_add_test(tc, the_receiver_of_a_latest_value_may_free_at_once);
 	tcase_add_test(tc, a_latest_value_that_is_refused_displaces_nothing);
 	tcase_add_loop_test(tc, a_latest_value_serves_whoever_waits_for_one, 0, WAITING_WAYS + 1);
 	tcase_add_loop_test(tc, a_sender_that_waits_for_room_goes_on_waiting, 0, WAITING_WAYS);
@@ -462,6 +533,7 @@ Suite *latest_suite(void)
 	tcase_add_loop_test(tc, of_several_ready_cases_the_first_is_done, 0, 4);
 	tcase_add_test(tc, of_several_partners_that_of_the_first_case_is_served);
 	tcase_add_loop_test(tc, the_first_of_several_values_for_one_channel_is_sent_also_by_one_that_waits, 0, 2);
+	tcase_add_loop_test(tc, of_both_directions_of_one_channel_the_first_ends_by_its_close, 0, 2);
 	tcase_add_test(tc, a_case_is_not_done_if_an_earlier_one_was_ready_before_it);
 	tcase_add_test(tc, a_select_of_the_first_is_a_select);
 	suite_add_tcase(s, tc);

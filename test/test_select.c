@@ -642,6 +642,31 @@ START_TEST(each_value_of_one_channel_is_sent_as_often_by_a_select_that_waits)
 }
 END_TEST
 
+/* Rule 16.  Failure: the close found the one that receives first. */
+START_TEST(a_close_ends_the_send_as_often_as_the_receive_of_a_select_that_waits)
+{
+	size_t seen[2] = { 0 }, n = rounds(1200);
+	const int one = 1;
+	int v;
+
+	for (size_t i = 0; i < n; i++) {
+		chan *c = chan_new(sizeof(int), 0);
+		chan_case cases[] = { chan_on_send(c, &one), chan_on_recv(c, &v) };
+		struct call k;
+
+		begin_select(&k, cases, 2, CHAN_FOREVER);
+		await_waiting(c, 2);
+		chan_close(c);
+		int ended = finish(&k);
+		ck_assert(ended == 0 || ended == 1);
+		ck_assert_int_eq(cases[ended].err, EPIPE);
+		seen[ended]++;
+		chan_free(c);
+	}
+	ck_assert_msg(uniform(seen, 2), "%zu, %zu", seen[0], seen[1]);
+}
+END_TEST
+
 /* ---- Locks ----------------------------------------------------------------------------------------------------- */
 
 /* As in chan.h for companions. */
@@ -1812,6 +1837,7 @@ Suite *select_suite(void)
 	tcase_add_test(tc, inputs_and_outputs_of_a_pump_are_used_alike);
 	tcase_add_loop_test(tc, both_values_of_one_channel_are_sent_alike, 0, 2);
 	tcase_add_test(tc, each_value_of_one_channel_is_sent_as_often_by_a_select_that_waits);
+	tcase_add_test(tc, a_close_ends_the_send_as_often_as_the_receive_of_a_select_that_waits);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("locks");

@@ -81,6 +81,9 @@ int run_in_child(void (*fn)(int arg), int arg, char *text, size_t size);
 void hold_lock(chan *c);
 void give_lock(chan *c);
 
+/* From now on this thread pauses for so long when the library has unlocked something in it (test/inside.c). */
+void pause_after_unlocks(int64_t nanoseconds);
+
 /* A sender waits in the queue, not asleep on the channel's condition variable. */
 bool a_sender_is_queued(chan *c);
 

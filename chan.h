@@ -25,10 +25,10 @@
  *     for (int v; CHAN_RECV(c.rx, &v) == 0; ) printf("%d\n", v);
  *
  * Compile chan.c together with your program, with -pthread.  Every function may be called from any thread,
- * none from a signal handler.  Results are 0 or an errno number, as with pthreads.  Only functions that
- * create a channel set errno, and only on failure.  EINTR does not occur, and no call is a cancellation
- * point.  EINVAL (a NULL channel, a NULL value) comes before every other error.  A channel belongs to the
- * copy of this library that made it: do not pass it to a plug-in that has a copy of its own.
+ * none from a signal handler.  Results are 0 or an errno number, as with pthreads.  Functions that return a
+ * pointer or a descriptor set errno, only on failure; no other touches it.  EINTR does not occur, and no call
+ * is a cancellation point.  EINVAL (a NULL channel, a NULL value) comes before every other error.  A channel
+ * belongs to the copy of this library that made it: do not pass it to a plug-in that has a copy of its own.
  */
 #ifndef CHAN_H
 #define CHAN_H
@@ -153,8 +153,8 @@ chan_case chan_on_recv(chan *c, void *value);
  * ready: .err is EPIPE.  A channel may stand in several cases; a select meets other selects, never itself.
  *
  * If a case would be EINVAL as a call, or has an unknown op, it is returned at once with .err EINVAL, and
- * nothing else happens.  Without any channel it waits for the deadline.  A select over more than 16 channels
- * allocates.  If that fails, the first case with a channel is returned with ENOMEM, and nothing is done.
+ * nothing else happens.  Without any channel it waits for the deadline.  If more than 16 cases have a channel
+ * it may allocate.  If that fails, the first of them is returned with ENOMEM, and nothing is done.
  */
 int chan_select(chan_case cases[], size_t n, int64_t deadline);
 

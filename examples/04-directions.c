@@ -6,9 +6,9 @@
  * double_all receives from one channel and sends to another.
  *
  * Expect: 2 4 6.
- * Try: CHAN_RECV(out, &v) in count: "no member named can_recv".  Then a double in
- * place of the int v: "invalid operands", as the element has another type.  Then
- * numbers.tx where d is given numbers.rx.  None of them compiles.
+ * Try: CHAN_RECV(out, &v) in count: an ints_tx has no member can_recv.  Then a
+ * double in place of the int v: a double * is no int *.  Then numbers.tx where d is
+ * given numbers.rx.  None of them compiles.
  */
 #include <stdio.h>
 

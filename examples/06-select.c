@@ -3,7 +3,7 @@
  *
  * chan_select does exactly one of its cases, one that is ready, and returns its
  * index.  CHAN_NOWAIT makes it Go's `default`: -1 if no case is ready.  Any other
- * deadline is how long it waits before it gives -1.
+ * deadline is a point in time, at which it gives up and returns -1.
  *
  * Expect: three numbers and three words.  Their order is not certain: two tasks
  * send at the same time, and a select chooses by lot when both are ready.  So the

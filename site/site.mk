@@ -1,7 +1,7 @@
 # The site: make site                   static pages below build/site/
 #           make site-test              the same in a real browser, headless
 #           make slides                 the course as slides, to show and to print: build/slides.html
-#           make player PROGRAM=my.c    build/my.html, which steps through the schedule that breaks a program
+#           make player PROGRAM=my.c    build/my.html, which steps through the schedule that breaks a program, if one does
 #
 # Made by pandoc, mandoc and pygments, with schedules from the explorer.  The search is minisearch, which npm
 # fetches once; where it cannot, the site has no search, and make says so.
@@ -15,6 +15,9 @@ MINISEARCH = $(BUILD)/minisearch-7.2.0/minisearch.js
 ifeq ($(shell uname -sm),Linux x86_64)
 SCHEDULES = $(patsubst %.c,$(BUILD)/schedules/%.json,$(shell grep -l '^ \* explore: [^n]' course/*/*.c))
 endif
+
+# Named as test/explore/program.sh names its files.
+PLAYER = $(BUILD)/$(shell printf '%s' '$(PROGRAM:.c=)' | sed 's,^[./]*,,; s,[^A-Za-z0-9_.-],-,g').html
 
 EXPLORE_QUIETLY = $(MAKE) -s --no-print-directory explore
 
@@ -55,9 +58,9 @@ slides:
 
 player: $(PROGRAM_PARTS)
 	@[ -n '$(PROGRAM)' ] || { echo 'Which program?  make player PROGRAM=my.c' >&2; exit 2; }
+	@rm -f '$(PLAYER)' '$(BUILD)/player.json'
 	@$(NEED) pygments
 	@$(EXPLORE_QUIETLY) PROGRAM='$(PROGRAM)' JSON='$(BUILD)/player.json' || test -f '$(BUILD)/player.json'
-	@page='$(BUILD)/$(notdir $(PROGRAM:.c=)).html'; \
-	if [ -f '$(BUILD)/player.json' ]; then \
-		$(SITE_PYTHON) site/player.py '$(BUILD)/player.json' "$$page" && echo "Player: $$page"; \
+	@if [ -f '$(BUILD)/player.json' ]; then \
+		$(SITE_PYTHON) site/player.py '$(BUILD)/player.json' '$(PLAYER)' && echo 'Player: $(PLAYER)'; \
 	else echo 'No schedule that fails was found, so there is nothing to play.'; fi

@@ -238,7 +238,7 @@ class Site(unittest.TestCase):
     def test_a_teacher_makes_a_page_of_a_program(self):
         subprocess.run(["make", "-s", "player", "PROGRAM=test/programs/opposite_locks.c", "BUILD=" + BUILD],
                        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.open(BUILD + "/opposite_locks.html")
+        self.open(BUILD + "/test-programs-opposite_locks.html")
         self.assertEqual(self.browser.get_log("browser"), [])
         self.one(".last").click()
         self.assertEqual(self.chips(), {"main": 23, "eat 1": 11})

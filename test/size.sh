@@ -1,6 +1,7 @@
 #!/bin/sh
-# size.sh [DIRECTORY]: whether the library is still thin: how long its files, its lines and its functions are, and that
-# the core names no companion.  Prints the numbers, and on stderr each that is too large; then its status is 1.
+# size.sh [DIRECTORY]: whether the library is still thin: how long its files, its lines and its functions are, that the
+# core names no companion, and whether the README has the lines right.  Prints the numbers, and on stderr each that is too
+# large or wrong; then its status is 1.
 set -eu
 LC_ALL=C
 export LC_ALL
@@ -141,6 +142,16 @@ while read -r lines file; do
 	most "$file: lines of the longest function" "$lines" 40
 done <<END
 $(functions chan.c spawn.c extra/chan_*.c | awk '$1 > most[$3] { most[$3] = $1 } END { for (file in most) print most[file], file }' | sort -k 2)
+END
+# The column of the README, to ten.  test_manual.c looks whether each pair is there.
+pairs=$(awk -F'|' '/^\| `[a-z_\/]+\.\[ch\]`/ { gsub(/[` ,]/, ""); sub(/\.\[ch\]/, "", $2); print $2, $3 }' README.md)
+[ -n "$pairs" ] || none README.md 'no table of files found'
+while read -r pair lines; do
+	n=$(cat "$pair.c" "$pair.h" | wc -l)
+	[ $((n - lines)) -le 10 ] && [ $((lines - n)) -le 10 ] ||
+		none "The README gives $pair.[ch] a wrong number of lines" "$lines, where it has $n"
+done <<END
+$pairs
 END
 none 'Functions that are too long' "$(functions chan.c spawn.c extra/chan_*.c | awk '$1 > 40 { print $1, $2 }')"
 exit $failed

@@ -264,6 +264,38 @@ START_TEST(a_player_needs_a_program)
 }
 END_TEST
 
+/* The first line is the answer, also where something is compiled first. */
+START_TEST(what_is_compiled_for_it_is_not_printed)
+{
+	char said[TEXT], scratch[64];
+
+	if (!can_explore())
+		return;
+	make_scratch(scratch);
+	ck_assert_int_eq(command(said, sizeof said, "unset MAKEFLAGS MAKELEVEL; b='%s';"
+		"make BUILD=$b PROGRAM=my.c $b/explore/program-chan_timer.o $b/explore/program-shadow.o $b/explore/insight_fd.o", scratch), 0);
+	ck_assert_str_eq(said, "");
+	remove_scratch(scratch);
+}
+END_TEST
+
+/* Where no failure is found there is no page, and none of another chapter's program of the same name. */
+START_TEST(an_older_page_of_a_program_goes)
+{
+	char said[TEXT], scratch[64];
+
+	if (!can_explore())
+		return;
+	make_scratch(scratch);
+	write_file(scratch, "my.c", "int main(void) { return 0; }\n");
+	ck_assert_int_eq(command(said, sizeof said, "unset MAKEFLAGS MAKELEVEL; b=${BUILD:-build};"
+		"page=$b/$(echo '%s/my' | sed 's,^[./]*,,; s,/,-,g').html; echo old >$page; echo other >$b/my.html;"
+		"make -s player NEED=: BUILD=$b PROGRAM='%s/my.c' && test ! -e $page && rm $b/my.html", scratch, scratch), 0);
+	expect(said, (const char *const[]){ "no failure in 1 execution", "nothing to play", NULL });
+	remove_scratch(scratch);
+}
+END_TEST
+
 START_TEST(a_function_that_is_not_simulated_is_named)
 {
 	char said[TEXT];
@@ -456,6 +488,8 @@ Suite *program_suite(void)
 	tcase_add_test(tc, without_a_failure_there_is_no_schedule);
 	tcase_add_loop_test(tc, a_program_that_is_not_explored_leaves_no_schedule, 0, COUNT(not_explored));
 	tcase_add_test(tc, a_player_needs_a_program);
+	tcase_add_test(tc, what_is_compiled_for_it_is_not_printed);
+	tcase_add_test(tc, an_older_page_of_a_program_goes);
 	tcase_add_test(tc, a_function_that_is_not_simulated_is_named);
 	tcase_add_loop_test(tc, nothing_is_wrong_in_all_interleavings, 0, COUNT(right));
 	tcase_add_test(tc, a_search_that_was_cut_short_says_so);

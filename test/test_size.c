@@ -13,7 +13,7 @@ static char scratch[64];
 static void copy_sources(void)
 {
 	make_scratch(scratch);
-	must("cp -R chan.c chan.h spawn.c spawn.h extra '%s'", scratch);
+	must("cp -R README.md chan.c chan.h spawn.c spawn.h extra '%s'", scratch);
 }
 
 static void remove_sources(void)
@@ -60,6 +60,10 @@ static const struct excess {
 	{ "after '^struct chan {' '\tint64_t due;'", "struct chan has a field of a companion:\n" },
 	{ "after '^struct chan {' '\tchan *parent, *children;     /* of a context */'", "struct chan has a field of a companion:\n" },
 	{ "after '^struct chan {' '#ifdef CHAN_POLLED'", "struct chan has a field of a companion:\n" },
+	{ "lines_of_timer +11", "The README gives extra/chan_timer.[ch] a wrong number of lines:\n" },
+	{ "lines_of_timer -11", "The README gives extra/chan_timer.[ch] a wrong number of lines:\n" },
+	{ "yes '' | head -n 11 >>extra/chan_trace.h && yes '' | head -n 11 >>extra/chan_trace.c",
+	  "The README gives extra/chan_trace.[ch] a wrong number of lines:\n" },
 };
 enum { EXCESSES = sizeof excesses / sizeof *excesses };
 
@@ -69,7 +73,9 @@ START_TEST(what_creeps_in_is_seen)
 	const struct excess *e = &excesses[_i];
 
 	must("cd '%s' && insert() { awk -v p=\"$2\" -v t=\"$3\" -v after=$1 '!after && $0 ~ p { print t } { print } after && $0 ~ p { print t }'"
-	     "	chan.c >new && ! cmp -s new chan.c && mv new chan.c; }; before() { insert 0 \"$@\"; }; after() { insert 1 \"$@\"; }; %s",
+	     "	chan.c >new && ! cmp -s new chan.c && mv new chan.c; }; before() { insert 0 \"$@\"; }; after() { insert 1 \"$@\"; };"
+	     "lines_of_timer() { sed \"/chan_timer/s/| [0-9,]* |/| $(($(cat extra/chan_timer.[ch] | wc -l) $1)) |/\" README.md >new &&"
+	     "	! cmp -s new README.md && mv new README.md; }; %s",
 	     scratch, e->makes);
 	ck_assert_int_eq(command(said, sizeof said, "sh test/size.sh '%s'", scratch), 1);
 	ck_assert_msg(strstr(said, e->said) != NULL, "%s", said);

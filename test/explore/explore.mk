@@ -54,6 +54,8 @@ explore-if-possible:
 		else echo 'Not explored, because this is not gcc on Linux on x86-64: interleavings'; [ -z "$$TEST_EVERY_COMPILER" ]; fi
 
 ifdef PROGRAM
+# The first line is the answer.
+.SILENT: $(PROGRAM_PARTS) $(EXPLORE_LIBRARY) $(EXPLORE)
 explore: $(PROGRAM_PARTS)
 	@CC='gcc -std=gnu11 -Wall -pthread' TSAN='$(subst ','\'',$(PROGRAM_TSAN))' RENAME='$(PROGRAM_RENAME)' LINK='$(EXPLORE_LINK)' \
 		BUILD='$(EXPLORE)' PARTS='$(PROGRAM_PARTS)' PROGRAM='$(PROGRAM)' sh test/explore/program.sh

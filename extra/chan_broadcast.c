@@ -176,15 +176,8 @@ static void leave_queue(chan_broadcast *b)
 
 /* ---- Subscriptions ----------------------------------------------------------------------- */
 
-/* Instead of chan_close: the subscriber leaves.  It owns the channel, so b is still there. */
-static int leave(chan *c, struct chan_extra *x)
+static void note_left(chan_broadcast *b, struct subscription *s)
 {
-	struct subscription *s = (struct subscription *)x;
-	chan_broadcast *b = s->b;
-
-	int err = chan_close_alone(c);
-	if (err != 0)
-		return err;
 	pthread_mutex_lock(&b->lock);
 	if (s->listed) {
 		s->listed = false;
@@ -195,7 +188,19 @@ static int leave(chan *c, struct chan_extra *x)
 	pthread_mutex_unlock(&b->lock);
 	if (take_free_turn(b))
 		give_turn(b);
-	return 0;
+}
+
+/* Instead of chan_close.  One that it wakes may free all that it owns: so this owns the channel, too. */
+static int leave(chan *c, struct chan_extra *x)
+{
+	struct subscription *s = (struct subscription *)x;
+
+	chan_ref(c);
+	int err = chan_close_alone(c);
+	if (err == 0)
+		note_left(s->b, s);
+	chan_free(c);
+	return err;
 }
 
 static void end(chan *c, struct chan_extra *x)

@@ -1153,6 +1153,38 @@ START_TEST(it_is_freed_beside_those_that_leave_and_publish)
 }
 END_TEST
 
+static void *close_each(void *arg)
+{
+	struct crowd *w = arg;
+
+	for (chan *c; chan_recv(w->c[0], &c) == 0;)
+		chan_close(c);
+	return NULL;
+}
+
+/* Rule 57.  Its only owner learns of the close by EPIPE, and frees it and the broadcast, while the close is under way. */
+START_TEST(all_is_freed_as_soon_as_another_thread_has_closed_it)
+{
+	long held = held_by_library();
+	struct crowd w = { .c = { chan_new(sizeof(chan *), 0) } };
+	pthread_t closer = start(close_each, &w);
+	int value;
+
+	for (size_t i = rounds(5000); i > 0; i--) {
+		chan_broadcast *b = new_broadcast(sizeof value);
+		chan *c = subscribe(b, 1, CHAN_SLOW_WAIT);
+		ck_assert_int_eq(chan_send(w.c[0], &c), 0);
+		ck_assert_int_eq(chan_recv(c, &value), EPIPE);
+		chan_free(c);
+		chan_broadcast_free(b);
+	}
+	chan_close(w.c[0]);
+	join(closer);
+	chan_free(w.c[0]);
+	ck_assert_int_eq(held_by_library(), held);
+}
+END_TEST
+
 /* ---- Processes --------------------------------------------------------------------------------------------------------------- */
 
 static void use_one(int arg)
@@ -1230,6 +1262,7 @@ Suite *broadcast_suite(void)
 	tcase_add_test(tc, all_see_one_order);
 	tcase_add_test(tc, subscribers_come_and_go_beside_a_publisher);
 	tcase_add_test(tc, it_is_freed_beside_those_that_leave_and_publish);
+	tcase_add_test(tc, all_is_freed_as_soon_as_another_thread_has_closed_it);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("processes");

@@ -110,7 +110,7 @@ static struct subscription *take_out(chan_broadcast *b, struct subscription *oth
 		if (s->before != NULL)
 			s->before->next = s->next;
 		else
-			b->first = s->next;
+			atomic_store(&b->first, s->next);
 	}
 	pthread_mutex_unlock(&b->lock);
 	return others;
@@ -131,7 +131,7 @@ static void end_broadcast(chan_broadcast *b)
 	struct subscription *all = NULL;
 
 	pthread_mutex_lock(&b->lock);
-	for (struct subscription *s = b->first; s != NULL; s = s->next) {
+	for (struct subscription *s = atomic_load(&b->first); s != NULL; s = s->next) {
 		s->listed = false;
 		s->next_left = all;
 		all = s;
@@ -232,10 +232,10 @@ static struct subscription *find(const chan *constant)
 static void list(chan_broadcast *b, struct subscription *s)
 {
 	pthread_mutex_lock(&b->lock);
-	s->next = b->first;
+	s->next = atomic_load(&b->first);
 	if (s->next != NULL)
 		s->next->before = s;
-	b->first = s;
+	atomic_store(&b->first, s);
 	pthread_mutex_unlock(&b->lock);
 }
 
@@ -275,7 +275,7 @@ size_t chan_missed(const chan *subscription)
 {
 	struct subscription *s = find(subscription);
 
-	return s != NULL ? s->missed : 0;
+	return s != NULL ? atomic_load(&s->missed) : 0;
 }
 
 /* ---- Publishing ------------------------------------------------------------------------------ */
@@ -289,7 +289,7 @@ static int send_one(struct subscription *s, const void *value, int64_t deadline)
 		return chan_send_until(s->c, value, deadline);
 	int err = chan_send_latest(s->c, value, &displaced);
 	if (displaced)
-		s->missed++;
+		atomic_fetch_add(&s->missed, 1);
 	return err;
 }
 
@@ -319,7 +319,7 @@ static bool offer(chan_broadcast *b, struct subscription *s, const void *value, 
 /* First to those that have room, so that one that is slow keeps the value from no other. */
 static int publish(chan_broadcast *b, const void *value, int64_t deadline)
 {
-	struct subscription *first = b->first, *s;
+	struct subscription *first = atomic_load(&b->first), *s;
 	bool owes = false;
 	int err = 0;
 
@@ -393,7 +393,7 @@ void chan_broadcast_free(chan_broadcast *b)
 		return;
 	atomic_fetch_or(&b->inside, OVER);      /* before a publisher wakes */
 	pthread_mutex_lock(&b->lock);
-	for (struct subscription *s = b->first; s != NULL; s = s->next)
+	for (struct subscription *s = atomic_load(&b->first); s != NULL; s = s->next)
 		chan_close_alone(s->c);
 	pthread_mutex_unlock(&b->lock);
 	if ((atomic_fetch_and(&b->inside, ~SHARED) & THREADS) == 0)

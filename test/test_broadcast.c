@@ -228,6 +228,35 @@ START_TEST(a_subscription_is_an_ordinary_channel)
 }
 END_TEST
 
+static void *subscribe_some(void *arg)
+{
+	struct publisher *p = arg;
+
+	for (int i = 0, value; i < 20; i++) {
+		chan *c = chan_subscribe(p->b, 1, CHAN_SLOW_DROP_OLDEST);
+		if (c == NULL || chan_recv(c, &value) != 0 || chan_missed(c) > INT_MAX || chan_unsubscribe(p->b, c) != 0)
+			return arg;
+		chan_free(c);
+	}
+	p->returned = true;
+	return NULL;
+}
+
+/* Rule 55.  Short, for the tools that look for races. */
+START_TEST(one_subscribes_while_another_one_publishes)
+{
+	struct publisher p = { .b = new_broadcast(sizeof(int)) };
+	void *failed = NULL;
+
+	p.thread = start(subscribe_some, &p);
+	while (!atomic_load(&p.returned))
+		ck_assert_int_eq(publish(p.b, 1, CHAN_FOREVER), 0);
+	ck_assert_int_eq(pthread_join(p.thread, &failed), 0);
+	ck_assert_ptr_null(failed);
+	chan_broadcast_free(p.b);
+}
+END_TEST
+
 /* ---- Those that are slow ------------------------------------------------------------------------------------------ */
 
 /* Rule 56.  Which of five values a subscription of capacity 3 has, that nobody received from. */
@@ -1230,6 +1259,7 @@ Suite *broadcast_suite(void)
 	tcase_add_test(tc, it_gets_what_is_published_from_the_subscription_on);
 	tcase_add_loop_test(tc, values_of_any_size_are_published, 0, 5);
 	tcase_add_test(tc, a_subscription_is_an_ordinary_channel);
+	tcase_add_test(tc, one_subscribes_while_another_one_publishes);
 	tcase_add_loop_test(tc, one_that_drops_counts_what_it_missed, CHAN_SLOW_DROP_OLDEST, POLICIES);
 	tcase_add_test(tc, a_watch_has_the_latest_value);
 	tcase_add_loop_test(tc, a_publisher_waits_for_the_slow_one_and_the_others_have_the_value, 0, 2);

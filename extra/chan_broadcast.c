@@ -162,16 +162,16 @@ static bool give_turn(chan_broadcast *b)
 	return !(n & OVER);
 }
 
-/* Waits no more.  If there is no other thread, the turn is on its way to this one. */
-static void leave_queue(chan_broadcast *b)
+/* Waits no more.  If there is no other thread, the turn is on its way to this one.  Result: as above. */
+static bool leave_queue(chan_broadcast *b)
 {
 	size_t n = atomic_load(&b->inside);
 
 	while ((n & THREADS) > 1)
 		if (atomic_compare_exchange_weak(&b->inside, &n, n - 1))
-			return;
+			return !(n & OVER);
 	chan_recv(b->turn, NULL);
-	give_turn(b);
+	return give_turn(b);
 }
 
 /* ---- Subscriptions ----------------------------------------------------------------------- */
@@ -293,19 +293,27 @@ static int send_one(struct subscription *s, const void *value, int64_t deadline)
 	return err;
 }
 
-/* For a subscription that cannot get the value.  *failed is the first error of all. */
+static bool is_closed(const struct subscription *s)
+{
+	return chan_state(s->c).is_closed;
+}
+
+/* For a subscription that cannot get the value; if it is closed, it need not.  *failed is the first error. */
 static bool give_up_on(struct subscription *s, int err, int *failed)
 {
-	s->missed++;
-	*failed = *failed != 0 ? *failed : err;
+	if (!is_closed(s)) {
+		atomic_fetch_add(&s->missed, 1);
+		*failed = *failed != 0 ? *failed : err;
+	}
 	return true;
 }
 
 /* False: it is to be waited for, or the deadline came. */
 static bool offer(chan_broadcast *b, struct subscription *s, const void *value, int64_t deadline, int *failed)
 {
+	if (is_closed(s))
+		return true;
 	int err = b->copy != NULL ? b->copy(b->room, value) : 0;
-
 	if (err != 0)
 		return give_up_on(s, err, failed);
 	err = send_one(s, b->copy != NULL ? b->room : value, deadline);
@@ -328,10 +336,8 @@ static int publish(chan_broadcast *b, const void *value, int64_t deadline)
 		owes = owes || s->owed;
 	}
 	for (s = owes ? first : NULL; s != NULL; s = s->next) {
-		if (s->owed && !offer(b, s, value, deadline, &err)) {
-			s->missed++;
-			err = err != 0 ? err : ETIMEDOUT;
-		}
+		if (s->owed && !offer(b, s, value, deadline, &err))
+			give_up_on(s, ETIMEDOUT, &err);
 	}
 	return err;
 }
@@ -340,22 +346,32 @@ static int publish(chan_broadcast *b, const void *value, int64_t deadline)
 static void count_as_missed(chan_broadcast *b)
 {
 	pthread_mutex_lock(&b->lock);
-	for (struct subscription *s = b->first; s != NULL; s = s->next)
-		s->missed += s->listed;
+	for (struct subscription *s = atomic_load(&b->first); s != NULL; s = s->next)
+		atomic_fetch_add(&s->missed, !is_closed(s));
 	pthread_mutex_unlock(&b->lock);
 }
 
-int chan_publish(chan_broadcast *b, const void *value, int64_t deadline)
+static int publish_in_turn(chan_broadcast *b, const void *value, int64_t deadline)
 {
-	if (b == NULL || (value == NULL && b->elem_size > 0))
-		return EINVAL;
 	if (!take_turn(b, deadline)) {
 		count_as_missed(b);
-		leave_queue(b);
-		return ETIMEDOUT;
+		return leave_queue(b) ? ETIMEDOUT : EPIPE;
 	}
 	int err = publish(b, value, deadline);
 	return give_turn(b) ? err : EPIPE;
+}
+
+/* A callback may be a cancellation point: the turn would be lost. */
+int chan_publish(chan_broadcast *b, const void *value, int64_t deadline)
+{
+	int cancel;
+
+	if (b == NULL || (value == NULL && b->elem_size > 0))
+		return EINVAL;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	int err = publish_in_turn(b, value, deadline);
+	pthread_setcancelstate(cancel, &cancel);
+	return err;
 }
 
 /* ---- Make and free ------------------------------------------------------------------------------ */

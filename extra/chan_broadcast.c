@@ -13,7 +13,6 @@
 #define CHAN_INSIDE
 #include "chan_broadcast.h"
 
-#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -56,13 +55,15 @@ struct chan_broadcast {
 	pthread_mutex_t lock;           /* never held while a thread waits, or over a callback */
 	struct subscription *left;      /* belongs to the lock */
 	atomic_size_t owners;           /* the program, and each subscription */
-	alignas(max_align_t) unsigned char room[];      /* belongs to the turn: a copy on its way */
+	unsigned char *room;            /* constant; belongs to the turn: a copy on its way */
 };
 
 #define LEFT    (~(SIZE_MAX >> 1))
 #define OVER    (LEFT >> 1)
 #define SHARED  (OVER >> 1)
 #define THREADS (SHARED - 1)
+
+enum { ALIGNED = 64 };                  /* a copy on its way, as the elements of a channel */
 
 static void disown(chan_broadcast *b)
 {
@@ -378,7 +379,8 @@ int chan_publish(chan_broadcast *b, const void *value, int64_t deadline)
 
 chan_broadcast *chan_broadcast_new(size_t elem_size)
 {
-	chan_broadcast *b = elem_size <= SIZE_MAX - sizeof *b ? malloc(sizeof *b + elem_size) : NULL;
+	const size_t head = sizeof(chan_broadcast) + ALIGNED - 1;
+	chan_broadcast *b = elem_size <= SIZE_MAX - head ? malloc(head + elem_size) : NULL;
 	chan *turn = b != NULL ? chan_new(0, 1) : NULL;
 
 	if (turn == NULL) {
@@ -388,6 +390,7 @@ chan_broadcast *chan_broadcast_new(size_t elem_size)
 	}
 	*b = (chan_broadcast){ .inside = SHARED, .elem_size = elem_size, .turn = turn,
 		.lock = PTHREAD_MUTEX_INITIALIZER, .owners = 1 };
+	b->room = (unsigned char *)(((uintptr_t)(b + 1) + ALIGNED - 1) / ALIGNED * ALIGNED);
 	return b;
 }
 

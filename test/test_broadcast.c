@@ -979,6 +979,41 @@ START_TEST(a_publisher_that_is_cancelled_in_a_callback_gives_up_its_turn)
 }
 END_TEST
 
+/* As strictly as a channel aligns its elements. */
+struct line {
+	_Alignas(64) char text[64];
+};
+
+static int copy_line(void *to, const void *from)
+{
+	if ((uintptr_t)to % _Alignof(struct line) != 0)
+		return EDOM;
+	*(struct line *)to = *(const struct line *)from;
+	return 0;
+}
+
+/* Wherever malloc puts the broadcast. */
+START_TEST(a_copy_is_aligned_as_in_a_channel)
+{
+	struct line line = { "text" }, got;
+	void *between[SOME];
+
+	for (int i = 0; i < SOME; i++) {
+		between[i] = malloc((size_t)(i + 1) * 16);
+		chan_broadcast *b = new_broadcast(sizeof line);
+		chan_broadcast_set_copy(b, copy_line);
+		chan *c = subscribe(b, 1, CHAN_SLOW_WAIT);
+		ck_assert_int_eq(chan_publish(b, &line, CHAN_NOWAIT), 0);
+		ck_assert_int_eq(chan_recv(c, &got), 0);
+		ck_assert_str_eq(got.text, "text");
+		chan_broadcast_free(b);
+		chan_free(c);
+	}
+	for (int i = 0; i < SOME; i++)
+		free(between[i]);
+}
+END_TEST
+
 /* ---- Misuse and limits ------------------------------------------------------------------------------------------------------ */
 
 /* Rule 23. */
@@ -1417,6 +1452,7 @@ Suite *broadcast_suite(void)
 	tcase_add_test(tc, callbacks_may_use_the_broadcast);
 	tcase_add_loop_test(tc, one_that_has_closed_misses_no_copy, 0, 2);
 	tcase_add_test(tc, one_whose_deadline_comes_after_the_end_gets_epipe);
+	tcase_add_test(tc, a_copy_is_aligned_as_in_a_channel);
 	tcase_add_test(tc, what_makes_no_sense_is_einval);
 	tcase_add_test(tc, sizes_that_overflow_are_enomem);
 	tcase_add_loop_test(tc, without_memory_nothing_changes, 0, 4);

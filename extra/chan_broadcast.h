@@ -69,7 +69,8 @@ int chan_unsubscribe(chan_broadcast *b, chan *c);
 
 /*
  * Sends the value to every subscription.  Those that have room get it at once, then the publisher waits for
- * the others.  While it does, further publishers wait for their turn.
+ * the others.  While it does, further publishers wait for their turn.  A thread that unsubscribes may have
+ * the turn for a moment, too, so with CHAN_NOWAIT the result may be ETIMEDOUT though nobody else publishes.
  *
  *   0          every subscription has it, or dropped a value, as its policy says; also without subscriptions
  *   ETIMEDOUT  the deadline came first, perhaps before the publisher's turn: some, or all, did not get it

@@ -13,7 +13,6 @@
 #define CHAN_INSIDE
 #include "chan_broadcast.h"
 
-#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -56,13 +55,15 @@ struct chan_broadcast {
 	pthread_mutex_t lock;           /* never held while a thread waits, or over a callback */
 	struct subscription *left;      /* belongs to the lock */
 	atomic_size_t owners;           /* the program, and each subscription */
-	alignas(max_align_t) unsigned char room[];      /* belongs to the turn: a copy on its way */
+	unsigned char *room;            /* constant; belongs to the turn: a copy on its way */
 };
 
 #define LEFT    (~(SIZE_MAX >> 1))
 #define OVER    (LEFT >> 1)
 #define SHARED  (OVER >> 1)
 #define THREADS (SHARED - 1)
+
+enum { ALIGNED = 64 };                  /* a copy on its way, as the elements of a channel */
 
 static void disown(chan_broadcast *b)
 {
@@ -110,7 +111,7 @@ static struct subscription *take_out(chan_broadcast *b, struct subscription *oth
 		if (s->before != NULL)
 			s->before->next = s->next;
 		else
-			b->first = s->next;
+			atomic_store(&b->first, s->next);
 	}
 	pthread_mutex_unlock(&b->lock);
 	return others;
@@ -131,7 +132,7 @@ static void end_broadcast(chan_broadcast *b)
 	struct subscription *all = NULL;
 
 	pthread_mutex_lock(&b->lock);
-	for (struct subscription *s = b->first; s != NULL; s = s->next) {
+	for (struct subscription *s = atomic_load(&b->first); s != NULL; s = s->next) {
 		s->listed = false;
 		s->next_left = all;
 		all = s;
@@ -162,29 +163,22 @@ static bool give_turn(chan_broadcast *b)
 	return !(n & OVER);
 }
 
-/* Waits no more.  If there is no other thread, the turn is on its way to this one. */
-static void leave_queue(chan_broadcast *b)
+/* Waits no more.  If there is no other thread, the turn is on its way to this one.  Result: as above. */
+static bool leave_queue(chan_broadcast *b)
 {
 	size_t n = atomic_load(&b->inside);
 
 	while ((n & THREADS) > 1)
 		if (atomic_compare_exchange_weak(&b->inside, &n, n - 1))
-			return;
+			return !(n & OVER);
 	chan_recv(b->turn, NULL);
-	give_turn(b);
+	return give_turn(b);
 }
 
 /* ---- Subscriptions ----------------------------------------------------------------------- */
 
-/* Instead of chan_close: the subscriber leaves.  It owns the channel, so b is still there. */
-static int leave(chan *c, struct chan_extra *x)
+static void note_left(chan_broadcast *b, struct subscription *s)
 {
-	struct subscription *s = (struct subscription *)x;
-	chan_broadcast *b = s->b;
-
-	int err = chan_close_alone(c);
-	if (err != 0)
-		return err;
 	pthread_mutex_lock(&b->lock);
 	if (s->listed) {
 		s->listed = false;
@@ -195,7 +189,19 @@ static int leave(chan *c, struct chan_extra *x)
 	pthread_mutex_unlock(&b->lock);
 	if (take_free_turn(b))
 		give_turn(b);
-	return 0;
+}
+
+/* Instead of chan_close.  One that it wakes may free all that it owns: so this owns the channel, too. */
+static int leave(chan *c, struct chan_extra *x)
+{
+	struct subscription *s = (struct subscription *)x;
+
+	chan_ref(c);
+	int err = chan_close_alone(c);
+	if (err == 0)
+		note_left(s->b, s);
+	chan_free(c);
+	return err;
 }
 
 static void end(chan *c, struct chan_extra *x)
@@ -227,10 +233,10 @@ static struct subscription *find(const chan *constant)
 static void list(chan_broadcast *b, struct subscription *s)
 {
 	pthread_mutex_lock(&b->lock);
-	s->next = b->first;
+	s->next = atomic_load(&b->first);
 	if (s->next != NULL)
 		s->next->before = s;
-	b->first = s;
+	atomic_store(&b->first, s);
 	pthread_mutex_unlock(&b->lock);
 }
 
@@ -270,7 +276,7 @@ size_t chan_missed(const chan *subscription)
 {
 	struct subscription *s = find(subscription);
 
-	return s != NULL ? s->missed : 0;
+	return s != NULL ? atomic_load(&s->missed) : 0;
 }
 
 /* ---- Publishing ------------------------------------------------------------------------------ */
@@ -284,23 +290,31 @@ static int send_one(struct subscription *s, const void *value, int64_t deadline)
 		return chan_send_until(s->c, value, deadline);
 	int err = chan_send_latest(s->c, value, &displaced);
 	if (displaced)
-		s->missed++;
+		atomic_fetch_add(&s->missed, 1);
 	return err;
 }
 
-/* For a subscription that cannot get the value.  *failed is the first error of all. */
+static bool is_closed(const struct subscription *s)
+{
+	return chan_state(s->c).is_closed;
+}
+
+/* For a subscription that cannot get the value; if it is closed, it need not.  *failed is the first error. */
 static bool give_up_on(struct subscription *s, int err, int *failed)
 {
-	s->missed++;
-	*failed = *failed != 0 ? *failed : err;
+	if (!is_closed(s)) {
+		atomic_fetch_add(&s->missed, 1);
+		*failed = *failed != 0 ? *failed : err;
+	}
 	return true;
 }
 
 /* False: it is to be waited for, or the deadline came. */
 static bool offer(chan_broadcast *b, struct subscription *s, const void *value, int64_t deadline, int *failed)
 {
+	if (is_closed(s))
+		return true;
 	int err = b->copy != NULL ? b->copy(b->room, value) : 0;
-
 	if (err != 0)
 		return give_up_on(s, err, failed);
 	err = send_one(s, b->copy != NULL ? b->room : value, deadline);
@@ -314,7 +328,7 @@ static bool offer(chan_broadcast *b, struct subscription *s, const void *value, 
 /* First to those that have room, so that one that is slow keeps the value from no other. */
 static int publish(chan_broadcast *b, const void *value, int64_t deadline)
 {
-	struct subscription *first = b->first, *s;
+	struct subscription *first = atomic_load(&b->first), *s;
 	bool owes = false;
 	int err = 0;
 
@@ -323,10 +337,8 @@ static int publish(chan_broadcast *b, const void *value, int64_t deadline)
 		owes = owes || s->owed;
 	}
 	for (s = owes ? first : NULL; s != NULL; s = s->next) {
-		if (s->owed && !offer(b, s, value, deadline, &err)) {
-			s->missed++;
-			err = err != 0 ? err : ETIMEDOUT;
-		}
+		if (s->owed && !offer(b, s, value, deadline, &err))
+			give_up_on(s, ETIMEDOUT, &err);
 	}
 	return err;
 }
@@ -335,29 +347,40 @@ static int publish(chan_broadcast *b, const void *value, int64_t deadline)
 static void count_as_missed(chan_broadcast *b)
 {
 	pthread_mutex_lock(&b->lock);
-	for (struct subscription *s = b->first; s != NULL; s = s->next)
-		s->missed += s->listed;
+	for (struct subscription *s = atomic_load(&b->first); s != NULL; s = s->next)
+		atomic_fetch_add(&s->missed, !is_closed(s));
 	pthread_mutex_unlock(&b->lock);
 }
 
-int chan_publish(chan_broadcast *b, const void *value, int64_t deadline)
+static int publish_in_turn(chan_broadcast *b, const void *value, int64_t deadline)
 {
-	if (b == NULL || (value == NULL && b->elem_size > 0))
-		return EINVAL;
 	if (!take_turn(b, deadline)) {
 		count_as_missed(b);
-		leave_queue(b);
-		return ETIMEDOUT;
+		return leave_queue(b) ? ETIMEDOUT : EPIPE;
 	}
 	int err = publish(b, value, deadline);
 	return give_turn(b) ? err : EPIPE;
+}
+
+/* A callback may be a cancellation point: the turn would be lost. */
+int chan_publish(chan_broadcast *b, const void *value, int64_t deadline)
+{
+	int cancel;
+
+	if (b == NULL || (value == NULL && b->elem_size > 0))
+		return EINVAL;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	int err = publish_in_turn(b, value, deadline);
+	pthread_setcancelstate(cancel, &cancel);
+	return err;
 }
 
 /* ---- Make and free ------------------------------------------------------------------------------ */
 
 chan_broadcast *chan_broadcast_new(size_t elem_size)
 {
-	chan_broadcast *b = elem_size <= SIZE_MAX - sizeof *b ? malloc(sizeof *b + elem_size) : NULL;
+	const size_t head = sizeof(chan_broadcast) + ALIGNED - 1;
+	chan_broadcast *b = elem_size <= SIZE_MAX - head ? malloc(head + elem_size) : NULL;
 	chan *turn = b != NULL ? chan_new(0, 1) : NULL;
 
 	if (turn == NULL) {
@@ -367,6 +390,7 @@ chan_broadcast *chan_broadcast_new(size_t elem_size)
 	}
 	*b = (chan_broadcast){ .inside = SHARED, .elem_size = elem_size, .turn = turn,
 		.lock = PTHREAD_MUTEX_INITIALIZER, .owners = 1 };
+	b->room = (unsigned char *)(((uintptr_t)(b + 1) + ALIGNED - 1) / ALIGNED * ALIGNED);
 	return b;
 }
 
@@ -388,7 +412,7 @@ void chan_broadcast_free(chan_broadcast *b)
 		return;
 	atomic_fetch_or(&b->inside, OVER);      /* before a publisher wakes */
 	pthread_mutex_lock(&b->lock);
-	for (struct subscription *s = b->first; s != NULL; s = s->next)
+	for (struct subscription *s = atomic_load(&b->first); s != NULL; s = s->next)
 		chan_close_alone(s->c);
 	pthread_mutex_unlock(&b->lock);
 	if ((atomic_fetch_and(&b->inside, ~SHARED) & THREADS) == 0)

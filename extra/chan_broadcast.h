@@ -48,7 +48,8 @@ chan_broadcast *chan_broadcast_new(size_t elem_size);
  * `from`, and returns 0, or an errno number if it cannot.  Each subscriber gets its own copy; the value given
  * to chan_publish still belongs to the publisher.  drop is called for each copy that nobody will receive.
  * Set both before the first chan_subscribe.  They run without any lock, but during the publisher's turn, so
- * they must not publish to the same broadcast.  NULL takes one away: without copy the bytes are copied.
+ * they must not publish to the same broadcast, and with cancellation disabled.  NULL takes one away: without
+ * copy the bytes are copied.
  */
 void chan_broadcast_set_copy(chan_broadcast *b, int (*copy)(void *to, const void *from));
 void chan_broadcast_set_drop(chan_broadcast *b, void (*drop)(void *value));
@@ -68,7 +69,8 @@ int chan_unsubscribe(chan_broadcast *b, chan *c);
 
 /*
  * Sends the value to every subscription.  Those that have room get it at once, then the publisher waits for
- * the others.  While it does, further publishers wait for their turn.
+ * the others.  While it does, further publishers wait for their turn.  A thread that unsubscribes may have
+ * the turn for a moment, too, so with CHAN_NOWAIT the result may be ETIMEDOUT though nobody else publishes.
  *
  *   0          every subscription has it, or dropped a value, as its policy says; also without subscriptions
  *   ETIMEDOUT  the deadline came first, perhaps before the publisher's turn: some, or all, did not get it
@@ -84,8 +86,9 @@ int chan_publish(chan_broadcast *b, const void *value, int64_t deadline);
 size_t chan_missed(const chan *subscription);
 
 /*
- * Closes every subscription.  A publisher that waits gets EPIPE.  From now on only chan_unsubscribe may
- * be called with b.  NULL is ignored.
+ * Closes every subscription.  Publishers that wait get EPIPE: one that waits for a subscription at once, one
+ * that waits for its turn when the publish before it returns, or at its deadline.  From now on only
+ * chan_unsubscribe may be called with b.  NULL is ignored.
  */
 void chan_broadcast_free(chan_broadcast *b);
 

@@ -45,7 +45,9 @@ chan_group *chan_group_new(chan *parent, size_t limit);
  * Waits while `limit` tasks of the group run, then runs fn on a copy of the size bytes at arg, as spawn does.
  *
  *   ECANCELED  the group is over
- *   EAGAIN     from spawn: no thread can be started.  chan_group_try_go: this call would have had to wait
+ *   EAGAIN     from spawn: no thread can be started.  chan_group_try_go: this call would have had to wait.
+ *              A task's place is free a moment before its thread: let max_threads (spawn.h) be well above
+ *              limit, or call again
  *   ENOMEM     from spawn
  *   EINVAL     g or fn is NULL, or arg is NULL with a size above 0
  *

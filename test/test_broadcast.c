@@ -228,6 +228,35 @@ START_TEST(a_subscription_is_an_ordinary_channel)
 }
 END_TEST
 
+static void *subscribe_some(void *arg)
+{
+	struct publisher *p = arg;
+
+	for (int i = 0, value; i < 20; i++) {
+		chan *c = chan_subscribe(p->b, 1, CHAN_SLOW_DROP_OLDEST);
+		if (c == NULL || chan_recv(c, &value) != 0 || chan_missed(c) > INT_MAX || chan_unsubscribe(p->b, c) != 0)
+			return arg;
+		chan_free(c);
+	}
+	p->returned = true;
+	return NULL;
+}
+
+/* Rule 55.  Short, for the tools that look for races. */
+START_TEST(one_subscribes_while_another_one_publishes)
+{
+	struct publisher p = { .b = new_broadcast(sizeof(int)) };
+	void *failed = NULL;
+
+	p.thread = start(subscribe_some, &p);
+	while (!atomic_load(&p.returned))
+		ck_assert_int_eq(publish(p.b, 1, CHAN_FOREVER), 0);
+	ck_assert_int_eq(pthread_join(p.thread, &failed), 0);
+	ck_assert_ptr_null(failed);
+	chan_broadcast_free(p.b);
+}
+END_TEST
+
 /* ---- Those that are slow ------------------------------------------------------------------------------------------ */
 
 /* Rule 56.  Which of five values a subscription of capacity 3 has, that nobody received from. */
@@ -814,6 +843,177 @@ START_TEST(callbacks_may_use_the_broadcast)
 }
 END_TEST
 
+static int copy_and_close(void *to, const void *from)
+{
+	*(int *)to = *(const int *)from;
+	called.calls++;
+	return chan_close(called.c) == 0 ? 0 : ENOSPC;
+}
+
+static int close_and_fail(void *to, const void *from)
+{
+	copy_and_close(to, from);
+	return ENOSPC;
+}
+
+/* Rules 55 and 58.  It closes in the copy callback, for another one or for itself: no copy is made for it, and none fails. */
+START_TEST(one_that_has_closed_misses_no_copy)
+{
+	called.calls = 0;
+	called.b = new_broadcast(sizeof(int));
+	chan_broadcast_set_copy(called.b, _i ? close_and_fail : copy_and_close);
+	called.c = subscribe(called.b, 2, CHAN_SLOW_WAIT);
+	chan *newer = _i ? NULL : subscribe(called.b, 2, CHAN_SLOW_WAIT);
+
+	ck_assert_int_eq(publish(called.b, 1, CHAN_NOWAIT), 0);
+	ck_assert_int_eq(called.calls, 1);
+	ck_assert_uint_eq(chan_missed(called.c) + chan_missed(newer), 0);
+	if (newer != NULL)
+		ck_assert_int_eq(receive(newer), 1);
+	is_over(called.c);
+	chan_broadcast_free(called.b);
+	chan_free(called.c);
+	chan_free(newer);
+}
+END_TEST
+
+/* A copy that takes as long as the test wants. */
+static struct {
+	chan *begun, *go_on;
+} slow;
+
+static int copy_slowly(void *to, const void *from)
+{
+	*(int *)to = *(const int *)from;
+	chan_try_send(slow.begun, NULL);
+	chan_recv(slow.go_on, NULL);
+	pthread_testcancel();
+	return 0;
+}
+
+static chan_broadcast *new_slow(void)
+{
+	chan_broadcast *b = new_broadcast(sizeof(int));
+
+	chan_broadcast_set_copy(b, copy_slowly);
+	slow.begun = chan_new(0, 1);
+	slow.go_on = chan_new(0, 1);
+	ck_assert(slow.begun != NULL && slow.go_on != NULL);
+	return b;
+}
+
+static void free_slow(void)
+{
+	chan_free(slow.begun);
+	chan_free(slow.go_on);
+}
+
+/* Whether the broadcast was freed before the deadline of the second publisher, who waits for its turn. */
+static bool freed_in_time(int64_t wait)
+{
+	chan_broadcast *b = new_slow();
+	chan *c = subscribe(b, 4, CHAN_SLOW_WAIT);
+	struct publisher p, q;
+	int64_t since = 0, deadline;
+
+	begin_publish(&p, b, 1, CHAN_FOREVER);
+	ck_assert_int_eq(chan_recv(slow.begun, NULL), 0);
+	begin_publish(&q, b, 2, deadline = in(wait));
+	while (in_turn() != 1 && !q.returned)
+		look_again(&since);
+	chan_broadcast_free(b);
+	bool in_time = chan_now() < deadline;
+	if (in_time) {
+		is_over(c);
+		ck_assert_int_eq(finish_publish(&q), EPIPE);
+		ck_assert_uint_eq(chan_missed(c), 0);
+		ck_assert(!p.returned);
+	}
+	chan_close(slow.go_on);
+	if (!in_time)
+		finish_publish(&q);
+	ck_assert_int_eq(finish_publish(&p), EPIPE);
+	chan_free(c);
+	free_slow();
+	return in_time;
+}
+
+/* Rule 57.  The first one is in its copy callback. */
+START_TEST(one_whose_deadline_comes_after_the_end_gets_epipe)
+{
+	int64_t wait = 50 * CHAN_MS;
+
+	while (!freed_in_time(wait))
+		wait *= 2;
+}
+END_TEST
+
+static void *publish_and_end(void *arg)
+{
+	publish_one(arg);
+	pthread_testcancel();
+	return NULL;
+}
+
+/* Rules 26 and 58.  The callback is a cancellation point, the publish is none: the next one gets the turn. */
+START_TEST(a_publisher_that_is_cancelled_in_a_callback_gives_up_its_turn)
+{
+	struct publisher p = { .b = new_slow(), .value = 1, .deadline = CHAN_FOREVER };
+	chan *c = subscribe(p.b, 4, CHAN_SLOW_WAIT);
+	void *result;
+
+	p.thread = start(publish_and_end, &p);
+	ck_assert_int_eq(chan_recv(slow.begun, NULL), 0);
+	ck_assert_int_eq(pthread_cancel(p.thread), 0);
+	chan_close(slow.go_on);
+	ck_assert_int_eq(pthread_join(p.thread, &result), 0);
+	ck_assert(result == PTHREAD_CANCELED);
+	ck_assert(p.returned);
+	ck_assert_int_eq(p.result, 0);
+	ck_assert_int_eq(publish(p.b, 2, in(20 * CHAN_SECOND)), 0);
+	ck_assert_int_eq(receive(c), 1);
+	ck_assert_int_eq(receive(c), 2);
+	chan_broadcast_free(p.b);
+	chan_free(c);
+	free_slow();
+}
+END_TEST
+
+/* As strictly as a channel aligns its elements. */
+struct line {
+	_Alignas(64) char text[64];
+};
+
+static int copy_line(void *to, const void *from)
+{
+	if ((uintptr_t)to % _Alignof(struct line) != 0)
+		return EDOM;
+	*(struct line *)to = *(const struct line *)from;
+	return 0;
+}
+
+/* Wherever malloc puts the broadcast. */
+START_TEST(a_copy_is_aligned_as_in_a_channel)
+{
+	struct line line = { "text" }, got;
+	void *between[SOME];
+
+	for (int i = 0; i < SOME; i++) {
+		between[i] = malloc((size_t)(i + 1) * 16);
+		chan_broadcast *b = new_broadcast(sizeof line);
+		chan_broadcast_set_copy(b, copy_line);
+		chan *c = subscribe(b, 1, CHAN_SLOW_WAIT);
+		ck_assert_int_eq(chan_publish(b, &line, CHAN_NOWAIT), 0);
+		ck_assert_int_eq(chan_recv(c, &got), 0);
+		ck_assert_str_eq(got.text, "text");
+		chan_broadcast_free(b);
+		chan_free(c);
+	}
+	for (int i = 0; i < SOME; i++)
+		free(between[i]);
+}
+END_TEST
+
 /* ---- Misuse and limits ------------------------------------------------------------------------------------------------------ */
 
 /* Rule 23. */
@@ -1153,6 +1353,38 @@ START_TEST(it_is_freed_beside_those_that_leave_and_publish)
 }
 END_TEST
 
+static void *close_each(void *arg)
+{
+	struct crowd *w = arg;
+
+	for (chan *c; chan_recv(w->c[0], &c) == 0;)
+		chan_close(c);
+	return NULL;
+}
+
+/* Rule 57.  Its only owner learns of the close by EPIPE, and frees it and the broadcast, while the close is under way. */
+START_TEST(all_is_freed_as_soon_as_another_thread_has_closed_it)
+{
+	long held = held_by_library();
+	struct crowd w = { .c = { chan_new(sizeof(chan *), 0) } };
+	pthread_t closer = start(close_each, &w);
+	int value;
+
+	for (size_t i = rounds(5000); i > 0; i--) {
+		chan_broadcast *b = new_broadcast(sizeof value);
+		chan *c = subscribe(b, 1, CHAN_SLOW_WAIT);
+		ck_assert_int_eq(chan_send(w.c[0], &c), 0);
+		ck_assert_int_eq(chan_recv(c, &value), EPIPE);
+		chan_free(c);
+		chan_broadcast_free(b);
+	}
+	chan_close(w.c[0]);
+	join(closer);
+	chan_free(w.c[0]);
+	ck_assert_int_eq(held_by_library(), held);
+}
+END_TEST
+
 /* ---- Processes --------------------------------------------------------------------------------------------------------------- */
 
 static void use_one(int arg)
@@ -1198,6 +1430,7 @@ Suite *broadcast_suite(void)
 	tcase_add_test(tc, it_gets_what_is_published_from_the_subscription_on);
 	tcase_add_loop_test(tc, values_of_any_size_are_published, 0, 5);
 	tcase_add_test(tc, a_subscription_is_an_ordinary_channel);
+	tcase_add_test(tc, one_subscribes_while_another_one_publishes);
 	tcase_add_loop_test(tc, one_that_drops_counts_what_it_missed, CHAN_SLOW_DROP_OLDEST, POLICIES);
 	tcase_add_test(tc, a_watch_has_the_latest_value);
 	tcase_add_loop_test(tc, a_publisher_waits_for_the_slow_one_and_the_others_have_the_value, 0, 2);
@@ -1217,6 +1450,9 @@ Suite *broadcast_suite(void)
 	tcase_add_loop_test(tc, one_for_which_no_copy_is_made_misses_the_value, 0, POLICIES);
 	tcase_add_loop_test(tc, copies_need_no_drop_callback, 0, POLICIES);
 	tcase_add_test(tc, callbacks_may_use_the_broadcast);
+	tcase_add_loop_test(tc, one_that_has_closed_misses_no_copy, 0, 2);
+	tcase_add_test(tc, one_whose_deadline_comes_after_the_end_gets_epipe);
+	tcase_add_test(tc, a_copy_is_aligned_as_in_a_channel);
 	tcase_add_test(tc, what_makes_no_sense_is_einval);
 	tcase_add_test(tc, sizes_that_overflow_are_enomem);
 	tcase_add_loop_test(tc, without_memory_nothing_changes, 0, 4);
@@ -1230,6 +1466,13 @@ Suite *broadcast_suite(void)
 	tcase_add_test(tc, all_see_one_order);
 	tcase_add_test(tc, subscribers_come_and_go_beside_a_publisher);
 	tcase_add_test(tc, it_is_freed_beside_those_that_leave_and_publish);
+	tcase_add_test(tc, all_is_freed_as_soon_as_another_thread_has_closed_it);
+	suite_add_tcase(s, tc);
+
+	tc = tcase_create("cancelled");
+	tcase_set_tags(tc, "cancelled");
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, a_publisher_that_is_cancelled_in_a_callback_gives_up_its_turn);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("processes");

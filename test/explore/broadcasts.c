@@ -248,9 +248,52 @@ static void run(const struct scenario *s)
 		check(world.copies[v] == 0, "%d copies of %d are lost", world.copies[v], v);
 }
 
-int broadcast_count(int threads)
+/* It owns what there is, and learns by EPIPE that another thread has closed it. */
+static void free_all(void *unused)
+{
+	int value = 0;
+
+	(void)unused;
+	check(chan_recv(world.c[0], &value) == EPIPE, "no end");
+	returned();
+	chan_free(world.c[0]);
+	returned();
+	free_it();
+}
+
+static void close_only(void *unused)
+{
+	(void)unused;
+	check(chan_close(world.c[0]) == 0, "closed before");
+	returned();
+}
+
+/* The thread that closes owns nothing, and may still be in the call when all is freed. */
+static void run_closed_by_another(const struct scenario *s)
+{
+	bool made = set_up(&kinds[s->param[0]]);
+
+	check(made || fault_happened(), "no channel");
+	if (made) {
+		start_thread(free_all, NULL);
+		start_thread(close_only, NULL);
+		join_threads();
+	} else {
+		chan_free(world.c[0]);
+		free_it();
+	}
+	chan_free(world.c[1]);
+	returned();
+}
+
+static int combinations(int threads)
 {
 	return KINDS * ROLES * ROLES * (threads == 2 ? 1 : ROLES);
+}
+
+int broadcast_count(int threads)
+{
+	return combinations(threads) + (threads == 2);
 }
 
 /* Each combination once; a program that frees the broadcast no longer publishes or subscribes. */
@@ -259,6 +302,11 @@ bool make_broadcast(struct scenario *s, int threads, int i)
 	memset(s, 0, sizeof *s);
 	s->run = run;
 	s->threads = threads;
+	if (i == combinations(threads)) {
+		s->run = run_closed_by_another;
+		snprintf(s->name, sizeof s->name, "closed-by-another");
+		return true;
+	}
 	s->param[0] = i % KINDS;
 	i /= KINDS;
 	for (int k = threads; k-- > 0; i /= ROLES) {

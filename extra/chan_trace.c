@@ -936,7 +936,7 @@ static void number_names(void **channels, size_t n)
 	}
 }
 
-/* room is for all channels. */
+/* room is for all channels of the list. */
 static void put_channels(FILE *out, struct traced_chan *first, void **room)
 {
 	size_t n = 0;
@@ -981,7 +981,10 @@ static int put_all(FILE *out)
 	}
 	int64_t now = chan_now();
 	struct traced_chan *channels = atomic_load(&traces.channels);
-	void **room = malloc((events + (channels != NULL ? channels->id : 0) + 1) * sizeof *room);
+	size_t places = events + 1;
+	for (const struct traced_chan *t = channels; t != NULL; t = t->next)
+		places++;
+	void **room = malloc(places * sizeof *room);
 	if (room == NULL)
 		return ENOMEM;
 	fprintf(out, "{\"displayTimeUnit\":\"ns\",\"otherData\":{\"dropped\":\"%zu\"},\"traceEvents\":[\n"

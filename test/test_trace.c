@@ -4,6 +4,7 @@
 #include "test.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 Suite *trace_suite(void);
@@ -420,6 +421,29 @@ START_TEST(each_send_leads_to_the_receive_that_took_its_element)
 }
 END_TEST
 
+/* A thread that adds a channel is overtaken by one that adds thousands: here it adds them itself, in the middle. */
+static const char overtaken[] =
+	"#include <stdlib.h>\n#include \"chan.h\"\n"
+	"size_t __real_chan_cap(const chan *c), __wrap_chan_cap(const chan *c);\n"
+	"size_t __wrap_chan_cap(const chan *c) { static int calls;\n"
+	"	for (int i = 0; (i > 0 || calls++ == 0) && i < 5000; i++) {\n"
+	"		chan *other = chan_new(0, 1); if (other == NULL) abort(); chan_set_printer(other, NULL); }\n"
+	"	return __real_chan_cap(c); }\n"
+	"int main(void) { return chan_send(chan_new(0, 1), NULL); }\n";
+
+#ifdef __linux__
+START_TEST(a_thread_that_adds_a_channel_may_be_overtaken_by_others)
+{
+	char text[TEXT];
+
+	build_with("-Wl,--wrap=chan_cap", overtaken);
+	ck_assert_int_eq(trace(text), 0);
+	ck_assert_int_eq(command(text, TEXT, "grep -c '\"name\":\"channel\"' '%s/trace'", scratch), 0);
+	ck_assert_int_eq(atoi(text), 5001);
+}
+END_TEST
+#endif
+
 /* Two get all, one of which is full at first; the third only the last. */
 static const char published[] =
 	"#include \"chan_broadcast.h\"\n"
@@ -634,6 +658,7 @@ Suite *trace_suite(void)
 	tcase_add_test(tc, the_ladder_prints_the_same_while_it_is_traced);
 #ifdef __linux__
 	tcase_add_test(tc, a_deadlock_is_written_with_the_waits_that_do_not_end);
+	tcase_add_test(tc, a_thread_that_adds_a_channel_may_be_overtaken_by_others);
 #endif
 	tcase_add_test(tc, what_a_thread_has_no_room_for_is_dropped_and_counted);
 	tcase_add_test(tc, a_file_that_cannot_be_written_is_named_and_changes_nothing_else);

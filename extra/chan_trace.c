@@ -685,7 +685,10 @@ static size_t utf8_length(const char *s)
 	for (size_t i = 1; i < n; i++)
 		if (((unsigned char)s[i] & 0xc0) != 0x80)
 			return 0;
-	return n;
+	/* Neither longer than need be, nor a surrogate, nor too large. */
+	unsigned char least = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+	unsigned char most = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+	return n > 1 && ((unsigned char)s[1] < least || (unsigned char)s[1] > most) ? 0 : n;
 }
 
 static void put_text(FILE *out, const char *key, const char *text)

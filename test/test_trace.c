@@ -421,6 +421,40 @@ START_TEST(each_send_leads_to_the_receive_that_took_its_element)
 }
 END_TEST
 
+/* Some that are none by a little, and their neighbours that are. */
+static const char odd_names[] =
+	"#include \"chan.h\"\n"
+	"int main(void) {\n"
+	"	static const char *const names[] = { \"a\\xed\\xa0\\x80z\", \"b\\xed\\xbf\\xbfz\", \"c\\xe0\\x9f\\xbfz\", \"d\\xf0\\x8f\\xbf\\xbfz\",\n"
+	"		\"e\\xf4\\x90\\x80\\x80z\", \"f\\xc1\\xbfz\", \"g\\xf5\\x80\\x80\\x80z\",\n"
+	"		\"h\\xed\\x9f\\xbfz\", \"i\\xee\\x80\\x80z\", \"j\\xe0\\xa0\\x80z\", \"k\\xf0\\x90\\x80\\x80z\", \"l\\xf4\\x8f\\xbf\\xbfz\",\n"
+	"		\"m\\xf1\\x80\\x80\\x80z\", \"n\\xe1\\x80\\x80z\", \"o\\xc2\\x80z\" };\n"
+	"	for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {\n"
+	"		chan *c = chan_new(0, 1); if (c == NULL || chan_send(c, NULL)) return 1;\n"
+	"		chan_set_name(c, names[i]); }\n"
+	"	return 0; }\n";
+
+static const char *const odd_names_told[] = {
+	"a\\?{3}z", "b\\?{3}z", "c\\?{3}z", "d\\?{4}z", "e\\?{4}z", "f\\?{2}z", "g\\?{4}z",
+	"h\xed\x9f\xbfz", "i\xee\x80\x80z", "j\xe0\xa0\x80z", "k\xf0\x90\x80\x80z", "l\xf4\x8f\xbf\xbfz",
+	"m\xf1\x80\x80\x80z", "n\xe1\x80\x80z", "o\xc2\x80z",
+};
+
+START_TEST(a_trace_is_utf_8_whatever_the_names_are)
+{
+	char text[TEXT], pattern[100];
+
+	build(odd_names);
+	ck_assert_int_eq(trace(text), 0);
+	ck_assert_str_eq(text, "");
+	is_checked(text);
+	for (size_t i = 0; i < sizeof odd_names_told / sizeof *odd_names_told; i++) {
+		snprintf(pattern, sizeof pattern, "\"name\":\"send %s\"", odd_names_told[i]);
+		ck_assert_msg(is_in_trace(pattern), "not in the trace: %s", pattern);
+	}
+}
+END_TEST
+
 /* A thread that adds a channel is overtaken by one that adds thousands: here it adds them itself, in the middle. */
 static const char overtaken[] =
 	"#include <stdlib.h>\n#include \"chan.h\"\n"
@@ -655,6 +689,7 @@ Suite *trace_suite(void)
 	tcase_add_test(tc, each_part_of_a_bulk_operation_leads_to_the_receives_that_took_of_it);
 	tcase_add_test(tc, each_send_leads_to_the_receive_that_took_its_element);
 	tcase_add_test(tc, a_published_value_leads_to_each_receive_of_it);
+	tcase_add_test(tc, a_trace_is_utf_8_whatever_the_names_are);
 	tcase_add_test(tc, the_ladder_prints_the_same_while_it_is_traced);
 #ifdef __linux__
 	tcase_add_test(tc, a_deadlock_is_written_with_the_waits_that_do_not_end);

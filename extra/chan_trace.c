@@ -437,10 +437,30 @@ static bool notes(void)
 	return !full && traces.file != NULL;
 }
 
-static void begin(unsigned kind, chan *c)
+/* Puts the value into text; nothing where it cannot. */
+static void print(char text[TEXT], const struct traced_chan *t, const void *value)
 {
-	if (notes() && c != NULL)
-		begin_event(kind, traced(c), 0);
+	if (t == NULL || t->print == NULL || value == NULL || t->print(text, TEXT, value) < 0)
+		text[0] = '\0';
+}
+
+/* What is sent is printed now: later it is the receiver's. */
+static void begin(unsigned kind, chan *c, const void *value)
+{
+	char text[TEXT] = "";
+
+	if (!notes() || c == NULL)
+		return;
+	struct traced_chan *t = traced(c);
+	if (kind == CHAN_OP_SEND)
+		print(text, t, value);
+	begin_event(kind, t, 0);
+	memcpy(current.text, text, sizeof text);
+}
+
+static bool is_sent(const struct event *e)
+{
+	return (e->kind == SELECT ? e->op : (enum chan_op)e->kind) == CHAN_OP_SEND;
 }
 
 /* The channel may be freed by now.  A call that neither waited nor did anything is not noted. */
@@ -457,11 +477,10 @@ static int end(const void *value, int err)
 	}
 
 	struct event e = current, *place = noted;
-	chan_printer *print = e.traced != NULL && e.step.n == 1 ? e.traced->print : NULL;
 	e.kind = kind;
 	e.err = err;
-	if (print != NULL && value != NULL && print(e.text, sizeof e.text, value) < 0)
-		e.text[0] = '\0';
+	if (!is_sent(&e) || e.step.n != 1)
+		print(e.text, e.traced, e.step.n == 1 ? value : NULL);
 	finish(&e, place);
 	return err;
 }
@@ -469,7 +488,7 @@ static int end(const void *value, int err)
 #define CALL(name, kind, value, parameters, arguments) \
 	int chan_trace_##name parameters \
 	{ \
-		begin(kind, c); \
+		begin(kind, c, value); \
 		return end(value, chan_##name arguments); \
 	}
 
@@ -484,13 +503,20 @@ CALL(recv_n, CHAN_OP_RECV, NULL, (chan *c, void *v, size_t n, size_t *k, int64_t
 CALL(send_latest, CHAN_OP_SEND, value, (chan *c, const void *value, bool *displaced), (c, value, displaced))
 CALL(close, CLOSE, NULL, (chan *c), (c))
 
-/* t[i] becomes what is noted of the channel of case i.  Returns how many cases have a channel. */
-static size_t trace_cases(struct traced_chan **t, const chan_case cases[], size_t n)
+/* What is noted of a case's channel, and what the case sends. */
+struct traced_case {
+	struct traced_chan *traced;
+	char text[TEXT];
+};
+
+/* Returns how many cases have a channel. */
+static size_t trace_cases(struct traced_case *t, const chan_case cases[], size_t n)
 {
 	size_t live = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		t[i] = cases[i].ch != NULL ? traced(cases[i].ch) : NULL;
+		t[i].traced = cases[i].ch != NULL ? traced(cases[i].ch) : NULL;
+		print(t[i].text, t[i].traced, cases[i].op == CHAN_OP_SEND ? cases[i].value : NULL);
 		live += cases[i].ch != NULL;
 	}
 	return live;
@@ -499,15 +525,18 @@ static size_t trace_cases(struct traced_chan **t, const chan_case cases[], size_
 static int select_by(int (*select)(chan_case *, size_t, int64_t), chan_case cases[], size_t n,
 	int64_t deadline)
 {
-	struct traced_chan *few[FEW_CASES], **t = NULL;
+	struct traced_case few[FEW_CASES], *t = NULL;
 
-	if (notes() && (t = n <= FEW_CASES ? few : quiet_calloc(n * sizeof *t)) != NULL)
+	if (notes() && n <= SIZE_MAX / sizeof *t)
+		t = n <= FEW_CASES ? few : quiet_calloc(n * sizeof *t);
+	if (t != NULL)
 		begin_event(SELECT, NULL, trace_cases(t, cases, n));
 	int i = select(cases, n, deadline);
 	if (i >= 0 && t != NULL && cases[i].err != EINVAL) {
-		current.traced = t[i];
+		current.traced = t[i].traced;
 		current.winner = (size_t)i;
 		current.op = cases[i].op;
+		memcpy(current.text, t[i].text, TEXT);
 	}
 	end(i >= 0 ? cases[i].value : NULL, i >= 0 ? cases[i].err : ETIMEDOUT);
 	if (t != few)
@@ -855,11 +884,6 @@ static size_t put_recorder(FILE *out, const struct recorder *r, int64_t now, voi
 			moves[n++] = e;
 	}
 	return n;
-}
-
-static bool is_sent(const struct event *e)
-{
-	return (e->kind == SELECT ? e->op : (enum chan_op)e->kind) == CHAN_OP_SEND;
 }
 
 /* By channel, those that sent before those that received, each in the order of the elements. */

@@ -421,6 +421,46 @@ START_TEST(each_send_leads_to_the_receive_that_took_its_element)
 }
 END_TEST
 
+/* What the sender gives away belongs to the receiver, which writes over it; the printer waits whether that comes. */
+static const char given[] =
+	"#include <stdio.h>\n#include <string.h>\n#include <stdatomic.h>\n#include <time.h>\n#include \"spawn.h\"\n"
+	"CHAN_TYPE(strings, char *);\n"
+	"static strings c;\n"
+	"static atomic_int taken; static _Thread_local int sends;\n"
+	"static void nap(void) { nanosleep(&(struct timespec){ 0, 1000000 }, NULL); }\n"
+	"static int print(char *text, size_t size, const void *value) {\n"
+	"	for (int i = 0; i < 50 && taken < sends; i++) nap();\n"
+	"	return snprintf(text, size, \"%s\", *(char *const *)value); }\n"
+	"static void receive(void *arg) { (void)arg; char *s;\n"
+	"	while (CHAN_RECV(c.rx, &s) == 0) { strcpy(s, \"taken\"); taken++; } }\n"
+	"static int send_by(int way, char **s) { chan_case k = CHAN_ON_SEND(c.tx, s);\n"
+	"	return way == 0 ? CHAN_SEND(c.tx, s) : way == 1 ? CHAN_TRY_SEND(c.tx, s)\n"
+	"		: way == 2 ? CHAN_SEND_UNTIL(c.tx, s, CHAN_FOREVER) : way == 3 ? CHAN_SEND_LATEST(c.tx, s, NULL)\n"
+	"		: way == 4 ? chan_select(&k, 1, CHAN_FOREVER) : chan_select_first(&k, 1, CHAN_FOREVER); }\n"
+	"int main(void) { char text[6][8], *s; waitgroup wg = WAITGROUP_INIT;\n"
+	"	if (CHAN_MAKE(&c, 1) || waitgroup_go(&wg, receive, NULL, 0)) return 1;\n"
+	"	chan_set_printer(c.tx.ch, print);\n"
+	"	for (int way = 0; way < 6; way++) { s = strcpy(text[way], \"given\"); sends = way + 1;\n"
+	"		if (send_by(way, &s)) return 2;\n"
+	"		while (taken <= way) nap(); }\n"
+	"	CHAN_CLOSE(c.tx); if (CHAN_SEND(c.tx, &s) != EPIPE) return 3;\n"
+	"	waitgroup_wait(&wg); return spawn_shutdown(CHAN_FOREVER); }\n";
+
+START_TEST(what_is_sent_is_printed_before_it_is_given_away)
+{
+	char text[TEXT];
+
+	build(given);
+	ck_assert_int_eq(trace(text), 0);
+	ck_assert_str_eq(text, "");
+	command(text, TEXT, "grep -o '\"ph\":\"X\".*\"value\":\"[a-z]*' '%s/trace' | sed 's/.*\"cat\":\"//; s/\".*\"/ /' | sort | uniq -c",
+	        scratch);
+	ck_assert_str_eq(text, "      6 receive given\n      2 select given\n      4 send given\n");
+	has("\"name\":\"send c\".*\"channel\":\"c\",\"result\":\"EPIPE\"");
+	is_checked(text);
+}
+END_TEST
+
 /* Some that are none by a little, and their neighbours that are. */
 static const char odd_names[] =
 	"#include \"chan.h\"\n"
@@ -689,6 +729,7 @@ Suite *trace_suite(void)
 	tcase_add_test(tc, each_part_of_a_bulk_operation_leads_to_the_receives_that_took_of_it);
 	tcase_add_test(tc, each_send_leads_to_the_receive_that_took_its_element);
 	tcase_add_test(tc, a_published_value_leads_to_each_receive_of_it);
+	tcase_add_test(tc, what_is_sent_is_printed_before_it_is_given_away);
 	tcase_add_test(tc, a_trace_is_utf_8_whatever_the_names_are);
 	tcase_add_test(tc, the_ladder_prints_the_same_while_it_is_traced);
 #ifdef __linux__

@@ -390,17 +390,6 @@ void chan_trace_moved(chan *c, enum chan_op op, size_t n)
 		add_step(count(t, op, n));
 }
 
-/* The oldest element counts as received, by nobody. */
-void chan_trace_displaced(chan *c)
-{
-	struct traced_chan *t = known(c);
-
-	if (t == NULL)
-		return;
-	count(t, CHAN_OP_RECV, 1);
-	add_step(count(t, CHAN_OP_SEND, 1));
-}
-
 /* At capacity 0 a receive is no step of its own. */
 void chan_trace_met(chan *c, enum chan_op op, struct chan_wait *theirs)
 {
@@ -483,6 +472,18 @@ static int end(const void *value, int err)
 		print(e.text, e.traced, e.step.n == 1 ? value : NULL);
 	finish(&e, place);
 	return err;
+}
+
+/* The oldest element counts as received, by nobody.  What follows is a callback, with calls of its own. */
+void chan_trace_displaced(chan *c)
+{
+	struct traced_chan *t = known(c);
+
+	if (t != NULL) {
+		count(t, CHAN_OP_RECV, 1);
+		add_step(count(t, CHAN_OP_SEND, 1));
+	}
+	end(NULL, 0);
 }
 
 #define CALL(name, kind, value, parameters, arguments) \

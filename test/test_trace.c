@@ -461,6 +461,49 @@ START_TEST(what_is_sent_is_printed_before_it_is_given_away)
 }
 END_TEST
 
+/* A drop callback that makes traced calls itself, and starts a task. */
+static const char dropping[] =
+	"#include <stdlib.h>\n#include \"spawn.h\"\n"
+	"CHAN_TYPE(ints, int);\n"
+	"static ints c, d;\n"
+	"static void nothing(void *arg) { (void)arg; }\n"
+	"static void drop(void *v) { CHAN_TRY_SEND(d.tx, (int *)v); if (*(int *)v == 0 && spawn(nothing, NULL, 0)) abort(); }\n"
+	"int main(void) { bool displaced;\n"
+	"	if (CHAN_MAKE(&c, 1) || CHAN_MAKE(&d, MOST)) return 1;\n"
+	"	chan_set_drop(c.tx.ch, drop);\n"
+	"	for (int i = 0; i < MOST; i++) if (CHAN_SEND_LATEST(c.tx, &i, &displaced) || displaced != (i > 0)) return 2;\n"
+	"	return spawn_shutdown(CHAN_FOREVER); }\n";
+
+START_TEST(calls_of_a_drop_callback_are_noted_beside_the_one_that_drops)
+{
+	char text[TEXT];
+
+	build_with("-DMOST=3", dropping);
+	ck_assert_int_eq(trace(text), 0);
+	ck_assert_str_eq(text, "");
+	for (int i = 0; i < 3; i++) {
+		command(text, TEXT, "grep -E '\"name\":\"send c\".*\"first\":%d,\"value\":\"%d\"' '%s/trace' | wc -l", i, i, scratch);
+		ck_assert_int_eq(atoi(text), 1);
+	}
+	has("\"name\":\"send d\".*\"first\":0,\"value\":\"0\"");
+	has("\"name\":\"send d\".*\"first\":1,\"value\":\"1\"");
+	has("\"name\":\"spawn nothing 1\"");
+	is_checked(text);
+}
+END_TEST
+
+/* 200 sends to c, 199 to d, and a spawn; the task has a thread of its own. */
+START_TEST(calls_of_a_drop_callback_and_the_one_that_drops_are_all_counted)
+{
+	char text[TEXT];
+
+	build_with("-DMOST=200", dropping);
+	ck_assert_int_eq(trace(text), 0);
+	has("\"otherData\":\\{\"dropped\":\"300\"\\}");
+	is_checked(text);
+}
+END_TEST
+
 /* Some that are none by a little, and their neighbours that are. */
 static const char odd_names[] =
 	"#include \"chan.h\"\n"
@@ -730,6 +773,8 @@ Suite *trace_suite(void)
 	tcase_add_test(tc, each_send_leads_to_the_receive_that_took_its_element);
 	tcase_add_test(tc, a_published_value_leads_to_each_receive_of_it);
 	tcase_add_test(tc, what_is_sent_is_printed_before_it_is_given_away);
+	tcase_add_test(tc, calls_of_a_drop_callback_are_noted_beside_the_one_that_drops);
+	tcase_add_test(tc, calls_of_a_drop_callback_and_the_one_that_drops_are_all_counted);
 	tcase_add_test(tc, a_trace_is_utf_8_whatever_the_names_are);
 	tcase_add_test(tc, the_ladder_prints_the_same_while_it_is_traced);
 #ifdef __linux__

@@ -253,20 +253,21 @@ static struct traced_chan *known(chan *c)
 	return (struct traced_chan *)chan_extra(c, &traced_kind);
 }
 
-/* Takes the name that the channel has now. */
-static void take_name(struct traced_chan *t, const chan *c)
+/* Takes the name that the channel has now, cut to less than TEXT bytes, between two characters of UTF-8. */
+static void take_name(struct traced_chan *t, chan *c)
 {
 	struct label *label = quiet_calloc(sizeof *label);
 
 	if (label == NULL)
 		return;
-	if (chan_watcher != NULL)
-		chan_watcher->lock();
+	chan_lock(c);
 	const char *name = chan_name(c);
-	if (name != NULL)
-		strncpy(label->text, name, TEXT - 1);
-	if (chan_watcher != NULL)
-		chan_watcher->unlock();
+	size_t n = name != NULL ? strnlen(name, TEXT - 1) : 0;
+	while (n > TEXT - 4 && ((unsigned char)name[n] & 0xc0) == 0x80)
+		n--;
+	if (n > 0)
+		memcpy(label->text, name, n);
+	chan_unlock(c);
 	label->before = atomic_load(&t->label);
 	while (!atomic_compare_exchange_weak(&t->label, &label->before, label))
 		;

@@ -538,6 +538,30 @@ START_TEST(a_trace_is_utf_8_whatever_the_names_are)
 }
 END_TEST
 
+/* Rule 49: 31 bytes and less, cut between two characters; one that is not in UTF-8 is cut too. */
+static const char long_names[] =
+	"#include \"chan.h\"\n"
+	"static int use(const char *name) { chan *c = chan_new(0, 1); chan_set_name(c, name); return chan_send(c, NULL); }\n"
+	"int main(void) { return use(\"a234567890123456789012345678901\") || use(\"b23456789012345678901234567890123\")\n"
+	"	|| use(\"c2345678901234567890123456789\\xe2\\x82\\xac\") || use(\"d23456789012345678901234567\\xf0\\x90\\x80\\x80z\")\n"
+	"	|| use(\"e2345678901234567890123456\\x80\\x80\\x80\\x80\\x80\\x80\\x80\\x80\"); }\n";
+
+START_TEST(a_channels_name_is_cut_between_two_characters)
+{
+	char text[TEXT];
+
+	build(long_names);
+	ck_assert_int_eq(trace(text), 0);
+	ck_assert_str_eq(text, "");
+	has("\"name\":\"send a234567890123456789012345678901\"");
+	has("\"name\":\"send b234567890123456789012345678901\"");
+	has("\"name\":\"send c2345678901234567890123456789\"");
+	has("\"name\":\"send d23456789012345678901234567\xf0\x90\x80\x80\"");
+	has("\"name\":\"send e2345678901234567890123456\\?+\"");
+	is_checked(text);
+}
+END_TEST
+
 /* A thread that adds a channel is overtaken by one that adds thousands: here it adds them itself, in the middle. */
 static const char overtaken[] =
 	"#include <stdlib.h>\n#include \"chan.h\"\n"
@@ -776,6 +800,7 @@ Suite *trace_suite(void)
 	tcase_add_test(tc, calls_of_a_drop_callback_are_noted_beside_the_one_that_drops);
 	tcase_add_test(tc, calls_of_a_drop_callback_and_the_one_that_drops_are_all_counted);
 	tcase_add_test(tc, a_trace_is_utf_8_whatever_the_names_are);
+	tcase_add_test(tc, a_channels_name_is_cut_between_two_characters);
 	tcase_add_test(tc, the_ladder_prints_the_same_while_it_is_traced);
 #ifdef __linux__
 	tcase_add_test(tc, a_deadlock_is_written_with_the_waits_that_do_not_end);

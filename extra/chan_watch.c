@@ -805,6 +805,7 @@ static void begin_in_child(void)
 	watch.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 	watch.first = watch.last = NULL;
 	watch.guard = NULL;
+	watch.reported = false;
 	watch.known = me.known;
 	memset(watch.asleep, 0, sizeof watch.asleep);
 	watch.helpers = watch.seen = 0;

@@ -1238,6 +1238,42 @@ START_TEST(the_child_of_a_fork_in_a_handler_goes_on_waiting_and_reports_its_dead
 }
 END_TEST
 
+/* The thread is asleep, and holds nothing.  Its child has another channel to wait in. */
+static void fork_and_wait_here(int signo)
+{
+	(void)signo;
+	if (fork() != 0)
+		return;
+	alarm(10);
+	never = chan_new(sizeof(int), 0);
+	chan_set_name(never, "the child's");
+	alone_in_recv();
+}
+
+static void wait_and_fork_in_a_handler(int arg)
+{
+	(void)arg;
+	signal(SIGFPE, fork_and_wait_here);     /* which a thread causes itself, as far as the library knows */
+	alone_in_recv();
+}
+
+/* Rule 46. */
+START_TEST(the_child_of_a_process_that_has_reported_a_deadlock_reports_its_own)
+{
+	char text[TEXT];
+	pid_t child;
+	int from = begin_child(wait_and_fork_in_a_handler, 0, &child);
+
+	read_report(from, text, chan_now() + 10 * CHAN_SECOND);
+	ck_assert_msg(strncmp(text, heading, sizeof heading - 1) == 0, "%s", text);
+	kill(child, SIGFPE);
+	read_report(from, text, chan_now() + 8 * CHAN_SECOND);
+	ck_assert_msg(strstr(text, heading) != NULL && strstr(text, ": receive from the child's (0 of 0), for ") != NULL,
+	              "%s", text);
+	end_child(child, from);
+}
+END_TEST
+
 /* A thread in a constructor of a plug-in has the lock of the loader. */
 static const char loader[] =
 	"#include \"chan_watch.h\"\n"
@@ -1360,6 +1396,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, the_child_of_a_fork_has_a_guard_of_its_own);
 	tcase_add_test(tc, who_looked_while_a_thread_was_awake_leaves_the_next_look_to_another);
 	tcase_add_loop_test(tc, the_child_of_a_fork_in_a_handler_goes_on_waiting_and_reports_its_deadlock, 0, 2);
+	tcase_add_test(tc, the_child_of_a_process_that_has_reported_a_deadlock_reports_its_own);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("programs");

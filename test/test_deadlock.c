@@ -252,7 +252,7 @@ static void *wait_in_buffer(void *buffer)
 
 static void beside_many_after_a_known_thread_has_ended(void)
 {
-	chan *buffer = chan_new(0, 5);
+	chan *buffer = chan_new(0, 5000);
 
 	chan_set_name(buffer, "buffer");
 	for (int i = 0; i < 5; i++)
@@ -288,7 +288,7 @@ static void *end_while_its_lock_is_held(void *c)
 /* The thread that ends can wake the one that sleeps only when another one has let go its lock. */
 static void whose_lock_is_held_when_a_known_thread_ends(void)
 {
-	chan *buffer = chan_new(0, 5);
+	chan *buffer = chan_new(0, 5000);
 
 	chan_set_name(buffer, "buffer");
 	start(end_while_its_lock_is_held, buffer);
@@ -358,8 +358,8 @@ static const struct {
 	{ in_shutdown, ": wait group 0x" },
 	{ after_an_unknown_thread_has_ended, ": receive from never (0 of 0), for " },
 	{ after_a_known_thread_has_ended, ": receive from never (0 of 0), for " },
-	{ beside_many_after_a_known_thread_has_ended, "  buffer (0 of 5): 0 to send, 6 to receive\n" },
-	{ whose_lock_is_held_when_a_known_thread_ends, "  buffer (0 of 5): 0 to send, 1 to receive\n" },
+	{ beside_many_after_a_known_thread_has_ended, "  buffer (0 of 5000): 0 to send, 6 to receive\n" },
+	{ whose_lock_is_held_when_a_known_thread_ends, "  buffer (0 of 5000): 0 to send, 1 to receive\n" },
 	{ after_all_idle_threads_have_ended, "  never (0 of 0): 0 to send, 2 to receive\n" },
 	{ without_main, ": receive from never (0 of 0), for " },
 	{ with_a_dumper, ": receive from never (0 of 0), for " },

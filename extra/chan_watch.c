@@ -376,6 +376,7 @@ static bool nudge(struct chan_wait *w)
 static void ends(void *unused)
 {
 	(void)unused;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &(int){ 0 });    /* a pending one would end the loop */
 	me.known = false;
 	lock_watch();
 	watch.known--;

@@ -1376,6 +1376,39 @@ START_TEST(a_dump_of_many_threads_holds_up_no_other)
 }
 END_TEST
 
+/* A thread ends while another one holds the lock of the channel in which main sleeps: it has to wait for that lock. */
+static const char locked_program[] =
+	"#define CHAN_INSIDE\n"
+	"#include \"chan_watch.h\"\n"
+	"#include <stdatomic.h>\n"
+	"#include <time.h>\n"
+	"#include <unistd.h>\n"
+	"static chan *c; static atomic_bool locked;\n"
+	"static void nap(long ms) { nanosleep(&(struct timespec){ 0, ms * 1000000 }, NULL); }\n"
+	"static void *hold(void *arg) { chan_lock(c); locked = true; nap(50); chan_unlock(c); return arg; }\n"
+	"static void *end(void *cancelled) { pthread_t t; chan_free(chan_new(0, 0)); nap(100);\n"
+	"	if (pthread_create(&t, NULL, hold, NULL) != 0) _exit(1);\n"
+	"	while (!locked) nap(1);\n"
+	"	if (cancelled != NULL) pthread_cancel(pthread_self());\n"
+	"	return NULL; }\n"
+	"int main(int argc, char **argv) { pthread_t t; alarm(8); c = chan_new(0, 5000);\n"
+	"	if (pthread_create(&t, NULL, end, argc > 1 ? argv : NULL) != 0) return 1;\n"
+	"	chan_recv(c, NULL); }\n";
+
+/* Nobody else would look: the wait is that of a C library which loses no signal. */
+START_TEST(a_thread_that_ends_makes_another_look_even_if_it_is_cancelled)
+{
+	char scratch[64];
+
+	make_scratch(scratch);
+	write_file(scratch, "locked.c", locked_program);
+	must("${CC:-cc} -std=gnu11 -pthread -I. -Iextra -DCHAN_RECHECK=CHAN_FOREVER '%s/locked.c' chan.c extra/chan_watch.c"
+	     " -o '%s/locked'", scratch, scratch);
+	must("for arg in '' cancelled; do CHAN_DEADLOCK=abort '%s/locked' $arg 2>&1 | grep deadlock || exit; done", scratch);
+	remove_scratch(scratch);
+}
+END_TEST
+
 static void add_tests(Suite *s)
 {
 	TCase *tc = tcase_create("processes");
@@ -1405,6 +1438,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, the_environment_says_what_is_to_happen_at_a_deadlock);
 	tcase_add_test(tc, if_it_is_switched_off_waiting_opens_no_file);
 	tcase_add_test(tc, a_plug_in_that_waits_in_its_constructor_is_dumped_and_reported);
+	tcase_add_test(tc, a_thread_that_ends_makes_another_look_even_if_it_is_cancelled);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("times");

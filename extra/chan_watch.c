@@ -292,10 +292,12 @@ static void knows(void)
 {
 	if (me.known)
 		return;
+	volatile int saved = errno;
 	me.id = thread_id();
-	if (pthread_setspecific(end_of_thread, &watch) != 0)
+	me.known = pthread_setspecific(end_of_thread, &watch) == 0;     /* it may allocate */
+	errno = saved;
+	if (!me.known)
 		return;
-	me.known = true;
 	lock_watch();
 	watch.known++;
 	watch.changes++;

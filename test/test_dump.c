@@ -1000,6 +1000,22 @@ START_TEST(a_thread_that_the_watcher_cannot_know_keeps_its_errno)
 }
 END_TEST
 
+/* The thread for dumps is there to the end, and so is its stack, of which memcheck sees no pointer to the beginning. */
+START_TEST(memcheck_finds_nothing_that_the_thread_for_dumps_has_lost)
+{
+	char scratch[64];
+
+	if (!has_program("command -v valgrind"))
+		return;
+	make_scratch(scratch);
+	write_file(scratch, "dump.c", "#include <signal.h>\n#include \"chan_watch.h\"\nint main(void) { return chan_dump_on(SIGQUIT); }\n");
+	must("${CC:-cc} -std=c11 -g -O2 -pthread -I. -Iextra '%s/dump.c' chan.c extra/chan_watch.c -o '%s/dump' &&"
+	     " timeout 100 valgrind -q --leak-check=full --error-exitcode=99 --suppressions=packaging/chan.supp '%s/dump'",
+	     scratch, scratch, scratch);
+	remove_scratch(scratch);
+}
+END_TEST
+
 Suite *dump_suite(void)
 {
 	Suite *s = suite_create("dump");
@@ -1053,6 +1069,7 @@ Suite *dump_suite(void)
 		0, sizeof first_headers / sizeof *first_headers);
 	tcase_add_loop_test(tc, a_watcher_that_the_system_refuses_is_not_there, 0, sizeof refused / sizeof *refused);
 	tcase_add_test(tc, a_thread_that_the_watcher_cannot_know_keeps_its_errno);
+	tcase_add_test(tc, memcheck_finds_nothing_that_the_thread_for_dumps_has_lost);
 	suite_add_tcase(s, tc);
 	return s;
 }

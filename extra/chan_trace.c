@@ -434,7 +434,7 @@ static void print(char text[TEXT], const struct traced_chan *t, const void *valu
 		text[0] = '\0';
 }
 
-/* What is sent is printed now: later it is the receiver's. */
+/* Prints the element of a send now: later it is the receiver's. */
 static void begin(unsigned kind, chan *c, const void *value)
 {
 	char text[TEXT] = "";
@@ -475,7 +475,7 @@ static int end(const void *value, int err)
 	return err;
 }
 
-/* The oldest element counts as received, by nobody.  What follows is a callback, with calls of its own. */
+/* The oldest element counts as received, by nobody.  A callback follows, which may make traced calls. */
 void chan_trace_displaced(chan *c)
 {
 	struct traced_chan *t = known(c);
@@ -505,7 +505,7 @@ CALL(recv_n, CHAN_OP_RECV, NULL, (chan *c, void *v, size_t n, size_t *k, int64_t
 CALL(send_latest, CHAN_OP_SEND, value, (chan *c, const void *value, bool *displaced), (c, value, displaced))
 CALL(close, CLOSE, NULL, (chan *c), (c))
 
-/* What is noted of a case's channel, and what the case sends. */
+/* The notes on a case's channel, and the element that the case sends. */
 struct traced_case {
 	struct traced_chan *traced;
 	char text[TEXT];

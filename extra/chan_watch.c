@@ -377,8 +377,10 @@ static bool nudge(struct chan_wait *w)
 /* A thread that was known ends.  The system counts it a little longer, so the shortest pause is next. */
 static void ends(void *unused)
 {
+	int cancel;
+
 	(void)unused;
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &(int){ 0 });    /* a pending one would end the loop */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);        /* a pending one would end the loop */
 	me.known = false;
 	lock_watch();
 	watch.known--;
@@ -390,6 +392,7 @@ static void ends(void *unused)
 		lock_watch();
 	}
 	unlock_watch();
+	pthread_setcancelstate(cancel, &cancel);
 }
 
 /* ---- Dumps: a copy is made while watch.lock is held, all else without ---------------------------------- */

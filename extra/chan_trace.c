@@ -253,20 +253,21 @@ static struct traced_chan *known(chan *c)
 	return (struct traced_chan *)chan_extra(c, &traced_kind);
 }
 
-/* Takes the name that the channel has now. */
-static void take_name(struct traced_chan *t, const chan *c)
+/* Takes the name that the channel has now, cut to less than TEXT bytes, between two characters of UTF-8. */
+static void take_name(struct traced_chan *t, chan *c)
 {
 	struct label *label = quiet_calloc(sizeof *label);
 
 	if (label == NULL)
 		return;
-	if (chan_watcher != NULL)
-		chan_watcher->lock();
+	chan_lock(c);
 	const char *name = chan_name(c);
-	if (name != NULL)
-		strncpy(label->text, name, TEXT - 1);
-	if (chan_watcher != NULL)
-		chan_watcher->unlock();
+	size_t n = name != NULL ? strnlen(name, TEXT - 1) : 0;
+	while (n > TEXT - 4 && ((unsigned char)name[n] & 0xc0) == 0x80)
+		n--;
+	if (n > 0)
+		memcpy(label->text, name, n);
+	chan_unlock(c);
 	label->before = atomic_load(&t->label);
 	while (!atomic_compare_exchange_weak(&t->label, &label->before, label))
 		;
@@ -390,17 +391,6 @@ void chan_trace_moved(chan *c, enum chan_op op, size_t n)
 		add_step(count(t, op, n));
 }
 
-/* The oldest element counts as received, by nobody. */
-void chan_trace_displaced(chan *c)
-{
-	struct traced_chan *t = known(c);
-
-	if (t == NULL)
-		return;
-	count(t, CHAN_OP_RECV, 1);
-	add_step(count(t, CHAN_OP_SEND, 1));
-}
-
 /* At capacity 0 a receive is no step of its own. */
 void chan_trace_met(chan *c, enum chan_op op, struct chan_wait *theirs)
 {
@@ -437,10 +427,30 @@ static bool notes(void)
 	return !full && traces.file != NULL;
 }
 
-static void begin(unsigned kind, chan *c)
+/* Puts the value into text; nothing where it cannot. */
+static void print(char text[TEXT], const struct traced_chan *t, const void *value)
 {
-	if (notes() && c != NULL)
-		begin_event(kind, traced(c), 0);
+	if (t == NULL || t->print == NULL || value == NULL || t->print(text, TEXT, value) < 0)
+		text[0] = '\0';
+}
+
+/* Prints the element of a send now: later it is the receiver's. */
+static void begin(unsigned kind, chan *c, const void *value)
+{
+	char text[TEXT] = "";
+
+	if (!notes() || c == NULL)
+		return;
+	struct traced_chan *t = traced(c);
+	if (kind == CHAN_OP_SEND)
+		print(text, t, value);
+	begin_event(kind, t, 0);
+	memcpy(current.text, text, sizeof text);
+}
+
+static bool is_sent(const struct event *e)
+{
+	return (e->kind == SELECT ? e->op : (enum chan_op)e->kind) == CHAN_OP_SEND;
 }
 
 /* The channel may be freed by now.  A call that neither waited nor did anything is not noted. */
@@ -457,19 +467,30 @@ static int end(const void *value, int err)
 	}
 
 	struct event e = current, *place = noted;
-	chan_printer *print = e.traced != NULL && e.step.n == 1 ? e.traced->print : NULL;
 	e.kind = kind;
 	e.err = err;
-	if (print != NULL && value != NULL && print(e.text, sizeof e.text, value) < 0)
-		e.text[0] = '\0';
+	if (!is_sent(&e) || e.step.n != 1)
+		print(e.text, e.traced, e.step.n == 1 ? value : NULL);
 	finish(&e, place);
 	return err;
+}
+
+/* The oldest element counts as received, by nobody.  A callback follows, which may make traced calls. */
+void chan_trace_displaced(chan *c)
+{
+	struct traced_chan *t = known(c);
+
+	if (t != NULL) {
+		count(t, CHAN_OP_RECV, 1);
+		add_step(count(t, CHAN_OP_SEND, 1));
+	}
+	end(NULL, 0);
 }
 
 #define CALL(name, kind, value, parameters, arguments) \
 	int chan_trace_##name parameters \
 	{ \
-		begin(kind, c); \
+		begin(kind, c, value); \
 		return end(value, chan_##name arguments); \
 	}
 
@@ -484,13 +505,20 @@ CALL(recv_n, CHAN_OP_RECV, NULL, (chan *c, void *v, size_t n, size_t *k, int64_t
 CALL(send_latest, CHAN_OP_SEND, value, (chan *c, const void *value, bool *displaced), (c, value, displaced))
 CALL(close, CLOSE, NULL, (chan *c), (c))
 
-/* t[i] becomes what is noted of the channel of case i.  Returns how many cases have a channel. */
-static size_t trace_cases(struct traced_chan **t, const chan_case cases[], size_t n)
+/* The notes on a case's channel, and the element that the case sends. */
+struct traced_case {
+	struct traced_chan *traced;
+	char text[TEXT];
+};
+
+/* Returns how many cases have a channel. */
+static size_t trace_cases(struct traced_case *t, const chan_case cases[], size_t n)
 {
 	size_t live = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		t[i] = cases[i].ch != NULL ? traced(cases[i].ch) : NULL;
+		t[i].traced = cases[i].ch != NULL ? traced(cases[i].ch) : NULL;
+		print(t[i].text, t[i].traced, cases[i].op == CHAN_OP_SEND ? cases[i].value : NULL);
 		live += cases[i].ch != NULL;
 	}
 	return live;
@@ -499,15 +527,18 @@ static size_t trace_cases(struct traced_chan **t, const chan_case cases[], size_
 static int select_by(int (*select)(chan_case *, size_t, int64_t), chan_case cases[], size_t n,
 	int64_t deadline)
 {
-	struct traced_chan *few[FEW_CASES], **t = NULL;
+	struct traced_case few[FEW_CASES], *t = NULL;
 
-	if (notes() && (t = n <= FEW_CASES ? few : quiet_calloc(n * sizeof *t)) != NULL)
+	if (notes() && n <= SIZE_MAX / sizeof *t)
+		t = n <= FEW_CASES ? few : quiet_calloc(n * sizeof *t);
+	if (t != NULL)
 		begin_event(SELECT, NULL, trace_cases(t, cases, n));
 	int i = select(cases, n, deadline);
 	if (i >= 0 && t != NULL && cases[i].err != EINVAL) {
-		current.traced = t[i];
+		current.traced = t[i].traced;
 		current.winner = (size_t)i;
 		current.op = cases[i].op;
+		memcpy(current.text, t[i].text, TEXT);
 	}
 	end(i >= 0 ? cases[i].value : NULL, i >= 0 ? cases[i].err : ETIMEDOUT);
 	if (t != few)
@@ -685,7 +716,10 @@ static size_t utf8_length(const char *s)
 	for (size_t i = 1; i < n; i++)
 		if (((unsigned char)s[i] & 0xc0) != 0x80)
 			return 0;
-	return n;
+	/* Neither longer than need be, nor a surrogate, nor too large. */
+	unsigned char least = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+	unsigned char most = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+	return n > 1 && ((unsigned char)s[1] < least || (unsigned char)s[1] > most) ? 0 : n;
 }
 
 static void put_text(FILE *out, const char *key, const char *text)
@@ -854,11 +888,6 @@ static size_t put_recorder(FILE *out, const struct recorder *r, int64_t now, voi
 	return n;
 }
 
-static bool is_sent(const struct event *e)
-{
-	return (e->kind == SELECT ? e->op : (enum chan_op)e->kind) == CHAN_OP_SEND;
-}
-
 /* By channel, those that sent before those that received, each in the order of the elements. */
 static int compare_moves(const void *a, const void *b)
 {
@@ -936,7 +965,7 @@ static void number_names(void **channels, size_t n)
 	}
 }
 
-/* room is for all channels. */
+/* room is for all channels of the list. */
 static void put_channels(FILE *out, struct traced_chan *first, void **room)
 {
 	size_t n = 0;
@@ -981,7 +1010,10 @@ static int put_all(FILE *out)
 	}
 	int64_t now = chan_now();
 	struct traced_chan *channels = atomic_load(&traces.channels);
-	void **room = malloc((events + (channels != NULL ? channels->id : 0) + 1) * sizeof *room);
+	size_t places = events + 1;
+	for (const struct traced_chan *t = channels; t != NULL; t = t->next)
+		places++;
+	void **room = malloc(places * sizeof *room);
 	if (room == NULL)
 		return ENOMEM;
 	fprintf(out, "{\"displayTimeUnit\":\"ns\",\"otherData\":{\"dropped\":\"%zu\"},\"traceEvents\":[\n"

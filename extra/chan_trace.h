@@ -33,8 +33,9 @@ extern "C" {
 
 /*
  * Sets how a trace shows the elements of c.  print(text, size, element) writes text as snprintf does; 31
- * bytes are kept.  The threads that send and receive call it without a lock.  Set it before you share the
- * channel.  Without -DCHAN_TRACE it does nothing.  For numbers CHAN_MAKE sets it.
+ * bytes are kept.  It may follow pointers: a send calls it before the element is given away, a receive after
+ * the element was taken.  A select calls it first, for all that its cases may send.  No lock is held.  Set it
+ * before you share the channel.  Without -DCHAN_TRACE it does nothing.  For numbers CHAN_MAKE sets it.
  */
 typedef int chan_printer(char *text, size_t size, const void *value);
 void chan_set_printer(chan *c, chan_printer *print);

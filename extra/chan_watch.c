@@ -292,10 +292,12 @@ static void knows(void)
 {
 	if (me.known)
 		return;
+	volatile int saved = errno;
 	me.id = thread_id();
-	if (pthread_setspecific(end_of_thread, &watch) != 0)
+	me.known = pthread_setspecific(end_of_thread, &watch) == 0;     /* it may allocate */
+	errno = saved;
+	if (!me.known)
 		return;
-	me.known = true;
 	lock_watch();
 	watch.known++;
 	watch.changes++;
@@ -375,7 +377,10 @@ static bool nudge(struct chan_wait *w)
 /* A thread that was known ends.  The system counts it a little longer, so the shortest pause is next. */
 static void ends(void *unused)
 {
+	int cancel;
+
 	(void)unused;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);        /* a pending one would end the loop */
 	me.known = false;
 	lock_watch();
 	watch.known--;
@@ -387,6 +392,7 @@ static void ends(void *unused)
 		lock_watch();
 	}
 	unlock_watch();
+	pthread_setcancelstate(cancel, &cancel);
 }
 
 /* ---- Dumps: a copy is made while watch.lock is held, all else without ---------------------------------- */
@@ -805,6 +811,7 @@ static void begin_in_child(void)
 	watch.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 	watch.first = watch.last = NULL;
 	watch.guard = NULL;
+	watch.reported = false;
 	watch.known = me.known;
 	memset(watch.asleep, 0, sizeof watch.asleep);
 	watch.helpers = watch.seen = 0;

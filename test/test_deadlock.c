@@ -252,7 +252,7 @@ static void *wait_in_buffer(void *buffer)
 
 static void beside_many_after_a_known_thread_has_ended(void)
 {
-	chan *buffer = chan_new(0, 5);
+	chan *buffer = chan_new(0, 5000);
 
 	chan_set_name(buffer, "buffer");
 	for (int i = 0; i < 5; i++)
@@ -288,7 +288,7 @@ static void *end_while_its_lock_is_held(void *c)
 /* The thread that ends can wake the one that sleeps only when another one has let go its lock. */
 static void whose_lock_is_held_when_a_known_thread_ends(void)
 {
-	chan *buffer = chan_new(0, 5);
+	chan *buffer = chan_new(0, 5000);
 
 	chan_set_name(buffer, "buffer");
 	start(end_while_its_lock_is_held, buffer);
@@ -358,8 +358,8 @@ static const struct {
 	{ in_shutdown, ": wait group 0x" },
 	{ after_an_unknown_thread_has_ended, ": receive from never (0 of 0), for " },
 	{ after_a_known_thread_has_ended, ": receive from never (0 of 0), for " },
-	{ beside_many_after_a_known_thread_has_ended, "  buffer (0 of 5): 0 to send, 6 to receive\n" },
-	{ whose_lock_is_held_when_a_known_thread_ends, "  buffer (0 of 5): 0 to send, 1 to receive\n" },
+	{ beside_many_after_a_known_thread_has_ended, "  buffer (0 of 5000): 0 to send, 6 to receive\n" },
+	{ whose_lock_is_held_when_a_known_thread_ends, "  buffer (0 of 5000): 0 to send, 1 to receive\n" },
 	{ after_all_idle_threads_have_ended, "  never (0 of 0): 0 to send, 2 to receive\n" },
 	{ without_main, ": receive from never (0 of 0), for " },
 	{ with_a_dumper, ": receive from never (0 of 0), for " },
@@ -1238,6 +1238,42 @@ START_TEST(the_child_of_a_fork_in_a_handler_goes_on_waiting_and_reports_its_dead
 }
 END_TEST
 
+/* The thread is asleep, and holds nothing.  Its child has another channel to wait in. */
+static void fork_and_wait_here(int signo)
+{
+	(void)signo;
+	if (fork() != 0)
+		return;
+	alarm(10);
+	never = chan_new(sizeof(int), 0);
+	chan_set_name(never, "the child's");
+	alone_in_recv();
+}
+
+static void wait_and_fork_in_a_handler(int arg)
+{
+	(void)arg;
+	signal(SIGFPE, fork_and_wait_here);     /* which a thread causes itself, as far as the library knows */
+	alone_in_recv();
+}
+
+/* Rule 46. */
+START_TEST(the_child_of_a_process_that_has_reported_a_deadlock_reports_its_own)
+{
+	char text[TEXT];
+	pid_t child;
+	int from = begin_child(wait_and_fork_in_a_handler, 0, &child);
+
+	read_report(from, text, chan_now() + 10 * CHAN_SECOND);
+	ck_assert_msg(strncmp(text, heading, sizeof heading - 1) == 0, "%s", text);
+	kill(child, SIGFPE);
+	read_report(from, text, chan_now() + 8 * CHAN_SECOND);
+	ck_assert_msg(strstr(text, heading) != NULL && strstr(text, ": receive from the child's (0 of 0), for ") != NULL,
+	              "%s", text);
+	end_child(child, from);
+}
+END_TEST
+
 /* A thread in a constructor of a plug-in has the lock of the loader. */
 static const char loader[] =
 	"#include \"chan_watch.h\"\n"
@@ -1340,6 +1376,39 @@ START_TEST(a_dump_of_many_threads_holds_up_no_other)
 }
 END_TEST
 
+/* A thread ends while another one holds the lock of the channel in which main sleeps: it has to wait for that lock. */
+static const char locked_program[] =
+	"#define CHAN_INSIDE\n"
+	"#include \"chan_watch.h\"\n"
+	"#include <stdatomic.h>\n"
+	"#include <time.h>\n"
+	"#include <unistd.h>\n"
+	"static chan *c; static atomic_bool locked;\n"
+	"static void nap(long ms) { nanosleep(&(struct timespec){ 0, ms * 1000000 }, NULL); }\n"
+	"static void *hold(void *arg) { chan_lock(c); locked = true; nap(50); chan_unlock(c); return arg; }\n"
+	"static void *end(void *cancelled) { pthread_t t; chan_free(chan_new(0, 0)); nap(100);\n"
+	"	if (pthread_create(&t, NULL, hold, NULL) != 0) _exit(1);\n"
+	"	while (!locked) nap(1);\n"
+	"	if (cancelled != NULL) pthread_cancel(pthread_self());\n"
+	"	return NULL; }\n"
+	"int main(int argc, char **argv) { pthread_t t; alarm(8); c = chan_new(0, 5000);\n"
+	"	if (pthread_create(&t, NULL, end, argc > 1 ? argv : NULL) != 0) return 1;\n"
+	"	chan_recv(c, NULL); }\n";
+
+/* Nobody else would look: the wait is that of a C library which loses no signal. */
+START_TEST(a_thread_that_ends_makes_another_look_even_if_it_is_cancelled)
+{
+	char scratch[64];
+
+	make_scratch(scratch);
+	write_file(scratch, "locked.c", locked_program);
+	must("${CC:-cc} -std=gnu11 -pthread -I. -Iextra -DCHAN_RECHECK=CHAN_FOREVER '%s/locked.c' chan.c extra/chan_watch.c"
+	     " -o '%s/locked'", scratch, scratch);
+	must("for arg in '' cancelled; do CHAN_DEADLOCK=abort '%s/locked' $arg 2>&1 | grep deadlock || exit; done", scratch);
+	remove_scratch(scratch);
+}
+END_TEST
+
 static void add_tests(Suite *s)
 {
 	TCase *tc = tcase_create("processes");
@@ -1360,6 +1429,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, the_child_of_a_fork_has_a_guard_of_its_own);
 	tcase_add_test(tc, who_looked_while_a_thread_was_awake_leaves_the_next_look_to_another);
 	tcase_add_loop_test(tc, the_child_of_a_fork_in_a_handler_goes_on_waiting_and_reports_its_deadlock, 0, 2);
+	tcase_add_test(tc, the_child_of_a_process_that_has_reported_a_deadlock_reports_its_own);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("programs");
@@ -1368,6 +1438,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, the_environment_says_what_is_to_happen_at_a_deadlock);
 	tcase_add_test(tc, if_it_is_switched_off_waiting_opens_no_file);
 	tcase_add_test(tc, a_plug_in_that_waits_in_its_constructor_is_dumped_and_reported);
+	tcase_add_test(tc, a_thread_that_ends_makes_another_look_even_if_it_is_cancelled);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("times");

@@ -978,6 +978,44 @@ START_TEST(a_watcher_that_the_system_refuses_is_not_there)
 }
 END_TEST
 
+/* Rule 24.  The system has no memory for what the watcher knows a thread by. */
+static const char unknown_program[] =
+	"#include \"chan.h\"\n"
+	"#include <errno.h>\n"
+	"#include <pthread.h>\n"
+	"int refuse(pthread_key_t key, const void *value) { (void)key; (void)value; errno = ENOMEM; return ENOMEM; }\n"
+	"int main(void) { errno = 4711; chan *c = chan_new(0, 0); if (errno != 4711) return 1;\n"
+	"	return chan_recv_until(c, NULL, chan_now() + CHAN_MS) != ETIMEDOUT || errno != 4711; }\n";
+
+START_TEST(a_thread_that_the_watcher_cannot_know_keeps_its_errno)
+{
+	char scratch[64];
+
+	make_scratch(scratch);
+	write_file(scratch, "unknown.c", unknown_program);
+	must("here=$PWD && cd '%s' && cc=\"${CC:-cc} -std=c11 -pthread -I$here -I$here/extra\" && $cc -c $here/chan.c unknown.c &&"
+	     " $cc -D_GNU_SOURCE -include pthread.h -Dpthread_setspecific=refuse -c $here/extra/chan_watch.c &&"
+	     " $cc chan.o unknown.o chan_watch.o -o unknown && ./unknown", scratch);
+	remove_scratch(scratch);
+}
+END_TEST
+
+/* The thread for dumps is there to the end, and so is its stack, of which memcheck sees no pointer to the beginning. */
+START_TEST(memcheck_finds_nothing_that_the_thread_for_dumps_has_lost)
+{
+	char scratch[64];
+
+	if (!has_program("command -v valgrind"))
+		return;
+	make_scratch(scratch);
+	write_file(scratch, "dump.c", "#include <signal.h>\n#include \"chan_watch.h\"\nint main(void) { return chan_dump_on(SIGQUIT); }\n");
+	must("${CC:-cc} -std=c11 -g -O2 -pthread -I. -Iextra '%s/dump.c' chan.c extra/chan_watch.c -o '%s/dump' &&"
+	     " timeout 100 valgrind -q --leak-check=full --error-exitcode=99 --suppressions=packaging/chan.supp '%s/dump'",
+	     scratch, scratch, scratch);
+	remove_scratch(scratch);
+}
+END_TEST
+
 Suite *dump_suite(void)
 {
 	Suite *s = suite_create("dump");
@@ -1030,6 +1068,8 @@ Suite *dump_suite(void)
 	tcase_add_loop_test(tc, compiled_with_debug_a_program_tells_names_and_lines_whichever_header_comes_first,
 		0, sizeof first_headers / sizeof *first_headers);
 	tcase_add_loop_test(tc, a_watcher_that_the_system_refuses_is_not_there, 0, sizeof refused / sizeof *refused);
+	tcase_add_test(tc, a_thread_that_the_watcher_cannot_know_keeps_its_errno);
+	tcase_add_test(tc, memcheck_finds_nothing_that_the_thread_for_dumps_has_lost);
 	suite_add_tcase(s, tc);
 	return s;
 }

@@ -4,6 +4,7 @@
 #include "test.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 Suite *trace_suite(void);
@@ -420,6 +421,170 @@ START_TEST(each_send_leads_to_the_receive_that_took_its_element)
 }
 END_TEST
 
+/* What the sender gives away belongs to the receiver, which writes over it; the printer waits whether that comes. */
+static const char given[] =
+	"#include <stdio.h>\n#include <string.h>\n#include <stdatomic.h>\n#include <time.h>\n#include \"spawn.h\"\n"
+	"CHAN_TYPE(strings, char *);\n"
+	"static strings c;\n"
+	"static atomic_int taken; static _Thread_local int sends;\n"
+	"static void nap(void) { nanosleep(&(struct timespec){ 0, 1000000 }, NULL); }\n"
+	"static int print(char *text, size_t size, const void *value) {\n"
+	"	for (int i = 0; i < 50 && taken < sends; i++) nap();\n"
+	"	return snprintf(text, size, \"%s\", *(char *const *)value); }\n"
+	"static void receive(void *arg) { (void)arg; char *s;\n"
+	"	while (CHAN_RECV(c.rx, &s) == 0) { strcpy(s, \"taken\"); taken++; } }\n"
+	"static int send_by(int way, char **s) { chan_case k = CHAN_ON_SEND(c.tx, s);\n"
+	"	return way == 0 ? CHAN_SEND(c.tx, s) : way == 1 ? CHAN_TRY_SEND(c.tx, s)\n"
+	"		: way == 2 ? CHAN_SEND_UNTIL(c.tx, s, CHAN_FOREVER) : way == 3 ? CHAN_SEND_LATEST(c.tx, s, NULL)\n"
+	"		: way == 4 ? chan_select(&k, 1, CHAN_FOREVER) : chan_select_first(&k, 1, CHAN_FOREVER); }\n"
+	"int main(void) { char text[6][8], *s; waitgroup wg = WAITGROUP_INIT;\n"
+	"	if (CHAN_MAKE(&c, 1) || waitgroup_go(&wg, receive, NULL, 0)) return 1;\n"
+	"	chan_set_printer(c.tx.ch, print);\n"
+	"	for (int way = 0; way < 6; way++) { s = strcpy(text[way], \"given\"); sends = way + 1;\n"
+	"		if (send_by(way, &s)) return 2;\n"
+	"		while (taken <= way) nap(); }\n"
+	"	CHAN_CLOSE(c.tx); if (CHAN_SEND(c.tx, &s) != EPIPE) return 3;\n"
+	"	waitgroup_wait(&wg); return spawn_shutdown(CHAN_FOREVER); }\n";
+
+START_TEST(what_is_sent_is_printed_before_it_is_given_away)
+{
+	char text[TEXT];
+
+	build(given);
+	ck_assert_int_eq(trace(text), 0);
+	ck_assert_str_eq(text, "");
+	command(text, TEXT, "grep -o '\"ph\":\"X\".*\"value\":\"[a-z]*' '%s/trace' | sed 's/.*\"cat\":\"//; s/\".*\"/ /' | sort | uniq -c",
+	        scratch);
+	ck_assert_str_eq(text, "      6 receive given\n      2 select given\n      4 send given\n");
+	has("\"name\":\"send c\".*\"channel\":\"c\",\"result\":\"EPIPE\"");
+	is_checked(text);
+}
+END_TEST
+
+/* A drop callback that makes traced calls itself, and starts a task. */
+static const char dropping[] =
+	"#include <stdlib.h>\n#include \"spawn.h\"\n"
+	"CHAN_TYPE(ints, int);\n"
+	"static ints c, d;\n"
+	"static void nothing(void *arg) { (void)arg; }\n"
+	"static void drop(void *v) { CHAN_TRY_SEND(d.tx, (int *)v); if (*(int *)v == 0 && spawn(nothing, NULL, 0)) abort(); }\n"
+	"int main(void) { bool displaced;\n"
+	"	if (CHAN_MAKE(&c, 1) || CHAN_MAKE(&d, MOST)) return 1;\n"
+	"	chan_set_drop(c.tx.ch, drop);\n"
+	"	for (int i = 0; i < MOST; i++) if (CHAN_SEND_LATEST(c.tx, &i, &displaced) || displaced != (i > 0)) return 2;\n"
+	"	return spawn_shutdown(CHAN_FOREVER); }\n";
+
+START_TEST(calls_of_a_drop_callback_are_noted_beside_the_one_that_drops)
+{
+	char text[TEXT];
+
+	build_with("-DMOST=3", dropping);
+	ck_assert_int_eq(trace(text), 0);
+	ck_assert_str_eq(text, "");
+	for (int i = 0; i < 3; i++) {
+		command(text, TEXT, "grep -E '\"name\":\"send c\".*\"first\":%d,\"value\":\"%d\"' '%s/trace' | wc -l", i, i, scratch);
+		ck_assert_int_eq(atoi(text), 1);
+	}
+	has("\"name\":\"send d\".*\"first\":0,\"value\":\"0\"");
+	has("\"name\":\"send d\".*\"first\":1,\"value\":\"1\"");
+	has("\"name\":\"spawn nothing 1\"");
+	is_checked(text);
+}
+END_TEST
+
+/* 200 sends to c, 199 to d, and a spawn; the task has a thread of its own. */
+START_TEST(calls_of_a_drop_callback_and_the_one_that_drops_are_all_counted)
+{
+	char text[TEXT];
+
+	build_with("-DMOST=200", dropping);
+	ck_assert_int_eq(trace(text), 0);
+	has("\"otherData\":\\{\"dropped\":\"300\"\\}");
+	is_checked(text);
+}
+END_TEST
+
+/* Some that are none by a little, and their neighbours that are. */
+static const char odd_names[] =
+	"#include \"chan.h\"\n"
+	"int main(void) {\n"
+	"	static const char *const names[] = { \"a\\xed\\xa0\\x80z\", \"b\\xed\\xbf\\xbfz\", \"c\\xe0\\x9f\\xbfz\", \"d\\xf0\\x8f\\xbf\\xbfz\",\n"
+	"		\"e\\xf4\\x90\\x80\\x80z\", \"f\\xc1\\xbfz\", \"g\\xf5\\x80\\x80\\x80z\",\n"
+	"		\"h\\xed\\x9f\\xbfz\", \"i\\xee\\x80\\x80z\", \"j\\xe0\\xa0\\x80z\", \"k\\xf0\\x90\\x80\\x80z\", \"l\\xf4\\x8f\\xbf\\xbfz\",\n"
+	"		\"m\\xf1\\x80\\x80\\x80z\", \"n\\xe1\\x80\\x80z\", \"o\\xc2\\x80z\" };\n"
+	"	for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {\n"
+	"		chan *c = chan_new(0, 1); if (c == NULL || chan_send(c, NULL)) return 1;\n"
+	"		chan_set_name(c, names[i]); }\n"
+	"	return 0; }\n";
+
+static const char *const odd_names_told[] = {
+	"a\\?{3}z", "b\\?{3}z", "c\\?{3}z", "d\\?{4}z", "e\\?{4}z", "f\\?{2}z", "g\\?{4}z",
+	"h\xed\x9f\xbfz", "i\xee\x80\x80z", "j\xe0\xa0\x80z", "k\xf0\x90\x80\x80z", "l\xf4\x8f\xbf\xbfz",
+	"m\xf1\x80\x80\x80z", "n\xe1\x80\x80z", "o\xc2\x80z",
+};
+
+START_TEST(a_trace_is_utf_8_whatever_the_names_are)
+{
+	char text[TEXT], pattern[100];
+
+	build(odd_names);
+	ck_assert_int_eq(trace(text), 0);
+	ck_assert_str_eq(text, "");
+	is_checked(text);
+	for (size_t i = 0; i < sizeof odd_names_told / sizeof *odd_names_told; i++) {
+		snprintf(pattern, sizeof pattern, "\"name\":\"send %s\"", odd_names_told[i]);
+		ck_assert_msg(is_in_trace(pattern), "not in the trace: %s", pattern);
+	}
+}
+END_TEST
+
+/* Rule 49: 31 bytes and less, cut between two characters; one that is not in UTF-8 is cut too. */
+static const char long_names[] =
+	"#include \"chan.h\"\n"
+	"static int use(const char *name) { chan *c = chan_new(0, 1); chan_set_name(c, name); return chan_send(c, NULL); }\n"
+	"int main(void) { return use(\"a234567890123456789012345678901\") || use(\"b23456789012345678901234567890123\")\n"
+	"	|| use(\"c2345678901234567890123456789\\xe2\\x82\\xac\") || use(\"d23456789012345678901234567\\xf0\\x90\\x80\\x80z\")\n"
+	"	|| use(\"e2345678901234567890123456\\x80\\x80\\x80\\x80\\x80\\x80\\x80\\x80\"); }\n";
+
+START_TEST(a_channels_name_is_cut_between_two_characters)
+{
+	char text[TEXT];
+
+	build(long_names);
+	ck_assert_int_eq(trace(text), 0);
+	ck_assert_str_eq(text, "");
+	has("\"name\":\"send a234567890123456789012345678901\"");
+	has("\"name\":\"send b234567890123456789012345678901\"");
+	has("\"name\":\"send c2345678901234567890123456789\"");
+	has("\"name\":\"send d23456789012345678901234567\xf0\x90\x80\x80\"");
+	has("\"name\":\"send e2345678901234567890123456\\?+\"");
+	is_checked(text);
+}
+END_TEST
+
+/* A thread that adds a channel is overtaken by one that adds thousands: here it adds them itself, in the middle. */
+static const char overtaken[] =
+	"#include <stdlib.h>\n#include \"chan.h\"\n"
+	"size_t __real_chan_cap(const chan *c), __wrap_chan_cap(const chan *c);\n"
+	"size_t __wrap_chan_cap(const chan *c) { static int calls;\n"
+	"	for (int i = 0; (i > 0 || calls++ == 0) && i < 5000; i++) {\n"
+	"		chan *other = chan_new(0, 1); if (other == NULL) abort(); chan_set_printer(other, NULL); }\n"
+	"	return __real_chan_cap(c); }\n"
+	"int main(void) { return chan_send(chan_new(0, 1), NULL); }\n";
+
+#ifdef __linux__
+START_TEST(a_thread_that_adds_a_channel_may_be_overtaken_by_others)
+{
+	char text[TEXT];
+
+	build_with("-Wl,--wrap=chan_cap", overtaken);
+	ck_assert_int_eq(trace(text), 0);
+	ck_assert_int_eq(command(text, TEXT, "grep -c '\"name\":\"channel\"' '%s/trace'", scratch), 0);
+	ck_assert_int_eq(atoi(text), 5001);
+}
+END_TEST
+#endif
+
 /* Two get all, one of which is full at first; the third only the last. */
 static const char published[] =
 	"#include \"chan_broadcast.h\"\n"
@@ -500,12 +665,13 @@ static const char going_on[] =
 
 START_TEST(noting_is_no_race)
 {
-	static const char *const programs[] = { traffic, going_on, grouped };
+	static const char *const programs[] = { traffic, going_on, grouped, going_on };
+	const char *sources = _i < 3 ? SOURCES : "chan.c spawn.c extra/chan_trace.c";   /* without the watcher's lock */
 	char text[TEXT];
 
 	write_file(scratch, "program.c", programs[_i]);
-	if (!must_with("gcc -fsanitize=thread", "gcc -fsanitize=thread -O1 -g " FLAGS " '%s/program.c' " SOURCES
-	               " -o '%s/program'", scratch, scratch))
+	if (!must_with("gcc -fsanitize=thread", "gcc -fsanitize=thread -O1 -g " FLAGS " -DCHAN_TRACE_EVENTS=100000"
+	               " '%s/program.c' %s -o '%s/program'", scratch, sources, scratch))
 		return;
 	for (int i = 0; i < 5; i++) {
 		ck_assert_int_eq(trace(text), 0);
@@ -615,7 +781,7 @@ Suite *trace_suite(void)
 	tcase_add_loop_test(tc, a_build_with_traces_has_no_warning, 0, sizeof compilers / sizeof *compilers);
 	tcase_add_test(tc, a_program_in_cxx_can_be_traced);
 	tcase_add_test(tc, make_trace_makes_a_picture_of_an_example_and_names_it);
-	tcase_add_loop_test(tc, noting_is_no_race, 0, 3);
+	tcase_add_loop_test(tc, noting_is_no_race, 0, 4);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("programs");
@@ -631,9 +797,15 @@ Suite *trace_suite(void)
 	tcase_add_test(tc, each_part_of_a_bulk_operation_leads_to_the_receives_that_took_of_it);
 	tcase_add_test(tc, each_send_leads_to_the_receive_that_took_its_element);
 	tcase_add_test(tc, a_published_value_leads_to_each_receive_of_it);
+	tcase_add_test(tc, what_is_sent_is_printed_before_it_is_given_away);
+	tcase_add_test(tc, calls_of_a_drop_callback_are_noted_beside_the_one_that_drops);
+	tcase_add_test(tc, calls_of_a_drop_callback_and_the_one_that_drops_are_all_counted);
+	tcase_add_test(tc, a_trace_is_utf_8_whatever_the_names_are);
+	tcase_add_test(tc, a_channels_name_is_cut_between_two_characters);
 	tcase_add_test(tc, the_ladder_prints_the_same_while_it_is_traced);
 #ifdef __linux__
 	tcase_add_test(tc, a_deadlock_is_written_with_the_waits_that_do_not_end);
+	tcase_add_test(tc, a_thread_that_adds_a_channel_may_be_overtaken_by_others);
 #endif
 	tcase_add_test(tc, what_a_thread_has_no_room_for_is_dropped_and_counted);
 	tcase_add_test(tc, a_file_that_cannot_be_written_is_named_and_changes_nothing_else);

@@ -7,12 +7,12 @@
  * A table says which signal goes to which channel.  One thread, the receiver of signals, is in
  * sigwaitinfo for all that are in the table.  sigwaitinfo does not see that the table has changed.
  * So whoever changes it sends the thread one of the signals that it is waiting for: the nudge.
- * Once the thread has taken it (or another one of the same number, which is as good), it reads
- * the table again.  DOC: notify
+ * Once the thread has taken that, or any other signal, it reads the table again.  The system may
+ * discard a pending signal, so the nudge is sent again after a while.  DOC: notify
  *
- * A signal that is handed back acts in the thread that hands it back.  If that is not the one that
- * blocked it, it may end, or be a thread of the pool, which blocks it again after the task.  So the
- * receiver keeps such a signal unblocked, and lives on for it.
+ * A signal that is handed back acts in the thread that hands it back.  That may end, or be a thread
+ * of the pool, which blocks it again after the task.  So as long as another thread has it blocked
+ * for chan_notify, the receiver has it unblocked, and lives on for it.
  */
 #ifdef _WIN32
 #error "chan_signal.c: Windows sends a process no signals; leave this file out"
@@ -33,7 +33,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SIGNALS = 129 };                 /* above the highest number of any system that we know */
+enum {
+	SIGNALS = 129,                  /* above the highest number of any system that we know */
+	NUDGE_AGAIN = 2048              /* looks whether the thread has read the table, before one more nudge */
+};
 
 struct target {                         /* a channel that signals go to, or went to */
 	struct chan_extra extra;
@@ -52,10 +55,12 @@ static struct table {
 	pthread_t thread;
 	int waited;                     /* a signal that it is waiting for; 0: it has not read the table */
 	int nudge;                      /* the signal that was sent to it and is not taken yet; 0: none */
+	unsigned nudges;                /* how often it was sent; more than once only if not: */
+	bool vague;                     /* the nudge looks like a signal that this process sends itself */
 	unsigned long changes, seen;    /* of the table: made, and seen by the thread */
 	struct target *to[SIGNALS];     /* NULL: the process, as without this library */
-	bool kept[SIGNALS];             /* was handed back: the thread has it unblocked */
-	bool keeps;                     /* the thread does only that, and waits for an element from: */
+	unsigned holders[SIGNALS];      /* threads that have it in blocked_here */
+	bool keeps;                     /* the thread only has signals unblocked, and waits for an element from: */
 	chan *wake;                     /* exists as long as the thread */
 	sigset_t blocked;               /* by chan_notify, wherever: a forked child unblocks them */
 } table = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -105,7 +110,9 @@ size_t chan_notify_dropped(const chan *c)
 	return n;
 }
 
-/* ---- What the system says of a signal -------------------------------------------------------------- */
+/* ---- What the system says of a signal: caller of sort_of and send_nudge holds table.lock ---------------- */
+
+enum sort { SIGNAL, NUDGE, EITHER };
 
 #if defined _POSIX_REALTIME_SIGNALS && _POSIX_REALTIME_SIGNALS > 0
 #define HAS_INFO
@@ -131,14 +138,23 @@ static bool take_pending(int signo, siginfo_t *info)
 #define NUDGE_CODE SI_LWP
 #elif defined SI_TKILL && !defined __GLIBC__
 #define NUDGE_CODE SI_TKILL
-#else
-#define NUDGE_CODE SI_USER
+#elif defined __linux__ && defined __GLIBC__
+#define QUEUES_NUDGE                    /* with the address of the table */
+#define NUDGE_CODE SI_QUEUE
+int pthread_sigqueue(pthread_t thread, int signo, const union sigval value);    /* strict POSIX hides it */
 #endif
 
-/* Or it was sent by kill in this process, and says the same. */
-static bool is_like_nudge(const siginfo_t *info)
+/* If the queue of signals is full, Linux forgets who has sent one: then the process is 0. */
+static enum sort sort_of(const siginfo_t *info)
 {
-	return info->si_code == NUDGE_CODE && info->si_pid == getpid();
+	const pid_t self = getpid();
+
+#ifdef NUDGE_CODE
+	if (info->si_code == NUDGE_CODE && info->si_pid == self &&
+			(NUDGE_CODE != SI_QUEUE || info->si_value.sival_ptr == &table))
+		return NUDGE;
+#endif
+	return info->si_code == SI_USER && info->si_pid == (table.vague ? self : 0) ? EITHER : SIGNAL;
 }
 #else
 /* These systems tell the number only, and have nothing better. */
@@ -157,12 +173,26 @@ static bool take_pending(int signo, siginfo_t *info)
 	return sigpending(&pending) == 0 && sigismember(&pending, signo) == 1 && await_signal(&one, info);
 }
 
-static bool is_like_nudge(const siginfo_t *info)
+static enum sort sort_of(const siginfo_t *info)
 {
 	(void)info;
-	return true;
+	return EITHER;
 }
 #endif
+
+/* False: the system refuses, because too many signals are pending. */
+static bool send_nudge(void)
+{
+#ifdef QUEUES_NUDGE
+	int err = pthread_sigqueue(table.thread, table.waited, (union sigval){ .sival_ptr = &table });
+	if (err != EPERM && err != ENOSYS)      /* a sandbox may not know the call */
+		return err == 0;
+#endif
+#if defined QUEUES_NUDGE || !defined NUDGE_CODE
+	table.vague = true;
+#endif
+	return pthread_kill(table.thread, table.waited) == 0;
+}
 
 static bool holds_signals(const chan *c)
 {
@@ -177,6 +207,12 @@ static bool holds_signals(const chan *c)
 
 /* ---- The thread: caller of these holds table.lock ---------------------------------------------------- */
 
+/* As the nudge it would discard others that are pending. */
+static bool is_for_job_control(int signo)
+{
+	return signo == SIGCONT || signo == SIGTSTP || signo == SIGTTIN || signo == SIGTTOU;
+}
+
 /* Sets *set to the signals that have a channel, and unblocks those that are kept.  False: there are none. */
 static bool read_table(sigset_t *set)
 {
@@ -186,11 +222,12 @@ static bool read_table(sigset_t *set)
 	table.keeps = false;
 	sigemptyset(set);
 	sigfillset(&mask);
-	/* Downwards, so that waited is the lowest: the real-time signals above queue up. */
+	/* Downwards, so that waited is the lowest: the real-time signals above queue up, and may be refused. */
 	for (int signo = SIGNALS - 1; signo > 0; signo--) {
-		if (table.to[signo] != NULL && sigaddset(set, signo) == 0)
+		const bool sent = table.to[signo] != NULL;
+		if (sent && sigaddset(set, signo) == 0 && (table.waited == 0 || !is_for_job_control(signo)))
 			table.waited = signo;
-		table.keeps |= table.kept[signo] && sigdelset(&mask, signo) == 0;
+		table.keeps |= !sent && table.holders[signo] > 0 && sigdelset(&mask, signo) == 0;
 	}
 	pthread_sigmask(SIG_SETMASK, &mask, NULL);
 	table.seen = table.changes;
@@ -229,21 +266,34 @@ static void deliver(const siginfo_t *info)
 }
 
 /*
- * The nudge was taken, or a signal of the same number that the process got at the same time:
- * then the other one of the two is pending.  The one that is not the nudge is delivered now.
- * Later would be too late.  The thread may no longer wait for it; and if it were the next
- * nudge, too, the system would merge the two.
+ * Delivers a signal that was taken.  If a nudge is on its way, ends it: takes it too, and whatever comes
+ * before it.  Later would be too late.  The thread may no longer wait for it, or have it unblocked.
+ * Of those that may be a nudge or not, as many are delivered as there are too many for nudges.
  */
-static void end_nudge(const siginfo_t *first)
+static void deliver_and_end_nudge(siginfo_t *info)
 {
-	siginfo_t second;
+	siginfo_t doubtful;
+	unsigned taken = 0, seen = 0, doubts = 0;
+	enum sort sort;
 
+	do {
+		sort = sort_of(info);
+		if (sort == NUDGE) {
+			seen++;
+		} else if (sort == SIGNAL || info->si_signo != table.nudge) {
+			deliver(info);
+		} else {
+			doubtful = *info;
+			doubts++;
+		}
+	} while (table.nudge != 0 && (taken++ == 0 || sort == NUDGE) && take_pending(table.nudge, info));
+	for (; doubts > 0 && doubts + seen > table.nudges; doubts--)
+		deliver(&doubtful);
 	table.nudge = 0;
-	if (take_pending(first->si_signo, &second))
-		deliver(is_like_nudge(&second) ? first : &second);
+	table.nudges = 0;
 }
 
-static void deliver_until_nudged(const sigset_t *set)
+static void deliver_until_changed(const sigset_t *set)
 {
 	siginfo_t info;
 
@@ -252,10 +302,8 @@ static void deliver_until_nudged(const sigset_t *set)
 		while (!await_signal(set, &info))
 			;
 		pthread_mutex_lock(&table.lock);
-		if (info.si_signo != table.nudge)
-			deliver(&info);
-	} while (info.si_signo != table.nudge);
-	end_nudge(&info);
+		deliver_and_end_nudge(&info);
+	} while (table.seen == table.changes);
 }
 
 /* No signal goes to a channel.  The process has its deadlocks reported again. */
@@ -280,7 +328,7 @@ static void *receive_signals(void *unused)
 		if (table.keeps)
 			keep_until_woken();
 		else
-			deliver_until_nudged(&set);
+			deliver_until_changed(&set);
 	}
 	chan_free(table.wake);
 	table.runs = false;
@@ -341,8 +389,27 @@ static int start_thread(void)
 	return err;
 }
 
+/* A forked child unblocks what nobody had blocked before the first call, until all have handed it back. */
+static void note_blocked(int signo, bool asked, const sigset_t *before)
+{
+	const bool was = sigismember(&blocked_here, signo) == 1;
+
+	if (asked) {
+		table.holders[signo] += !was;
+		sigaddset(&blocked_here, signo);
+		if (sigismember(before, signo) != 1)
+			sigaddset(&table.blocked, signo);
+		return;
+	}
+	table.holders[signo] -= was;
+	sigdelset(&blocked_here, signo);
+	if (table.holders[signo] == 0)
+		sigdelset(&table.blocked, signo);
+}
+
 /* Enters target for each of the signals; old gets the channels that they went to before. */
-static void change_table(struct target *target, const sigset_t *signals, chan *old[SIGNALS])
+static void change_table(struct target *target, const sigset_t *signals, const sigset_t *before,
+		chan *old[SIGNALS])
 {
 	table.changes++;
 	for (int signo = 1; signo < SIGNALS; signo++) {
@@ -352,11 +419,8 @@ static void change_table(struct target *target, const sigset_t *signals, chan *o
 			old[signo] = table.to[signo]->c;
 		if (target != NULL)
 			chan_ref(target->c);
-		if (target != NULL || sigismember(&blocked_here, signo) == 1)
-			table.kept[signo] = false;
-		else if (table.to[signo] != NULL)
-			table.kept[signo] = true;
 		table.to[signo] = target;
+		note_blocked(signo, target != NULL, before);
 	}
 }
 
@@ -375,39 +439,25 @@ static void give_way(unsigned tries)
 }
 
 /*
- * Waits until the thread has read the table as it is now.  The system may refuse to send the
- * nudge, because too many signals are pending: try again when the thread has taken some.
+ * Waits until the thread has read the table as it is now.  If the system has refused to send the nudge, tries
+ * again when the thread has taken some signals.  If it may have discarded the nudge, sends one more: after
+ * some ten milliseconds, and only if it cannot be taken for a signal.
  */
 static void await_reading(void)
 {
 	unsigned long now = table.changes;
 
 	for (unsigned i = 0; table.runs && table.seen < now; i++) {
-		if (table.keeps)
+		if (table.keeps) {
 			chan_try_send(table.wake, NULL);
-		else if (table.nudge == 0 && table.waited != 0 &&
-				pthread_kill(table.thread, table.waited) == 0)
+		} else if (table.waited != 0 && (table.nudge == 0 ||
+				(i % NUDGE_AGAIN == NUDGE_AGAIN - 1 && !table.vague)) && send_nudge()) {
 			table.nudge = table.waited;
+			table.nudges++;
+		}
 		pthread_mutex_unlock(&table.lock);
 		give_way(i);
 		pthread_mutex_lock(&table.lock);
-	}
-}
-
-/* Which signals this thread has blocked for chan_notify, and which of them nobody had blocked before. */
-static void note_blocked(const chan *c, const sigset_t *signals, const sigset_t *before)
-{
-	for (int signo = 1; signo < SIGNALS; signo++) {
-		if (sigismember(signals, signo) != 1)
-			continue;
-		if (c != NULL && sigismember(before, signo) != 1)
-			sigaddset(&table.blocked, signo);
-		else if (c == NULL && sigismember(&blocked_here, signo) == 1)
-			sigdelset(&table.blocked, signo);
-		if (c != NULL)
-			sigaddset(&blocked_here, signo);
-		else
-			sigdelset(&blocked_here, signo);
 	}
 }
 
@@ -422,8 +472,7 @@ static int notify(chan *c, const sigset_t *signals, const sigset_t *before)
 	pthread_mutex_lock(&table.lock);
 	int err = target != NULL ? start_thread() : 0;
 	if (err == 0) {
-		change_table(target, signals, old);
-		note_blocked(c, signals, before);
+		change_table(target, signals, before, old);
 		await_reading();
 	}
 	pthread_mutex_unlock(&table.lock);

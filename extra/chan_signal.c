@@ -44,6 +44,13 @@ struct target {                         /* a channel that signals go to, or went
 	atomic_size_t dropped;
 };
 
+/* A value of sigqueue that was handed back, and that the system has refused: too many signals are pending. */
+struct refused {
+	struct refused *next;
+	int signo;
+	union sigval value;
+};
+
 /*
  * Lock order: this lock, then those of channels.  It is held over pthread_create too, so that
  * everybody who changes the table finds either a thread that will read it or none.
@@ -60,7 +67,8 @@ static struct table {
 	unsigned long changes, seen;    /* of the table: made, and seen by the thread */
 	struct target *to[SIGNALS];     /* NULL: the process, as without this library */
 	unsigned holders[SIGNALS];      /* threads that have it in blocked_here */
-	bool keeps;                     /* the thread only has signals unblocked, and waits for an element from: */
+	struct refused *refused;        /* the oldest first */
+	bool keeps;                     /* the thread takes no signals, and waits for an element from: */
 	chan *wake;                     /* exists as long as the thread */
 	sigset_t blocked;               /* by chan_notify, wherever: a forked child unblocks them */
 } table = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -117,10 +125,10 @@ enum sort { SIGNAL, NUDGE, EITHER };
 #if defined _POSIX_REALTIME_SIGNALS && _POSIX_REALTIME_SIGNALS > 0
 #define HAS_INFO
 
-/* False: a handler has run. */
-static bool await_signal(const sigset_t *set, siginfo_t *info)
+/* False: a handler has run, or a millisecond has passed while a value was refused. */
+static bool await_signal(const sigset_t *set, siginfo_t *info, bool refused)
 {
-	return sigwaitinfo(set, info) > 0;
+	return (refused ? sigtimedwait(set, info, &(struct timespec){ 0, 1000000 }) : sigwaitinfo(set, info)) > 0;
 }
 
 /* Takes the signal if it is pending.  Testing first would race with a thread that unblocks it. */
@@ -158,8 +166,9 @@ static enum sort sort_of(const siginfo_t *info)
 }
 #else
 /* These systems tell the number only, and have nothing better. */
-static bool await_signal(const sigset_t *set, siginfo_t *info)
+static bool await_signal(const sigset_t *set, siginfo_t *info, bool refused)
 {
+	(void)refused;
 	*info = (siginfo_t){ .si_signo = 0 };
 	return sigwait(set, &info->si_signo) == 0;
 }
@@ -170,7 +179,8 @@ static bool take_pending(int signo, siginfo_t *info)
 
 	sigemptyset(&one);
 	sigaddset(&one, signo);
-	return sigpending(&pending) == 0 && sigismember(&pending, signo) == 1 && await_signal(&one, info);
+	return sigpending(&pending) == 0 && sigismember(&pending, signo) == 1 &&
+		await_signal(&one, info, false);
 }
 
 static enum sort sort_of(const siginfo_t *info)
@@ -207,6 +217,21 @@ static bool holds_signals(const chan *c)
 
 /* ---- The thread: caller of these holds table.lock ---------------------------------------------------- */
 
+/* False: the system still refuses some. */
+static bool give_back_values(void)
+{
+#ifdef HAS_INFO
+	while (table.refused != NULL) {
+		struct refused *oldest = table.refused;
+		if (sigqueue(getpid(), oldest->signo, oldest->value) != 0)
+			return false;
+		table.refused = oldest->next;
+		free(oldest);
+	}
+#endif
+	return true;
+}
+
 /* As the nudge it would discard others that are pending. */
 static bool is_for_job_control(int signo)
 {
@@ -219,7 +244,7 @@ static bool read_table(sigset_t *set)
 	sigset_t mask;
 
 	table.waited = 0;
-	table.keeps = false;
+	table.keeps = !give_back_values();
 	sigemptyset(set);
 	sigfillset(&mask);
 	/* Downwards, so that waited is the lowest: the real-time signals above queue up, and may be refused. */
@@ -243,7 +268,14 @@ static void give_back(const siginfo_t *info)
 {
 #ifdef HAS_INFO
 	if (info->si_code == SI_QUEUE) {
-		sigqueue(getpid(), info->si_signo, info->si_value);
+		struct refused **end = &table.refused;
+		if (give_back_values() && sigqueue(getpid(), info->si_signo, info->si_value) == 0)
+			return;
+		while (*end != NULL)
+			end = &(*end)->next;
+		*end = malloc(sizeof **end);
+		if (*end != NULL)
+			**end = (struct refused){ .signo = info->si_signo, .value = info->si_value };
 		return;
 	}
 #endif
@@ -298,19 +330,22 @@ static void deliver_until_changed(const sigset_t *set)
 	siginfo_t info;
 
 	do {
+		const bool refused = !give_back_values();
 		pthread_mutex_unlock(&table.lock);
-		while (!await_signal(set, &info))
-			;
+		const bool taken = await_signal(set, &info, refused);
 		pthread_mutex_lock(&table.lock);
-		deliver_and_end_nudge(&info);
-	} while (table.seen == table.changes);
+		if (taken)
+			deliver_and_end_nudge(&info);
+	} while (table.seen == table.changes || table.nudge != 0);
 }
 
 /* No signal goes to a channel.  The process has its deadlocks reported again. */
 static void keep_until_woken(void)
 {
+	const int64_t deadline = table.refused != NULL ? chan_now() + CHAN_MS : CHAN_FOREVER;
+
 	pthread_mutex_unlock(&table.lock);
-	chan_recv(table.wake, NULL);
+	chan_recv_until(table.wake, NULL, deadline);
 	pthread_mutex_lock(&table.lock);
 }
 

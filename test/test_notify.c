@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -849,7 +850,7 @@ static void *change_many_times(void *c)
 {
 	sigset_t set = set_of(SIGWINCH, END);
 
-	for (size_t i = 0; i < rounds(3000); i++) {
+	for (size_t i = 0; i < rounds(1000); i++) {
 		(void)!chan_notify(c, &set);
 		(void)!chan_notify(NULL, &set);
 	}
@@ -1193,6 +1194,71 @@ START_TEST(no_signal_is_lost_when_they_are_given_back_under_way)
 		all++;
 		ck_assert_int_eq(atomic_load(&handled) + (int)chan_len(c), all);
 	}
+	ck_assert_uint_eq(chan_notify_dropped(c), 0);
+	chan_free(c);
+}
+END_TEST
+#endif
+
+#if defined __linux__ && defined RLIMIT_SIGPENDING
+/* All processes of this user share the queue. */
+static void limit_queue_to_more(rlim_t more)
+{
+	char line[200];
+	unsigned long used = 0;
+	struct rlimit limit;
+	FILE *status = fopen("/proc/self/status", "r");
+
+	ck_assert_ptr_nonnull(status);
+	while (fgets(line, sizeof line, status) != NULL)
+		if (strncmp(line, "SigQ:", 5) == 0)
+			used = strtoul(line + 5, NULL, 10);
+	fclose(status);
+	ck_assert_int_eq(getrlimit(RLIMIT_SIGPENDING, &limit), 0);
+	limit.rlim_cur = used + more;
+	ck_assert_int_eq(setrlimit(RLIMIT_SIGPENDING, &limit), 0);
+}
+
+static void *fill_queue(void *over)
+{
+	for (int i = 0; i < (int)rounds(10000); i++)
+		while (sigqueue(getpid(), SIGRTMIN, (union sigval){ .sival_int = i }) != 0)
+			pause_for(50 * CHAN_US);
+	atomic_store((atomic_bool *)over, true);
+	return NULL;
+}
+
+/* Rule 44.  The library takes a value just when it is handed back, and then the system refuses it. */
+START_TEST(no_value_is_lost_when_the_queue_of_signals_is_full)
+{
+	int n = (int)rounds(10000), got = 0;
+	sigset_t set = set_of(SIGRTMIN, END);
+	chan *c = chan_new(sizeof(siginfo_t), (size_t)n);
+	struct sigaction action = { .sa_sigaction = note_value, .sa_flags = SA_RESTART | SA_SIGINFO };
+	atomic_bool over = false;
+	int64_t since = 0, deadline;
+
+	sigemptyset(&action.sa_mask);
+	ck_assert_int_eq(sigaction(SIGRTMIN, &action, NULL), 0);
+	limit_queue_to_more(20);
+	ck_assert_int_eq(chan_notify(c, &set), 0);
+	pthread_t thread = start(fill_queue, &over);
+	while (!atomic_load(&over)) {
+		ck_assert_int_eq(chan_notify(NULL, &set), 0);
+		ck_assert_int_eq(chan_notify(c, &set), 0);
+	}
+	join(thread);
+	long held = held_by_library();
+	ck_assert_int_eq(chan_notify(NULL, &set), 0);
+	deadline = chan_now() + 20 * CHAN_SECOND;
+	while ((got < n || held_by_library() >= held) && chan_now() < deadline) {
+		got = atomic_load(&handled) + (int)chan_len(c);
+		look_again(&since);
+	}
+	ck_assert_int_eq(got, n);
+	ck_assert_int_lt(held_by_library(), held);
+	count_values(c);
+	ck_assert_int_eq(atomic_load(&values), (long)n * (n - 1) / 2);
 	ck_assert_uint_eq(chan_notify_dropped(c), 0);
 	chan_free(c);
 }
@@ -1611,6 +1677,9 @@ Suite *notify_suite(void)
 	tcase_add_loop_test(tc, no_signal_is_lost_while_two_threads_change_what_goes_where, 3, 4);
 	tcase_add_test(tc, the_last_signal_arrives_too);
 	tcase_add_test(tc, no_signal_is_lost_when_they_are_given_back_under_way);
+#if defined __linux__ && defined RLIMIT_SIGPENDING
+	tcase_add_test(tc, no_value_is_lost_when_the_queue_of_signals_is_full);
+#endif
 	suite_add_tcase(s, tc);
 #endif
 

@@ -33,10 +33,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum {
-	SIGNALS = 129,                  /* above the highest number of any system that we know */
-	NUDGE_AGAIN = 2048              /* looks whether the thread has read the table, before one more nudge */
-};
+enum { SIGNALS = 129 };                 /* above the highest number of any system that we know */
+enum { NUDGE_AGAIN = 2048 };            /* tries of who waits, before one more nudge */
 
 struct target {                         /* a channel that signals go to, or went to */
 	struct chan_extra extra;
@@ -62,7 +60,7 @@ static struct table {
 	pthread_t thread;
 	int waited;                     /* a signal that it is waiting for; 0: it has not read the table */
 	int nudge;                      /* the signal that was sent to it and is not taken yet; 0: none */
-	unsigned nudges;                /* how often it was sent; more than once only if not: */
+	unsigned nudges;                /* how often it was sent; once only if: */
 	bool vague;                     /* the nudge looks like a signal that this process sends itself */
 	unsigned long changes, seen;    /* of the table: made, and seen by the thread */
 	struct target *to[SIGNALS];     /* NULL: the process, as without this library */
@@ -118,7 +116,7 @@ size_t chan_notify_dropped(const chan *c)
 	return n;
 }
 
-/* ---- What the system says of a signal: caller of sort_of and send_nudge holds table.lock ---------------- */
+/* ---- What the system says of a signal --------------------------------------------------------------- */
 
 enum sort { SIGNAL, NUDGE, EITHER };
 
@@ -128,7 +126,9 @@ enum sort { SIGNAL, NUDGE, EITHER };
 /* False: a handler has run, or a millisecond has passed while a value was refused. */
 static bool await_signal(const sigset_t *set, siginfo_t *info, bool refused)
 {
-	return (refused ? sigtimedwait(set, info, &(struct timespec){ 0, 1000000 }) : sigwaitinfo(set, info)) > 0;
+	if (refused)
+		return sigtimedwait(set, info, &(struct timespec){ 0, 1000000 }) > 0;
+	return sigwaitinfo(set, info) > 0;
 }
 
 /* Takes the signal if it is pending.  Testing first would race with a thread that unblocks it. */
@@ -152,7 +152,7 @@ static bool take_pending(int signo, siginfo_t *info)
 int pthread_sigqueue(pthread_t thread, int signo, const union sigval value);    /* strict POSIX hides it */
 #endif
 
-/* If the queue of signals is full, Linux forgets who has sent one: then the process is 0. */
+/* Called with table.lock.  If the queue of signals is full, Linux forgets who has sent one: process 0. */
 static enum sort sort_of(const siginfo_t *info)
 {
 	const pid_t self = getpid();
@@ -190,7 +190,7 @@ static enum sort sort_of(const siginfo_t *info)
 }
 #endif
 
-/* False: the system refuses, because too many signals are pending. */
+/* Called with table.lock.  False: the system refuses, because too many signals are pending. */
 static bool send_nudge(void)
 {
 #ifdef QUEUES_NUDGE
@@ -247,7 +247,7 @@ static bool read_table(sigset_t *set)
 	table.keeps = !give_back_values();
 	sigemptyset(set);
 	sigfillset(&mask);
-	/* Downwards, so that waited is the lowest: the real-time signals above queue up, and may be refused. */
+	/* Downwards, so that waited is the lowest: the real-time signals above queue up. */
 	for (int signo = SIGNALS - 1; signo > 0; signo--) {
 		const bool sent = table.to[signo] != NULL;
 		if (sent && sigaddset(set, signo) == 0 && (table.waited == 0 || !is_for_job_control(signo)))
@@ -298,9 +298,9 @@ static void deliver(const siginfo_t *info)
 }
 
 /*
- * Delivers a signal that was taken.  If a nudge is on its way, ends it: takes it too, and whatever comes
- * before it.  Later would be too late.  The thread may no longer wait for it, or have it unblocked.
- * Of those that may be a nudge or not, as many are delivered as there are too many for nudges.
+ * Delivers a signal that was taken.  If a nudge is on its way, takes that now, too.  Later would be too
+ * late: the thread may no longer wait for it, or have it unblocked.  A signal of the same number that is
+ * pending is delivered.  Later the system would merge it with the next nudge.
  */
 static void deliver_and_end_nudge(siginfo_t *info)
 {
@@ -319,7 +319,8 @@ static void deliver_and_end_nudge(siginfo_t *info)
 			doubts++;
 		}
 	} while (table.nudge != 0 && (taken++ == 0 || sort == NUDGE) && take_pending(table.nudge, info));
-	for (; doubts > 0 && doubts + seen > table.nudges; doubts--)
+	/* If no other one was the nudge, these were. */
+	for (unsigned of_these = seen == 0 ? table.nudges : 0; doubts > of_these; doubts--)
 		deliver(&doubtful);
 	table.nudge = 0;
 	table.nudges = 0;

@@ -7,12 +7,12 @@
  * A table says which signal goes to which channel.  One thread, the receiver of signals, is in
  * sigwaitinfo for all that are in the table.  sigwaitinfo does not see that the table has changed.
  * So whoever changes it sends the thread one of the signals that it is waiting for: the nudge.
- * Once the thread has taken it (or another one of the same number, which is as good), it reads
- * the table again.  DOC: notify
+ * Once the thread has taken that, or any other signal, it reads the table again.  The system may
+ * discard a pending signal, so the nudge is sent again after a while.  DOC: notify
  *
- * A signal that is handed back acts in the thread that hands it back.  If that is not the one that
- * blocked it, it may end, or be a thread of the pool, which blocks it again after the task.  So the
- * receiver keeps such a signal unblocked, and lives on for it.
+ * A signal that is handed back acts in the thread that hands it back.  That may end, or be a thread
+ * of the pool, which blocks it again after the task.  So as long as another thread has it blocked
+ * for chan_notify, the receiver has it unblocked, and lives on for it.
  */
 #ifdef _WIN32
 #error "chan_signal.c: Windows sends a process no signals; leave this file out"
@@ -34,11 +34,19 @@
 #include <unistd.h>
 
 enum { SIGNALS = 129 };                 /* above the highest number of any system that we know */
+enum { NUDGE_AGAIN = 2048 };            /* tries of who waits, before one more nudge */
 
 struct target {                         /* a channel that signals go to, or went to */
 	struct chan_extra extra;
 	chan *c;
 	atomic_size_t dropped;
+};
+
+/* A value of sigqueue that was handed back, and that the system has refused: too many signals are pending. */
+struct refused {
+	struct refused *next;
+	int signo;
+	union sigval value;
 };
 
 /*
@@ -52,10 +60,13 @@ static struct table {
 	pthread_t thread;
 	int waited;                     /* a signal that it is waiting for; 0: it has not read the table */
 	int nudge;                      /* the signal that was sent to it and is not taken yet; 0: none */
+	unsigned nudges;                /* how often it was sent; once only if: */
+	bool vague;                     /* the nudge looks like a signal that this process sends itself */
 	unsigned long changes, seen;    /* of the table: made, and seen by the thread */
 	struct target *to[SIGNALS];     /* NULL: the process, as without this library */
-	bool kept[SIGNALS];             /* was handed back: the thread has it unblocked */
-	bool keeps;                     /* the thread does only that, and waits for an element from: */
+	unsigned holders[SIGNALS];      /* threads that have it in blocked_here */
+	struct refused *refused;        /* the oldest first */
+	bool keeps;                     /* the thread takes no signals, and waits for an element from: */
 	chan *wake;                     /* exists as long as the thread */
 	sigset_t blocked;               /* by chan_notify, wherever: a forked child unblocks them */
 } table = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -105,14 +116,18 @@ size_t chan_notify_dropped(const chan *c)
 	return n;
 }
 
-/* ---- What the system says of a signal -------------------------------------------------------------- */
+/* ---- What the system says of a signal --------------------------------------------------------------- */
+
+enum sort { SIGNAL, NUDGE, EITHER };
 
 #if defined _POSIX_REALTIME_SIGNALS && _POSIX_REALTIME_SIGNALS > 0
 #define HAS_INFO
 
-/* False: a handler has run. */
-static bool await_signal(const sigset_t *set, siginfo_t *info)
+/* False: a handler has run, or a millisecond has passed while a value was refused. */
+static bool await_signal(const sigset_t *set, siginfo_t *info, bool refused)
 {
+	if (refused)
+		return sigtimedwait(set, info, &(struct timespec){ 0, 1000000 }) > 0;
 	return sigwaitinfo(set, info) > 0;
 }
 
@@ -131,19 +146,29 @@ static bool take_pending(int signo, siginfo_t *info)
 #define NUDGE_CODE SI_LWP
 #elif defined SI_TKILL && !defined __GLIBC__
 #define NUDGE_CODE SI_TKILL
-#else
-#define NUDGE_CODE SI_USER
+#elif defined __linux__ && defined __GLIBC__
+#define QUEUES_NUDGE                    /* with the address of the table */
+#define NUDGE_CODE SI_QUEUE
+int pthread_sigqueue(pthread_t thread, int signo, const union sigval value);    /* strict POSIX hides it */
 #endif
 
-/* Or it was sent by kill in this process, and says the same. */
-static bool is_like_nudge(const siginfo_t *info)
+/* Called with table.lock.  If the queue of signals is full, Linux forgets who has sent one: process 0. */
+static enum sort sort_of(const siginfo_t *info)
 {
-	return info->si_code == NUDGE_CODE && info->si_pid == getpid();
+	const pid_t self = getpid();
+
+#ifdef NUDGE_CODE
+	if (info->si_code == NUDGE_CODE && info->si_pid == self &&
+			(NUDGE_CODE != SI_QUEUE || info->si_value.sival_ptr == &table))
+		return NUDGE;
+#endif
+	return info->si_code == SI_USER && info->si_pid == (table.vague ? self : 0) ? EITHER : SIGNAL;
 }
 #else
 /* These systems tell the number only, and have nothing better. */
-static bool await_signal(const sigset_t *set, siginfo_t *info)
+static bool await_signal(const sigset_t *set, siginfo_t *info, bool refused)
 {
+	(void)refused;
 	*info = (siginfo_t){ .si_signo = 0 };
 	return sigwait(set, &info->si_signo) == 0;
 }
@@ -154,15 +179,30 @@ static bool take_pending(int signo, siginfo_t *info)
 
 	sigemptyset(&one);
 	sigaddset(&one, signo);
-	return sigpending(&pending) == 0 && sigismember(&pending, signo) == 1 && await_signal(&one, info);
+	return sigpending(&pending) == 0 && sigismember(&pending, signo) == 1 &&
+		await_signal(&one, info, false);
 }
 
-static bool is_like_nudge(const siginfo_t *info)
+static enum sort sort_of(const siginfo_t *info)
 {
 	(void)info;
-	return true;
+	return EITHER;
 }
 #endif
+
+/* Called with table.lock.  False: the system refuses, because too many signals are pending. */
+static bool send_nudge(void)
+{
+#ifdef QUEUES_NUDGE
+	int err = pthread_sigqueue(table.thread, table.waited, (union sigval){ .sival_ptr = &table });
+	if (err != EPERM && err != ENOSYS)      /* a sandbox may not know the call */
+		return err == 0;
+#endif
+#if defined QUEUES_NUDGE || !defined NUDGE_CODE
+	table.vague = true;
+#endif
+	return pthread_kill(table.thread, table.waited) == 0;
+}
 
 static bool holds_signals(const chan *c)
 {
@@ -177,20 +217,42 @@ static bool holds_signals(const chan *c)
 
 /* ---- The thread: caller of these holds table.lock ---------------------------------------------------- */
 
+/* False: the system still refuses some. */
+static bool give_back_values(void)
+{
+#ifdef HAS_INFO
+	while (table.refused != NULL) {
+		struct refused *oldest = table.refused;
+		if (sigqueue(getpid(), oldest->signo, oldest->value) != 0)
+			return false;
+		table.refused = oldest->next;
+		free(oldest);
+	}
+#endif
+	return true;
+}
+
+/* As the nudge it would discard others that are pending. */
+static bool is_for_job_control(int signo)
+{
+	return signo == SIGCONT || signo == SIGTSTP || signo == SIGTTIN || signo == SIGTTOU;
+}
+
 /* Sets *set to the signals that have a channel, and unblocks those that are kept.  False: there are none. */
 static bool read_table(sigset_t *set)
 {
 	sigset_t mask;
 
 	table.waited = 0;
-	table.keeps = false;
+	table.keeps = !give_back_values();
 	sigemptyset(set);
 	sigfillset(&mask);
 	/* Downwards, so that waited is the lowest: the real-time signals above queue up. */
 	for (int signo = SIGNALS - 1; signo > 0; signo--) {
-		if (table.to[signo] != NULL && sigaddset(set, signo) == 0)
+		const bool sent = table.to[signo] != NULL;
+		if (sent && sigaddset(set, signo) == 0 && (table.waited == 0 || !is_for_job_control(signo)))
 			table.waited = signo;
-		table.keeps |= table.kept[signo] && sigdelset(&mask, signo) == 0;
+		table.keeps |= !sent && table.holders[signo] > 0 && sigdelset(&mask, signo) == 0;
 	}
 	pthread_sigmask(SIG_SETMASK, &mask, NULL);
 	table.seen = table.changes;
@@ -206,7 +268,14 @@ static void give_back(const siginfo_t *info)
 {
 #ifdef HAS_INFO
 	if (info->si_code == SI_QUEUE) {
-		sigqueue(getpid(), info->si_signo, info->si_value);
+		struct refused **end = &table.refused;
+		if (give_back_values() && sigqueue(getpid(), info->si_signo, info->si_value) == 0)
+			return;
+		while (*end != NULL)
+			end = &(*end)->next;
+		*end = malloc(sizeof **end);
+		if (*end != NULL)
+			**end = (struct refused){ .signo = info->si_signo, .value = info->si_value };
 		return;
 	}
 #endif
@@ -229,40 +298,55 @@ static void deliver(const siginfo_t *info)
 }
 
 /*
- * The nudge was taken, or a signal of the same number that the process got at the same time:
- * then the other one of the two is pending.  The one that is not the nudge is delivered now.
- * Later would be too late.  The thread may no longer wait for it; and if it were the next
- * nudge, too, the system would merge the two.
+ * Delivers a signal that was taken.  If a nudge is on its way, takes that now, too.  Later would be too
+ * late: the thread may no longer wait for it, or have it unblocked.  A signal of the same number that is
+ * pending is delivered.  Later the system would merge it with the next nudge.
  */
-static void end_nudge(const siginfo_t *first)
+static void deliver_and_end_nudge(siginfo_t *info)
 {
-	siginfo_t second;
+	siginfo_t doubtful;
+	unsigned taken = 0, seen = 0, doubts = 0;
+	enum sort sort;
 
+	do {
+		sort = sort_of(info);
+		if (sort == NUDGE) {
+			seen++;
+		} else if (sort == SIGNAL || info->si_signo != table.nudge) {
+			deliver(info);
+		} else {
+			doubtful = *info;
+			doubts++;
+		}
+	} while (table.nudge != 0 && (taken++ == 0 || sort == NUDGE) && take_pending(table.nudge, info));
+	/* If no other one was the nudge, these were. */
+	for (unsigned of_these = seen == 0 ? table.nudges : 0; doubts > of_these; doubts--)
+		deliver(&doubtful);
 	table.nudge = 0;
-	if (take_pending(first->si_signo, &second))
-		deliver(is_like_nudge(&second) ? first : &second);
+	table.nudges = 0;
 }
 
-static void deliver_until_nudged(const sigset_t *set)
+static void deliver_until_changed(const sigset_t *set)
 {
 	siginfo_t info;
 
 	do {
+		const bool refused = !give_back_values();
 		pthread_mutex_unlock(&table.lock);
-		while (!await_signal(set, &info))
-			;
+		const bool taken = await_signal(set, &info, refused);
 		pthread_mutex_lock(&table.lock);
-		if (info.si_signo != table.nudge)
-			deliver(&info);
-	} while (info.si_signo != table.nudge);
-	end_nudge(&info);
+		if (taken)
+			deliver_and_end_nudge(&info);
+	} while (table.seen == table.changes || table.nudge != 0);
 }
 
 /* No signal goes to a channel.  The process has its deadlocks reported again. */
 static void keep_until_woken(void)
 {
+	const int64_t deadline = table.refused != NULL ? chan_now() + CHAN_MS : CHAN_FOREVER;
+
 	pthread_mutex_unlock(&table.lock);
-	chan_recv(table.wake, NULL);
+	chan_recv_until(table.wake, NULL, deadline);
 	pthread_mutex_lock(&table.lock);
 }
 
@@ -280,7 +364,7 @@ static void *receive_signals(void *unused)
 		if (table.keeps)
 			keep_until_woken();
 		else
-			deliver_until_nudged(&set);
+			deliver_until_changed(&set);
 	}
 	chan_free(table.wake);
 	table.runs = false;
@@ -341,8 +425,27 @@ static int start_thread(void)
 	return err;
 }
 
+/* A forked child unblocks what nobody had blocked before the first call, until all have handed it back. */
+static void note_blocked(int signo, bool asked, const sigset_t *before)
+{
+	const bool was = sigismember(&blocked_here, signo) == 1;
+
+	if (asked) {
+		table.holders[signo] += !was;
+		sigaddset(&blocked_here, signo);
+		if (sigismember(before, signo) != 1)
+			sigaddset(&table.blocked, signo);
+		return;
+	}
+	table.holders[signo] -= was;
+	sigdelset(&blocked_here, signo);
+	if (table.holders[signo] == 0)
+		sigdelset(&table.blocked, signo);
+}
+
 /* Enters target for each of the signals; old gets the channels that they went to before. */
-static void change_table(struct target *target, const sigset_t *signals, chan *old[SIGNALS])
+static void change_table(struct target *target, const sigset_t *signals, const sigset_t *before,
+		chan *old[SIGNALS])
 {
 	table.changes++;
 	for (int signo = 1; signo < SIGNALS; signo++) {
@@ -352,11 +455,8 @@ static void change_table(struct target *target, const sigset_t *signals, chan *o
 			old[signo] = table.to[signo]->c;
 		if (target != NULL)
 			chan_ref(target->c);
-		if (target != NULL || sigismember(&blocked_here, signo) == 1)
-			table.kept[signo] = false;
-		else if (table.to[signo] != NULL)
-			table.kept[signo] = true;
 		table.to[signo] = target;
+		note_blocked(signo, target != NULL, before);
 	}
 }
 
@@ -375,39 +475,25 @@ static void give_way(unsigned tries)
 }
 
 /*
- * Waits until the thread has read the table as it is now.  The system may refuse to send the
- * nudge, because too many signals are pending: try again when the thread has taken some.
+ * Waits until the thread has read the table as it is now.  If the system has refused to send the nudge, tries
+ * again when the thread has taken some signals.  If it may have discarded the nudge, sends one more: after
+ * some ten milliseconds, and only if it cannot be taken for a signal.
  */
 static void await_reading(void)
 {
 	unsigned long now = table.changes;
 
 	for (unsigned i = 0; table.runs && table.seen < now; i++) {
-		if (table.keeps)
+		if (table.keeps) {
 			chan_try_send(table.wake, NULL);
-		else if (table.nudge == 0 && table.waited != 0 &&
-				pthread_kill(table.thread, table.waited) == 0)
+		} else if (table.waited != 0 && (table.nudge == 0 ||
+				(i % NUDGE_AGAIN == NUDGE_AGAIN - 1 && !table.vague)) && send_nudge()) {
 			table.nudge = table.waited;
+			table.nudges++;
+		}
 		pthread_mutex_unlock(&table.lock);
 		give_way(i);
 		pthread_mutex_lock(&table.lock);
-	}
-}
-
-/* Which signals this thread has blocked for chan_notify, and which of them nobody had blocked before. */
-static void note_blocked(const chan *c, const sigset_t *signals, const sigset_t *before)
-{
-	for (int signo = 1; signo < SIGNALS; signo++) {
-		if (sigismember(signals, signo) != 1)
-			continue;
-		if (c != NULL && sigismember(before, signo) != 1)
-			sigaddset(&table.blocked, signo);
-		else if (c == NULL && sigismember(&blocked_here, signo) == 1)
-			sigdelset(&table.blocked, signo);
-		if (c != NULL)
-			sigaddset(&blocked_here, signo);
-		else
-			sigdelset(&blocked_here, signo);
 	}
 }
 
@@ -422,8 +508,7 @@ static int notify(chan *c, const sigset_t *signals, const sigset_t *before)
 	pthread_mutex_lock(&table.lock);
 	int err = target != NULL ? start_thread() : 0;
 	if (err == 0) {
-		change_table(target, signals, old);
-		note_blocked(c, signals, before);
+		change_table(target, signals, before, old);
 		await_reading();
 	}
 	pthread_mutex_unlock(&table.lock);

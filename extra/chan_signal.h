@@ -34,9 +34,10 @@ extern "C" {
  * channel, the one that was given last, and the library is an owner of that channel meanwhile.
  *
  * The signals are blocked in this thread and in the threads that it starts later, and a thread
- * of the library waits for them.  So call it in main, before other threads exist.  Only signals
- * to the process count: those of kill, not those of raise or pthread_kill.  A forked child
- * receives no signals this way: there the signals that this function has blocked are unblocked.
+ * of the library waits for them.  So call it in main, before other threads exist.  Tasks of spawn
+ * do not block SIGPIPE, SIGPROF and the signals of a crash: leave those out in a program with tasks.
+ * Only signals to the process count: those of kill, not those of raise or pthread_kill.  A forked
+ * child receives no signals this way: there the signals that this function has blocked are unblocked.
  * A program that you start with system, popen or posix_spawn has them blocked, unless you use
  * posix_spawnattr_setsigmask.
  *

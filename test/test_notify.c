@@ -1,5 +1,8 @@
 /* chan_notify: signals to the process as elements of a channel.  Each test is a process of its own, whose signals these are. */
 #define _POSIX_C_SOURCE 200809L
+#ifdef __linux__
+#define _GNU_SOURCE             /* RTLD_NEXT */
+#endif
 
 #include "chan_context.h"
 #include "chan_fd.h"
@@ -9,12 +12,16 @@
 #include "faults.h"
 #include "threads.h"
 
+#ifdef __GLIBC__
+#include <dlfcn.h>
+#endif
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -101,6 +108,35 @@ static void install(int signo)
 	sigemptyset(&action.sa_mask);
 	ck_assert_int_eq(sigaction(signo, &action, NULL), 0);
 }
+
+#if defined __linux__ && defined __GLIBC__
+#define QUEUES_NUDGE
+static atomic_int nudges_to_lose, nudges_to_double, nudges_to_refuse, nudges_sent;
+
+static bool take_one(atomic_int *n)
+{
+	return atomic_load(n) > 0 && atomic_fetch_sub(n, 1) > 0;
+}
+
+/* The one that the library calls.  It fails when pthread_kill is to fail. */
+int pthread_sigqueue(pthread_t thread, int signo, const union sigval value)
+{
+	int (*queue)(pthread_t, int, const union sigval);
+	void *found = dlsym(RTLD_NEXT, "pthread_sigqueue");
+
+	memcpy(&queue, &found, sizeof queue);
+	if (faulty_kill(thread, 0) != 0)
+		return EAGAIN;
+	atomic_fetch_add(&nudges_sent, 1);
+	if (take_one(&nudges_to_refuse))
+		return ENOSYS;
+	if (take_one(&nudges_to_lose))
+		return 0;
+	if (take_one(&nudges_to_double))
+		ck_assert_int_eq(queue(thread, signo, value), 0);
+	return queue(thread, signo, value);
+}
+#endif
 
 /* ---- Signals arrive -------------------------------------------------------------------------------------------- */
 
@@ -751,6 +787,210 @@ START_TEST(what_another_thread_gave_back_acts_when_that_is_over)
 }
 END_TEST
 
+static void *ask_for_usr1(void *c)
+{
+	sigset_t set = set_of(SIGUSR1, END);
+	int *err = malloc(sizeof *err);
+
+	*err = chan_notify(c, &set);
+	return err;
+}
+
+static void ask_and_give_back(void *c)
+{
+	sigset_t set = set_of(SIGUSR1, END);
+
+	(void)!chan_notify(*(chan **)c, &set);
+	(void)!chan_notify(NULL, &set);
+}
+
+static void *ask_and_give_back_in_thread(void *c)
+{
+	ask_and_give_back(&c);
+	return NULL;
+}
+
+/* Rule 44.  The thread that has asked, too, is over or has it blocked again; this one has had it blocked all the time. */
+START_TEST(what_two_threads_asked_for_acts_when_one_of_them_has_given_it_back)
+{
+	sigset_t set = set_of(SIGUSR1, END);
+	chan *c = new_notified(5, set), *other = chan_new(sizeof(int), 5);
+	waitgroup wg = WAITGROUP_INIT;
+	int64_t since = 0;
+
+	install(SIGUSR1);
+	for (int n = 1; n < 4; n++) {
+		if (_i == 0) {
+			join(start(ask_and_give_back_in_thread, other));
+		} else {
+			ck_assert_int_eq(waitgroup_go(&wg, ask_and_give_back, &other, sizeof other), 0);
+			waitgroup_wait(&wg);
+		}
+		ck_assert(is_blocked(SIGUSR1));
+		send(SIGUSR1);
+		await_handled(n);
+		ck_assert_int_eq(chan_notify(c, &set), 0);
+		send(SIGUSR1);
+		ck_assert_int_eq(received(c), SIGUSR1);
+	}
+	long held = held_by_library();
+	ck_assert_int_eq(chan_notify(NULL, &set), 0);
+	while (held_by_library() >= held)       /* the thread that keeps it is over */
+		look_again(&since);
+	ck_assert_uint_eq(chan_len(c) + chan_len(other), 0);
+	waitgroup_destroy(&wg);
+	chan_free(c);
+	chan_free(other);
+}
+END_TEST
+
+/* ---- What the system does to pending signals --------------------------------------------------------------------- */
+
+static atomic_int changed;
+
+static void *change_many_times(void *c)
+{
+	sigset_t set = set_of(SIGWINCH, END);
+
+	for (size_t i = 0; i < rounds(1000); i++) {
+		(void)!chan_notify(c, &set);
+		(void)!chan_notify(NULL, &set);
+	}
+	atomic_store(&changed, 1);
+	return NULL;
+}
+
+/* Rule 44.  0: a signal that comes to be ignored is no longer pending.  1: nor is a SIGCONT when a SIGTSTP is sent. */
+START_TEST(a_change_is_made_even_if_the_system_discards_what_is_pending)
+{
+	sigset_t winch = set_of(SIGWINCH, END);
+	struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
+
+	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &winch, NULL), 0);
+	chan *c = new_notified(1, _i == 0 ? set_of(SIGINT, END) : set_of(SIGCONT, SIGTSTP, END)), *other = chan_new(sizeof(int), 1);
+	pthread_t thread = start(change_many_times, other);
+	while (!atomic_load(&changed)) {
+		if (_i == 0) {
+			ck_assert_int_eq(sigaction(SIGINT, &ignore, &before), 0);
+			ck_assert_int_eq(sigaction(SIGINT, &before, NULL), 0);
+		} else {
+			send(SIGTSTP);
+			(void)chan_try_recv(c, NULL);
+		}
+		pause_for(20 * CHAN_US);
+	}
+	join(thread);
+	while (chan_try_recv(c, NULL) == 0)
+		;
+	pause_for(5 * CHAN_MS);
+	while (chan_try_recv(c, NULL) == 0)
+		ck_assert(_i == 1);
+	send(_i == 0 ? SIGINT : SIGCONT);
+	ck_assert_int_eq(received(c), _i == 0 ? SIGINT : SIGCONT);
+	chan_free(c);
+	chan_free(other);
+}
+END_TEST
+
+/* Rule 44.  The library's own signal to its thread discards no other. */
+START_TEST(a_change_discards_no_signal_of_job_control)
+{
+	sigset_t set = set_of(SIGCONT, SIGTSTP, SIGWINCH, END);
+	chan *c = new_notified(1, set);
+
+	for (size_t i = 0; i < rounds(1000); i++) {
+		const int signo = i % 2 ? SIGTSTP : SIGCONT;
+
+		send(signo);
+		ck_assert_int_eq(chan_notify(c, &set), 0);
+		ck_assert_int_eq(received(c), signo);
+		ck_assert_uint_eq(chan_len(c), 0);
+	}
+	chan_free(c);
+}
+END_TEST
+
+#ifdef QUEUES_NUDGE
+/* Rule 43.  The nudge to the thread is lost: the next signal of that number is none. */
+START_TEST(a_signal_is_not_taken_for_a_nudge_that_the_system_has_discarded)
+{
+	sigset_t set = set_of(SIGUSR1, END);
+	chan *c = new_notified(5, set);
+	int64_t since = 0;
+
+	for (int i = 1; i <= 10; i++) {
+		atomic_store(&nudges_sent, 0);
+		atomic_store(&nudges_to_lose, 1000000);
+		pthread_t thread = start(ask_for_usr1, c);
+		while (atomic_load(&nudges_sent) < 1 + i % 3)
+			look_again(&since);
+		send(SIGUSR1);
+		ck_assert_int_eq(received(c), SIGUSR1);
+		atomic_store(&nudges_to_lose, 0);
+		void *err;
+		ck_assert_int_eq(pthread_join(thread, &err), 0);
+		ck_assert_int_eq(*(int *)err, 0);
+		free(err);
+	}
+	ck_assert_uint_eq(chan_len(c) + chan_notify_dropped(c), 0);
+	chan_free(c);
+}
+END_TEST
+
+/* Rule 43.  Each is sent twice, and some are lost at first.  1: real-time signals queue. */
+START_TEST(however_often_a_nudge_is_sent_no_channel_gets_one)
+{
+	const int signo = _i == 0 ? SIGUSR1 : SIGRTMIN;
+	sigset_t set = set_of(signo, END);
+	chan *c = new_notified(50, set);
+	size_t n = rounds(300), got = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		atomic_store(&nudges_to_lose, i % 50 == 0);
+		atomic_store(&nudges_to_double, 3);
+		if (i % 3)
+			send(signo);
+		ck_assert_int_eq(chan_notify(c, &set), 0);
+		if (i % 3)
+			got += received(c) == signo;
+	}
+	pause_for(5 * CHAN_MS);
+	ck_assert_uint_eq(got, n - (n + 2) / 3);
+	ck_assert_uint_eq(chan_len(c) + chan_notify_dropped(c), 0);
+	give_back_elsewhere(set, false);        /* unblocked in the thread that takes them: none is left there */
+	chan_free(c);
+}
+END_TEST
+
+/* Rule 43.  0: only pthread_kill works, as in some sandboxes.  1: the system says of a nudge nothing but its number. */
+START_TEST(a_nudge_that_looks_like_a_signal_is_none_either)
+{
+	sigset_t set = set_of(SIGUSR1, END);
+	chan *c = new_notified(5, set);
+	struct rlimit usual, none;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_SIGPENDING, &usual), 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = usual.rlim_max };
+	if (_i == 0)
+		atomic_store(&nudges_to_refuse, 1000000);
+	else
+		ck_assert_int_eq(setrlimit(RLIMIT_SIGPENDING, &none), 0);
+	for (size_t i = 0; i < rounds(300); i++) {
+		if (i % 3)
+			send(SIGUSR1);
+		ck_assert_int_eq(chan_notify(c, &set), 0);
+		if (i % 3)
+			ck_assert_int_eq(received(c), SIGUSR1);
+	}
+	ck_assert_int_eq(setrlimit(RLIMIT_SIGPENDING, &usual), 0);      /* Check needs a timer */
+	ck_assert_int_gt(atomic_load(&nudges_sent), 0);
+	pause_for(5 * CHAN_MS);
+	ck_assert_uint_eq(chan_len(c) + chan_notify_dropped(c), 0);
+	chan_free(c);
+}
+END_TEST
+#endif
+
 #ifdef SIGRTMIN
 static siginfo_t handled_info;
 
@@ -988,6 +1228,74 @@ START_TEST(no_signal_is_lost_when_they_are_given_back_under_way)
 END_TEST
 #endif
 
+#if defined __linux__ && defined RLIMIT_SIGPENDING
+/* All processes of this user share the queue. */
+static void limit_queue_to_more(rlim_t more)
+{
+	char line[200];
+	unsigned long used = 0;
+	struct rlimit limit;
+	FILE *status = fopen("/proc/self/status", "r");
+
+	ck_assert_ptr_nonnull(status);
+	while (fgets(line, sizeof line, status) != NULL)
+		if (strncmp(line, "SigQ:", 5) == 0)
+			used = strtoul(line + 5, NULL, 10);
+	fclose(status);
+	ck_assert_int_eq(getrlimit(RLIMIT_SIGPENDING, &limit), 0);
+	limit.rlim_cur = used + more;
+	ck_assert_int_eq(setrlimit(RLIMIT_SIGPENDING, &limit), 0);
+}
+
+static void *fill_queue(void *over)
+{
+	for (int i = 0; i < (int)rounds(10000); i++)
+		while (sigqueue(getpid(), SIGRTMIN, (union sigval){ .sival_int = i }) != 0)
+			pause_for(50 * CHAN_US);
+	atomic_store((atomic_bool *)over, true);
+	return NULL;
+}
+
+/* Rule 44.  The library takes a value just when it is handed back, and then the system refuses it. */
+START_TEST(no_value_is_lost_when_the_queue_of_signals_is_full)
+{
+	int n = (int)rounds(10000), got = 0;
+	sigset_t set = set_of(SIGRTMIN, END);
+	chan *c = chan_new(sizeof(siginfo_t), (size_t)n);
+	struct sigaction action = { .sa_sigaction = note_value, .sa_flags = SA_RESTART | SA_SIGINFO };
+	atomic_bool over = false;
+	int64_t since = 0, deadline;
+	struct rlimit usual;
+
+	sigemptyset(&action.sa_mask);
+	ck_assert_int_eq(sigaction(SIGRTMIN, &action, NULL), 0);
+	ck_assert_int_eq(getrlimit(RLIMIT_SIGPENDING, &usual), 0);
+	limit_queue_to_more(20);
+	ck_assert_int_eq(chan_notify(c, &set), 0);
+	pthread_t thread = start(fill_queue, &over);
+	while (!atomic_load(&over)) {
+		ck_assert_int_eq(chan_notify(NULL, &set), 0);
+		ck_assert_int_eq(chan_notify(c, &set), 0);
+	}
+	join(thread);
+	long held = held_by_library();
+	ck_assert_int_eq(chan_notify(NULL, &set), 0);
+	deadline = chan_now() + 20 * CHAN_SECOND;
+	while ((got < n || held_by_library() >= held) && chan_now() < deadline) {
+		got = atomic_load(&handled) + (int)chan_len(c);
+		look_again(&since);
+	}
+	ck_assert_int_eq(got, n);
+	ck_assert_int_lt(held_by_library(), held);
+	count_values(c);
+	ck_assert_int_eq(atomic_load(&values), (long)n * (n - 1) / 2);
+	ck_assert_uint_eq(chan_notify_dropped(c), 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_SIGPENDING, &usual), 0);      /* Check needs a timer */
+	chan_free(c);
+}
+END_TEST
+#endif
+
 static void *notify_often(void *c)
 {
 	sigset_t set = set_of(SIGUSR1, END);
@@ -1104,6 +1412,19 @@ static void tell_if_blocked(int signo)
 	_exit(is_blocked(signo));
 }
 
+/* Rule 45: another thread has asked for the same and given it back, and this one has not. */
+START_TEST(a_signal_kills_a_child_of_fork_if_another_thread_had_asked_for_it_too)
+{
+	char text[TEXT];
+
+	of_parent = new_notified(1, set_of(SIGUSR1, END));
+	join(start(ask_and_give_back_in_thread, of_parent));
+	int status = run_in_child(be_killed, SIGUSR1, text, sizeof text);
+	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1, "status %x", (unsigned)status);
+	chan_free(of_parent);
+}
+END_TEST
+
 /* Rule 45: what its parent gave back and then blocked is the parent's own. */
 START_TEST(a_child_of_fork_leaves_blocked_what_its_parent_has_blocked_after_that)
 {
@@ -1137,15 +1458,6 @@ START_TEST(a_child_of_fork_is_notified_of_nothing_and_can_ask_anew)
 	chan_free(of_parent);
 }
 END_TEST
-
-static void *ask_for_usr1(void *c)
-{
-	sigset_t set = set_of(SIGUSR1, END);
-	int *err = malloc(sizeof *err);
-
-	*err = chan_notify(c, &set);
-	return err;
-}
 
 /* This thread gives back what it has not blocked itself, and then blocks it. */
 static void give_back_what_another_asked_for(int arg)
@@ -1351,6 +1663,7 @@ Suite *notify_suite(void)
 #endif
 	tcase_add_test(tc, they_are_blocked_here_and_in_threads_started_later_and_others_are_not);
 	tcase_add_loop_test(tc, what_another_thread_gave_back_acts_when_that_is_over, 0, 2);
+	tcase_add_loop_test(tc, what_two_threads_asked_for_acts_when_one_of_them_has_given_it_back, 0, 2);
 #ifdef SIGRTMIN
 	tcase_add_test(tc, the_thread_that_waits_for_signals_leaves_those_that_were_given_back);
 	tcase_add_loop_test(tc, what_finds_no_room_is_dropped_and_counted, 0, 4);
@@ -1395,8 +1708,24 @@ Suite *notify_suite(void)
 	tcase_add_loop_test(tc, no_signal_is_lost_while_two_threads_change_what_goes_where, 3, 4);
 	tcase_add_test(tc, the_last_signal_arrives_too);
 	tcase_add_test(tc, no_signal_is_lost_when_they_are_given_back_under_way);
+#if defined __linux__ && defined RLIMIT_SIGPENDING
+	tcase_add_test(tc, no_value_is_lost_when_the_queue_of_signals_is_full);
+#endif
 	suite_add_tcase(s, tc);
 #endif
+
+	tc = tcase_create("pending");
+	tcase_add_checked_fixture(tc, NULL, await_rest);
+	tcase_set_tags(tc, "stress");
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, a_change_discards_no_signal_of_job_control);
+#ifdef QUEUES_NUDGE
+	tcase_add_loop_test(tc, a_change_is_made_even_if_the_system_discards_what_is_pending, 0, 2);
+	tcase_add_test(tc, a_signal_is_not_taken_for_a_nudge_that_the_system_has_discarded);
+	tcase_add_loop_test(tc, however_often_a_nudge_is_sent_no_channel_gets_one, 0, 2);
+	tcase_add_loop_test(tc, a_nudge_that_looks_like_a_signal_is_none_either, 0, 2);
+#endif
+	suite_add_tcase(s, tc);
 
 	tc = tcase_create("cancelled");
 	tcase_add_checked_fixture(tc, NULL, await_rest);
@@ -1418,6 +1747,7 @@ Suite *notify_suite(void)
 	tcase_add_test(tc, a_signal_given_back_kills_again);
 	tcase_add_loop_test(tc, a_signal_given_back_by_another_thread_kills_again, 0, 2);
 	tcase_add_loop_test(tc, a_signal_kills_a_child_of_fork_that_did_not_ask_for_it, 0, 2);
+	tcase_add_test(tc, a_signal_kills_a_child_of_fork_if_another_thread_had_asked_for_it_too);
 	tcase_add_test(tc, a_child_of_fork_leaves_blocked_what_its_parent_has_blocked_after_that);
 	tcase_add_test(tc, a_signal_that_can_come_keeps_away_the_report_of_a_deadlock);
 	suite_add_tcase(s, tc);

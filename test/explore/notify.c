@@ -13,10 +13,20 @@
 enum change { TO_OTHER, GIVE_BACK, ADD, ALL_TO_OTHER, OTHER_AND_BACK, AGAIN, LET_IN, NONE };
 
 static struct {
-	chan *c, *d;
+	chan *c, *d, *over;     /* the last is closed when all has been looked at */
 	int came, sent;
 	bool refused;
-} world __attribute__((section("scenario_data"))) = { NULL, NULL, 0, 0, false };
+} world __attribute__((section("scenario_data"))) = { NULL, NULL, NULL, 0, 0, false };
+
+/* The simulated system has only pthread_kill, by which a nudge looks like another signal of this process. */
+int pthread_sigqueue(pthread_t thread, int signo, const union sigval value);
+int pthread_sigqueue(pthread_t thread, int signo, const union sigval value)
+{
+	(void)thread;
+	(void)signo;
+	(void)value;
+	return ENOSYS;
+}
 
 static sigset_t set_of(int first, int second)
 {
@@ -60,7 +70,9 @@ static void send_twice(void *arg)
 
 static void change(void *arg)
 {
-	switch (*(const int *)arg) {
+	const int what = *(const int *)arg;
+
+	switch (what) {
 	case TO_OTHER:
 		notify(world.d, SIGUSR1, 0);
 		break;
@@ -87,6 +99,12 @@ static void change(void *arg)
 		break;
 	case NONE:
 		break;
+	}
+	/* Who has asked gives back in the end: else the library's thread lives on and keeps them unblocked. */
+	if (what == TO_OTHER || what == ADD || what == ALL_TO_OTHER || what == AGAIN) {
+		chan_recv(world.over, NULL);
+		returned();
+		notify(NULL, SIGUSR1, SIGUSR2);
 	}
 }
 
@@ -126,11 +144,13 @@ static void run(const struct scenario *s)
 	signals_matter();
 	world.c = chan_new(sizeof(int), (size_t)s->param[0]);
 	world.d = chan_new(sizeof(siginfo_t), 2);
+	world.over = chan_new(0, 0);
 	returned();
-	if (world.c == NULL || world.d == NULL) {
+	if (world.c == NULL || world.d == NULL || world.over == NULL) {
 		check(fault_happened() && errno == ENOMEM, "no channel");
 		chan_free(world.c);
 		chan_free(world.d);
+		chan_free(world.over);
 		returned();
 		return;
 	}
@@ -148,9 +168,8 @@ static void run(const struct scenario *s)
 	start_thread(change, (void *)&s->param[2]);
 	if (s->param[3] != NONE)
 		start_thread(change, (void *)&s->param[3]);
-	join_threads();
+	settle();
 	no_more_faults();
-	/* A thread that gives them back must have asked for them: else the library's thread lives on and keeps them unblocked. */
 	notify(world.c, SIGUSR1, SIGUSR2);
 	notify(NULL, SIGUSR1, SIGUSR2);
 	/* What had been sent is there now, and no more comes. */
@@ -159,8 +178,11 @@ static void run(const struct scenario *s)
 		world.sent, world.came, signals_delivered(), signals_merged());
 	settle();
 	check(chan_len(world.c) + chan_len(world.d) == 0, "a signal came after they were given back");
+	chan_close(world.over);
+	join_threads();
 	chan_free(world.c);
 	chan_free(world.d);
+	chan_free(world.over);
 	returned();
 }
 

@@ -312,7 +312,7 @@ static bool give_up_on(struct subscription *s, int err, int *failed)
 /* False: it is to be waited for, or the deadline came. */
 static bool offer(chan_broadcast *b, struct subscription *s, const void *value, int64_t deadline, int *failed)
 {
-	if (is_closed(s))
+	if (b->copy != NULL && is_closed(s))
 		return true;
 	int err = b->copy != NULL ? b->copy(b->room, value) : 0;
 	if (err != 0)
@@ -362,13 +362,15 @@ static int publish_in_turn(chan_broadcast *b, const void *value, int64_t deadlin
 	return give_turn(b) ? err : EPIPE;
 }
 
-/* A callback may be a cancellation point: the turn would be lost. */
+/* The copy callback may be a cancellation point: the turn would be lost. */
 int chan_publish(chan_broadcast *b, const void *value, int64_t deadline)
 {
 	int cancel;
 
 	if (b == NULL || (value == NULL && b->elem_size > 0))
 		return EINVAL;
+	if (b->copy == NULL)
+		return publish_in_turn(b, value, deadline);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	int err = publish_in_turn(b, value, deadline);
 	pthread_setcancelstate(cancel, &cancel);

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "chan_signal.h"
@@ -13,10 +14,12 @@
 enum change { TO_OTHER, GIVE_BACK, ADD, ALL_TO_OTHER, OTHER_AND_BACK, AGAIN, LET_IN, NONE };
 
 static struct {
-	chan *c, *d, *over;     /* the last is closed when all has been looked at */
+	chan *c, *d, *over;     /* in the end, who has asked for signals gets an element from the last */
 	int came, sent;
 	bool refused;
 } world __attribute__((section("scenario_data"))) = { NULL, NULL, NULL, 0, 0, false };
+
+int sim_pthread_sigmask(int how, const sigset_t *set, sigset_t *old);
 
 /* The simulated system has only pthread_kill, by which a nudge looks like another signal of this process. */
 int pthread_sigqueue(pthread_t thread, int signo, const union sigval value);
@@ -68,6 +71,23 @@ static void send_twice(void *arg)
 	send_usr1(arg);
 }
 
+/* Who has asked must do so: else the library's thread lives on and keeps them unblocked. */
+static void give_back_in_the_end(void)
+{
+	chan_recv(world.over, NULL);
+	returned();
+	notify(NULL, SIGUSR1, SIGUSR2);
+}
+
+/* A thread that stays the same: the first one is another one, for the library, after it has waited for others. */
+static void ask_first(void *arg)
+{
+	const struct scenario *s = arg;
+
+	notify(world.c, SIGUSR1, s->param[1] == 2 || (s->param[2] >= GIVE_BACK && s->param[2] <= ALL_TO_OTHER) ? SIGUSR2 : 0);
+	give_back_in_the_end();
+}
+
 static void change(void *arg)
 {
 	const int what = *(const int *)arg;
@@ -100,12 +120,8 @@ static void change(void *arg)
 	case NONE:
 		break;
 	}
-	/* Who has asked gives back in the end: else the library's thread lives on and keeps them unblocked. */
-	if (what == TO_OTHER || what == ADD || what == ALL_TO_OTHER || what == AGAIN) {
-		chan_recv(world.over, NULL);
-		returned();
-		notify(NULL, SIGUSR1, SIGUSR2);
-	}
+	if (what == TO_OTHER || what == ADD || what == ALL_TO_OTHER || what == AGAIN)
+		give_back_in_the_end();
 }
 
 /* Waits for one, which must come. */
@@ -156,10 +172,11 @@ static void run(const struct scenario *s)
 	}
 	name_memory(world.c, 400, "c");
 	name_memory(world.d, 400, "d");
-	notify(world.c, SIGUSR1, s->param[2] == GIVE_BACK ? SIGUSR2 : 0);
 	/* Threads that are started before a signal is blocked get it themselves. */
-	if (s->param[1] == 2 || s->param[2] == ADD || s->param[2] == ALL_TO_OTHER)
-		notify(world.c, SIGUSR2, 0);
+	sigset_t both = set_of(SIGUSR1, SIGUSR2);
+	sim_pthread_sigmask(SIG_BLOCK, &both, NULL);
+	start_thread(ask_first, (void *)(uintptr_t)s);
+	settle();
 	if (s->param[1] == 3 && !world.refused)
 		start_thread(receive, NULL);
 	if (s->param[1] == 3)
@@ -178,7 +195,9 @@ static void run(const struct scenario *s)
 		world.sent, world.came, signals_delivered(), signals_merged());
 	settle();
 	check(chan_len(world.c) + chan_len(world.d) == 0, "a signal came after they were given back");
-	chan_close(world.over);
+	while (chan_try_send(world.over, NULL) == 0)
+		settle();
+	returned();
 	join_threads();
 	chan_free(world.c);
 	chan_free(world.d);

@@ -251,7 +251,7 @@ void chan_look_again(chan *c);                  /* locked: a waiting thread look
 int64_t chan_ready_at(chan *c);                 /* locked: the time from which a receive does not wait */
 struct chan_state { size_t elem_size, len; bool is_closed; };
 struct chan_state chan_state(const chan *c);    /* locked or not: the state at some moment */
-const char *chan_name(const chan *c);           /* with the watcher's lock; may be NULL */
+const char *chan_name(const chan *c);           /* with the channel's lock, or the watcher's; may be NULL */
 
 /* A thread that sleeps.  The first lines are the library's, the rest is the watcher's and a trace's. */
 struct chan_wait {

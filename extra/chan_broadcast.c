@@ -248,6 +248,7 @@ chan *chan_subscribe(chan_broadcast *b, size_t capacity, enum chan_slow policy)
 		errno = EINVAL;
 		return NULL;
 	}
+	volatile int saved = errno;
 	struct subscription *s = malloc(sizeof *s);
 	chan *c = s != NULL ? chan_new(b->elem_size, capacity) : NULL;
 	if (c == NULL) {
@@ -262,6 +263,7 @@ chan *chan_subscribe(chan_broadcast *b, size_t capacity, enum chan_slow policy)
 	atomic_fetch_add(&b->owners, 1);
 	chan_ref(c);
 	list(b, s);
+	errno = saved;
 	return c;
 }
 
@@ -382,6 +384,7 @@ int chan_publish(chan_broadcast *b, const void *value, int64_t deadline)
 chan_broadcast *chan_broadcast_new(size_t elem_size)
 {
 	const size_t head = sizeof(chan_broadcast) + ALIGNED - 1;
+	volatile int saved = errno;
 	chan_broadcast *b = elem_size <= SIZE_MAX - head ? malloc(head + elem_size) : NULL;
 	chan *turn = b != NULL ? chan_new(0, 1) : NULL;
 
@@ -393,6 +396,7 @@ chan_broadcast *chan_broadcast_new(size_t elem_size)
 	*b = (chan_broadcast){ .inside = SHARED, .elem_size = elem_size, .turn = turn,
 		.lock = PTHREAD_MUTEX_INITIALIZER, .owners = 1 };
 	b->room = (unsigned char *)(((uintptr_t)(b + 1) + ALIGNED - 1) / ALIGNED * ALIGNED);
+	errno = saved;
 	return b;
 }
 

@@ -140,6 +140,7 @@ static struct context *find(chan *c)
 chan *chan_context(chan *parent, int64_t deadline)
 {
 	struct context *above = parent != NULL ? find(parent) : NULL, *self;
+	volatile int saved = errno;
 
 	if (parent != NULL && above == NULL) {
 		errno = EINVAL;
@@ -158,6 +159,7 @@ chan *chan_context(chan *parent, int64_t deadline)
 	chan_add_extra(c, &self->extra, true);
 	if (above != NULL)
 		join_parent(self, above);
+	errno = saved;
 	return c;
 }
 

@@ -187,6 +187,7 @@ static bool any_runs(chan_group *g)
 
 chan_group *chan_group_new(chan *parent, size_t limit)
 {
+	volatile int saved = errno;
 	chan *context = chan_context(parent, CHAN_FOREVER);
 	chan *places = context != NULL && limit > 0 ? chan_new(0, limit) : NULL;
 	chan_group *g = context != NULL && (places != NULL || limit == 0) ? malloc(sizeof *g) : NULL;
@@ -201,6 +202,7 @@ chan_group *chan_group_new(chan *parent, size_t limit)
 	*g = (chan_group){ .running = WAITGROUP_INIT, .context = context, .places = places,
 		.has_deadline = chan_extra(context, NULL)->due != CHAN_FOREVER,
 		.lock = PTHREAD_MUTEX_INITIALIZER };
+	errno = saved;
 	return g;
 }
 

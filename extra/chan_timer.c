@@ -69,6 +69,7 @@ static const struct chan_extra_kind kind = { look, settle, NULL, end };
 
 static chan *new_timer(int64_t due, int64_t period)
 {
+	volatile int saved = errno;
 	struct timer *t = malloc(sizeof *t);
 	chan *c = t != NULL ? chan_new(sizeof t->last, 1) : NULL;
 
@@ -80,6 +81,7 @@ static chan *new_timer(int64_t due, int64_t period)
 	*t = (struct timer){ .extra = { .kind = &kind }, .period = period };
 	chan_add_extra(c, &t->extra, true);
 	t->extra.due = due;             /* not before: a timer that never comes may be reset */
+	errno = saved;
 	return c;
 }
 

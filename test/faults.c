@@ -104,6 +104,8 @@ void *faulty_malloc(size_t size)
 {
 	void *memory = fails(FAIL_MALLOC) ? NULL : malloc(size);
 
+	if (memory != NULL)
+		errno = EDOM;           /* a success may change it, as well as a failure */
 	atomic_fetch_add(&held, memory != NULL);
 	return memory;
 }

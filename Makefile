@@ -215,18 +215,18 @@ $(BUILD)/test/run: $(TEST_OBJECTS)
 SANITIZED = CK_TIMEOUT_MULTIPLIER=4 TEST_ROUNDS=10 TOGETHER='$(TOGETHER)' sh test/run.sh
 # The suites none of whose tests needs a process of its own: there a process takes longer than the test.
 TOGETHER = broadcast bulk close context elements fd limits regress select stress typed waitgroup
-TRACED = -O1 -g -fno-omit-frame-pointer
+WITH_FRAMES = -O1 -g -fno-omit-frame-pointer
 TESTS = $(MAKE) --no-print-directory build/$@/test/run BUILD=build/$@
 
 tsan: tsan-gcc tsan-clang
 tsan-gcc tsan-clang: tsan-%:
 	@$(NEED) cc pkg-config check crypto $(filter clang,$*)
-	+$(TESTS) CC=$* CFLAGS='$(TRACED)' SANITIZE=-fsanitize=thread
+	+$(TESTS) CC=$* CFLAGS='$(WITH_FRAMES)' SANITIZE=-fsanitize=thread
 	BUILD=build/$@ CK_EXCLUDE_TAGS='process large many-locks cancelled' $(SANITIZED)
 
 asan:
 	@$(NEED) cc pkg-config check crypto
-	+$(TESTS) CFLAGS='$(TRACED)' SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all'
+	+$(TESTS) CFLAGS='$(WITH_FRAMES)' SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all'
 	BUILD=build/$@ CK_EXCLUDE_TAGS='process large cancelled' $(SANITIZED)
 
 # Here one thread runs at a time, so nothing that is timed means anything, and other programs are not followed.  helgrind

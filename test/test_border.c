@@ -650,6 +650,7 @@ END_TEST
 /* ---- Forks in a signal handler ------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t forks;
+static int to_sender;                   /* a pipe: a byte for each handler that is about to return */
 
 /* As a handler does that has a debugger print where the program is. */
 static void fork_in_handler(int signo)
@@ -664,17 +665,31 @@ static void fork_in_handler(int signo)
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		continue;
 	forks++;
+	EXPECT(write(to_sender, "", 1) == 1);
 	errno = saved;
 }
 
-/* Sends signals until the process that receives them is gone. */
+/*
+ * Sends signals until the process that receives them is gone, each a while after the handler of the one before:
+ * where a fork takes longer than the pause, the program would not come on from one handler to the next.
+ */
 static pid_t begin_signals(pid_t to)
 {
-	pid_t child = fork();
+	int ends[2];
+	char byte;
 
-	while (child == 0 && kill(to, SIGUSR1) == 0)
+	EXPECT(pipe(ends) == 0);
+	to_sender = ends[1];
+	EXPECT(write(to_sender, "", 1) == 1);
+	pid_t child = fork();
+	if (child != 0)
+		return child;
+	close(to_sender);
+	do {
+		EXPECT(read(ends[0], &byte, 1) == 1);
 		pause_for(300 * CHAN_US);
-	return child;
+	} while (kill(to, SIGUSR1) == 0);
+	_exit(0);
 }
 
 static void be_interrupted_by_forks(int use)

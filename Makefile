@@ -212,22 +212,20 @@ $(BUILD)/test/run: $(TEST_OBJECTS)
 
 # The tests that fit: those that look at other processes test nothing that is instrumented; ThreadSanitizer and
 # helgrind know no thread that holds more than 64 locks; and what is slowed down takes less of the long tests.
-SANITIZED = CK_TIMEOUT_MULTIPLIER=4 TEST_ROUNDS=10 TOGETHER='$(TOGETHER)' sh test/run.sh
+SANITIZED = $(MAKE) --no-print-directory check CFLAGS='-O1 -g -fno-omit-frame-pointer' \
+	CK_TIMEOUT_MULTIPLIER=4 TEST_ROUNDS=10 TOGETHER='$(TOGETHER)'
 # The suites none of whose tests needs a process of its own: there a process takes longer than the test.
 TOGETHER = broadcast bulk close context elements fd limits regress select stress typed waitgroup
-WITH_FRAMES = -O1 -g -fno-omit-frame-pointer
-TESTS = $(MAKE) --no-print-directory build/$@/test/run BUILD=build/$@
 
 tsan: tsan-gcc tsan-clang
 tsan-gcc tsan-clang: tsan-%:
 	@$(NEED) cc pkg-config check crypto $(filter clang,$*)
-	+$(TESTS) CC=$* CFLAGS='$(WITH_FRAMES)' SANITIZE=-fsanitize=thread
-	BUILD=build/$@ CK_EXCLUDE_TAGS='process large many-locks cancelled' $(SANITIZED)
+	+CK_EXCLUDE_TAGS='process large many-locks cancelled' $(SANITIZED) CC=$* BUILD=build/$@ SANITIZE=-fsanitize=thread
 
 asan:
 	@$(NEED) cc pkg-config check crypto
-	+$(TESTS) CFLAGS='$(WITH_FRAMES)' SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all'
-	BUILD=build/$@ CK_EXCLUDE_TAGS='process large cancelled' $(SANITIZED)
+	+CK_EXCLUDE_TAGS='process large cancelled' $(SANITIZED) BUILD=build/asan \
+		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all'
 
 # Here one thread runs at a time, so nothing that is timed means anything, and other programs are not followed.  helgrind
 # leaves it to memcheck that each call fails, one after the other: much may leak there, and nothing races.
@@ -238,13 +236,14 @@ VALGRIND = CK_TIMEOUT_MULTIPLIER=20 TEST_ROUNDS=2 TOGETHER='$(TOGETHER)' sh test
 valgrind: memcheck helgrind
 memcheck:
 	@$(NEED) cc pkg-config check crypto valgrind
-	+$(TESTS) CFLAGS='-O1 -g'
-	BUILD=build/$@ CK_EXCLUDE_TAGS='$(NOT_UNDER_VALGRIND)' $(VALGRIND) \
+	+$(MAKE) --no-print-directory build/memcheck/test/run BUILD=build/memcheck CFLAGS='-O1 -g'
+	BUILD=build/memcheck CK_EXCLUDE_TAGS='$(NOT_UNDER_VALGRIND)' $(VALGRIND) \
 		--leak-check=full --errors-for-leak-kinds=definite
 helgrind:
 	@$(NEED) cc pkg-config check crypto valgrind
-	+$(TESTS) CC=gcc CFLAGS='-O1 -g' CPPFLAGS='-include packaging/helgrind.h'
-	BUILD=build/$@ CK_EXCLUDE_TAGS='$(NOT_UNDER_VALGRIND) reused-lock each-fault' $(VALGRIND) \
+	+$(MAKE) --no-print-directory build/helgrind/test/run BUILD=build/helgrind CC=gcc CFLAGS='-O1 -g' \
+		CPPFLAGS='-include packaging/helgrind.h'
+	BUILD=build/helgrind CK_EXCLUDE_TAGS='$(NOT_UNDER_VALGRIND) reused-lock each-fault' $(VALGRIND) \
 		--tool=helgrind --suppressions=test/helgrind.supp
 
 # ---- Installing ------------------------------------------------------------------------------------------------

@@ -526,12 +526,16 @@ Suite *latest_suite(void)
 	tcase_add_test(tc, nobody_need_ask_and_nothing_need_be_dropped);
 	tcase_add_loop_test(tc, the_drop_callback_sees_the_whole_of_what_is_displaced, 0, 7);
 	tcase_add_test(tc, the_drop_callback_may_use_the_channel);
-	tcase_add_test(tc, the_receiver_of_a_latest_value_may_free_at_once);
 	tcase_add_test(tc, a_latest_value_that_is_refused_displaces_nothing);
 	tcase_add_loop_test(tc, a_latest_value_serves_whoever_waits_for_one, 0, WAITING_WAYS + 1);
 	tcase_add_loop_test(tc, a_sender_that_waits_for_room_goes_on_waiting, 0, WAITING_WAYS);
 	tcase_add_loop_test(tc, each_latest_value_is_received_or_dropped_once, 1, 4);
 	tcase_add_test(tc, the_latest_value_is_there_at_every_moment);
+	suite_add_tcase(s, tc);
+
+	tc = tcase_create("free");
+	tcase_set_tags(tc, "reused-lock");
+	tcase_add_test(tc, the_receiver_of_a_latest_value_may_free_at_once);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("first");

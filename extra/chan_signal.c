@@ -34,7 +34,7 @@
 #include <unistd.h>
 
 enum { SIGNALS = 129 };                 /* above the highest number of any system that we know */
-enum { NUDGE_AGAIN = 2048 };            /* tries of who waits, before one more nudge */
+enum { NUDGE_AGAIN = 2048 };            /* looks of a thread that waits, before it nudges again */
 
 struct target {                         /* a channel that signals go to, or went to */
 	struct chan_extra extra;
@@ -152,7 +152,7 @@ static bool take_pending(int signo, siginfo_t *info)
 int pthread_sigqueue(pthread_t thread, int signo, const union sigval value);    /* strict POSIX hides it */
 #endif
 
-/* Called with table.lock.  If the queue of signals is full, Linux forgets who has sent one: process 0. */
+/* Called with table.lock.  If the queue of signals is full, Linux gives process 0 as the sender. */
 static enum sort sort_of(const siginfo_t *info)
 {
 	const pid_t self = getpid();
@@ -476,8 +476,8 @@ static void give_way(unsigned tries)
 
 /*
  * Waits until the thread has read the table as it is now.  If the system has refused to send the nudge, tries
- * again when the thread has taken some signals.  If it may have discarded the nudge, sends one more: after
- * some ten milliseconds, and only if it cannot be taken for a signal.
+ * again when the thread has taken some signals.  If it may have discarded the nudge, sends another one: after
+ * about ten milliseconds, and only if it cannot be mistaken for a signal.
  */
 static void await_reading(void)
 {

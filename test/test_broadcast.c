@@ -908,7 +908,7 @@ static void free_slow(void)
 	chan_free(slow.go_on);
 }
 
-/* Whether the broadcast was freed before the deadline of the second publisher, who waits for its turn. */
+/* Whether the broadcast was freed before the deadline of the second publisher, which waits for its turn. */
 static bool freed_in_time(int64_t wait)
 {
 	chan_broadcast *b = new_slow();

@@ -421,7 +421,7 @@ START_TEST(each_send_leads_to_the_receive_that_took_its_element)
 }
 END_TEST
 
-/* What the sender gives away belongs to the receiver, which writes over it; the printer waits whether that comes. */
+/* What the sender gives away belongs to the receiver, which writes over it.  The printer gives it time to do so. */
 static const char given[] =
 	"#include <stdio.h>\n#include <string.h>\n#include <stdatomic.h>\n#include <time.h>\n#include \"spawn.h\"\n"
 	"CHAN_TYPE(strings, char *);\n"

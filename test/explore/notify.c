@@ -14,7 +14,7 @@
 enum change { TO_OTHER, GIVE_BACK, ADD, ALL_TO_OTHER, OTHER_AND_BACK, AGAIN, LET_IN, NONE };
 
 static struct {
-	chan *c, *d, *over;     /* in the end, who has asked for signals gets an element from the last */
+	chan *c, *d, *over;     /* a thread that has asked for signals waits for an element from over, and ends */
 	int came, sent;
 	bool refused;
 } world __attribute__((section("scenario_data"))) = { NULL, NULL, NULL, 0, 0, false };

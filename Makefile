@@ -76,8 +76,12 @@ TREEHASH_OBJECTS = $(patsubst examples/%.c,$(BUILD)/%.o,$(wildcard examples/tree
 COUNTERD = $(addprefix $(BUILD)/examples/,counterd counterd-load)
 DIRECTORIES = $(addprefix $(BUILD)/,extra test test/extra examples examples/cookbook treehash counterd bench)
 SUITES = $(patsubst test/test_%.c,%,$(sort $(wildcard test/test_*.c)))
+# Those in which each test is about other processes: a tool that looks into this one has nothing to see.
+OF_PROCESSES = border build compile counterd course deadlock english exercise farm install manual need package program \
+	runner sequence size trace vendor
 TEST_PROGRAMS = test/soak.c test/awake.c
-TEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_PROGRAMS),$(wildcard test/*.c)))) \
+TEST_SOURCES = $(filter-out $(TEST_PROGRAMS) test/test_%,$(wildcard test/*.c)) $(SUITES:%=test/test_%.c)
+TEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(sort $(TEST_SOURCES))) \
 	$(COMPANIONS:%.c=$(BUILD)/test/%.o)
 
 .SUFFIXES:
@@ -212,15 +216,17 @@ $(BUILD)/test/run: $(TEST_OBJECTS)
 
 # The tests that fit: those that look at other processes test nothing that is instrumented; ThreadSanitizer and
 # helgrind know no thread that holds more than 64 locks; and what is slowed down takes less of the long tests.
+INSIDE = SUITES='$(filter-out $(OF_PROCESSES),$(SUITES))'
 SANITIZED = $(MAKE) --no-print-directory check CFLAGS='-O1 -g -fno-omit-frame-pointer' \
-	CK_TIMEOUT_MULTIPLIER=4 TEST_ROUNDS=10 TOGETHER='$(TOGETHER)'
+	CK_TIMEOUT_MULTIPLIER=4 TEST_ROUNDS=10 TOGETHER='$(TOGETHER)' $(INSIDE)
 # The suites none of whose tests needs a process of its own: there a process takes longer than the test.
 TOGETHER = broadcast bulk close context elements fd limits regress select stress typed waitgroup
 
 tsan: tsan-gcc tsan-clang
 tsan-gcc tsan-clang: tsan-%:
 	@$(NEED) cc pkg-config check crypto $(filter clang,$*)
-	+CK_EXCLUDE_TAGS='process large many-locks cancelled' $(SANITIZED) CC=$* BUILD=build/$@ SANITIZE=-fsanitize=thread
+	+CK_EXCLUDE_TAGS='process large many-locks cancelled' TSAN_OPTIONS=atexit_sleep_ms=50 $(SANITIZED) \
+		CC=$* BUILD=build/$@ SANITIZE=-fsanitize=thread
 
 asan:
 	@$(NEED) cc pkg-config check crypto
@@ -236,13 +242,13 @@ VALGRIND = CK_TIMEOUT_MULTIPLIER=20 TEST_ROUNDS=2 TOGETHER='$(TOGETHER)' sh test
 valgrind: memcheck helgrind
 memcheck:
 	@$(NEED) cc pkg-config check crypto valgrind
-	+$(MAKE) --no-print-directory build/memcheck/test/run BUILD=build/memcheck CFLAGS='-O1 -g'
+	+$(MAKE) --no-print-directory build/memcheck/test/run BUILD=build/memcheck CFLAGS='-O1 -g' $(INSIDE)
 	BUILD=build/memcheck CK_EXCLUDE_TAGS='$(NOT_UNDER_VALGRIND)' $(VALGRIND) \
 		--leak-check=full --errors-for-leak-kinds=definite
 helgrind:
 	@$(NEED) cc pkg-config check crypto valgrind
 	+$(MAKE) --no-print-directory build/helgrind/test/run BUILD=build/helgrind CC=gcc CFLAGS='-O1 -g' \
-		CPPFLAGS='-include packaging/helgrind.h'
+		CPPFLAGS='-include packaging/helgrind.h' $(INSIDE)
 	BUILD=build/helgrind CK_EXCLUDE_TAGS='$(NOT_UNDER_VALGRIND) reused-lock each-fault' $(VALGRIND) \
 		--tool=helgrind --suppressions=test/helgrind.supp
 

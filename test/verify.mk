@@ -8,7 +8,7 @@
 # The tests of the library itself, and some random programs, with counters (a child that was made in a handler cannot write them); what they do not reach must stand in exceptions.txt.
 # Each copy of an inline function would be counted by itself, with branches that its constants rule out.
 COUNTED = BUILD=build/coverage CC=gcc CFLAGS='-O0 -g --coverage -fprofile-update=atomic -Dalways_inline=noinline -Wno-attributes'
-COUNTED_SUITES = $(filter-out build compile counterd course examples farm install manual need package program runner sequence size trace treehash vendor,$(SUITES))
+COUNTED_SUITES = $(filter-out $(filter-out border deadlock,$(OF_PROCESSES)) examples treehash,$(SUITES))
 DUMP = build/coverage/dump.o
 SOURCES_ONLY = --root . --filter 'chan\.c$$' --filter 'spawn\.c$$' --filter 'extra/chan_[a-z]*\.c$$'
 

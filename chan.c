@@ -89,26 +89,26 @@ struct side {
  *     to receive: every element has a receiver on its way, or nobody wants it.
  *   capacity - count > senders.woken implies the same for those that wait to send.
  *   closed implies that both queues are empty and every waiting thread was signalled.
- * (If timed is set, but for what time has brought: one that waits wakes for that by itself, see kept.)
+ * If timed is set, what time has brought may not be in yet: one that waits wakes by itself to look, see kept.
  *
- * Lock order, for the whole library: the table of signals, a group, the pool, a wait group, the tree of
- * contexts, a broadcast's list, channels by increasing address, one sleeper, the watcher.  No callback, no
- * stdio and no file under any of them.  None is held over a fork: the child begins with new ones.
+ * Lock order: the table of signals, a group, the pool, a wait group, the tree of contexts, a broadcast's
+ * list, channels by increasing address, one sleeper, the helper for dumps, the watcher.  Under them no
+ * callback, no file but a channel's descriptor, no stdio but a last message.  A fork takes none of them.
  *
- * Every operation writes the first 64 bytes and only reads the next; the rest is for threads that wait.
- * Atomic fields are read with the lock or without it, by their plain names.  DOC: channel
+ * Every operation writes the first 64 bytes (x86-64, glibc) and only reads the next; the rest is for threads
+ * that wait.  Atomic fields are read with the lock or without it, by their plain names.  DOC: channel
  */
 struct chan {
 	pthread_mutex_t lock;           /* protects all that is not constant or atomic */
 	size_t head;                    /* index of the oldest element in the ring */
 	atomic_size_t count;            /* elements in the ring; written under lock, read without too */
 	atomic_bool closed;             /* likewise */
-	bool select_next : 1;           /* both kinds wait: the next element or place is for a select */
-	bool settles : 1;               /* an extra sees what has changed */
-	atomic_bool joined;             /* like count; since waiters was 0 a select over several came */
+	bool select_next : 1;           /* both kinds wait: the next element or place is for the queue */
+	bool settles : 1;               /* before each unlock an extra sees what has changed */
+	atomic_bool joined;             /* like count; since waiters was 0 a select over several has queued */
 	bool receives_only : 1;         /* no program can send to it; constant once the channel is shared, */
 	bool timed : 1;                 /* an extra brings in what time brings; likewise */
-	atomic_uint waiters;            /* like count; on either side; if 0, nothing below is touched */
+	atomic_uint waiters;            /* like count; on both sides; if 0, nobody looks at the sides */
 
 	size_t elem_size, capacity;     /* constant */
 	struct chan_extra *_Atomic extras;      /* of companions; mostly NULL; written under lock */
@@ -118,7 +118,7 @@ struct chan {
 	char *name;                     /* may be NULL; written under lock and the watcher's lock */
 	atomic_size_t owners;
 	atomic_size_t signallers;       /* threads that signal after they have unlocked */
-	bool kept;                      /* if timed: one that waits wakes for that, so the others need not */
+	bool kept;                      /* if timed: one that waits wakes for that, the others only later */
 
 	struct side receivers;
 	struct side senders;
@@ -137,7 +137,7 @@ static struct waiter *claim_oldest(struct side *side, struct wakeups *wakeups);
 static void serve_waiter(struct waiter *w);
 static bool hand_over(chan *c, enum chan_op op, void *value, struct wakeups *wakeups);
 static void release_all(struct sleeper *s);
-static int rendezvous(chan *c, enum chan_op op, void *value, int64_t deadline, struct wakeups *wakeups);
+static int wait_claimed(chan *c, enum chan_op op, void *value, int64_t deadline, struct wakeups *wakeups);
 static void sleep_plain(chan *c, enum chan_op op, int64_t deadline, int64_t until);
 static void before_unlock(chan *c);
 static bool wait_awake(const chan *c, enum chan_op op, struct sleeper *s);
@@ -232,14 +232,14 @@ static void look(chan *c)
 			x->kind->look(c, x);
 }
 
-/* When to look again; never if another thread does. */
+/* When to look again.  Where another thread does, later, and one by one: that thread may not be let run. */
 static int64_t due(const chan *c, bool kept)
 {
-	int64_t first = CHAN_FOREVER;
+	int64_t first = CHAN_FOREVER, later = kept ? (int64_t)c->waiters * 20 * CHAN_MS : 0;
 
-	for (const struct chan_extra *x = kept ? NULL : c->extras; x != NULL; x = x->next)
+	for (const struct chan_extra *x = c->extras; x != NULL; x = x->next)
 		first = earlier(first, x->due);
-	return first;
+	return first < CHAN_FOREVER - later ? first + later : CHAN_FOREVER;
 }
 
 void chan_lock(chan *c)
@@ -319,7 +319,7 @@ static void count_woken(struct side *side, size_t n)
 		chan_watcher->signals(n);
 }
 
-/* For an element or place that nobody is on the way for: wakes a plain operation, or does a select's case. */
+/* For an element or place that nobody is on the way for: wakes a plain operation, or does what is queued. */
 static bool serve_one(chan *c, enum chan_op op, struct wakeups *wakeups)
 {
 	struct side *side = side_of(c, op);
@@ -337,7 +337,7 @@ static bool serve_one(chan *c, enum chan_op op, struct wakeups *wakeups)
 	return w != NULL || side->waiting > side->woken;
 }
 
-/* After a move: an element handed on makes room, and the other way round.  DOC: serve */
+/* After a move: an element that is handed on makes room, and a place brings an element.  DOC: serve */
 static void serve(chan *c, struct wakeups *wakeups)
 {
 	while (c->waiters > 0 && (serve_one(c, CHAN_OP_RECV, wakeups) || serve_one(c, CHAN_OP_SEND, wakeups)))
@@ -387,8 +387,8 @@ static size_t move_some(chan *c, enum chan_op op, void *values, size_t n, struct
 }
 
 /*
- * Whether a plain operation waits in the queue instead: up to CHAN_QUEUED places, where time comes in, and,
- * where the C library can lose a signal, once it has slept for CHAN_RECHECK: a short delay.  DOC: bridge
+ * Whether a plain operation waits in the queue instead: up to CHAN_QUEUED places; where time comes in; once
+ * it has slept for CHAN_RECHECK, so that a signal that the C library loses costs no more.  DOC: bridge
  */
 static bool waits_claimed(const chan *c, int64_t *recheck)
 {
@@ -419,13 +419,13 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 			break;
 		if (waits_claimed(c, &recheck)) {
 			void *value = element(values, *moved, c->elem_size);
-			err = rendezvous(c, op, value, earlier(deadline, due(c, c->kept)), &wakeups);
+			err = wait_claimed(c, op, value, earlier(deadline, due(c, c->kept)), &wakeups);
 			*moved += err == 0;
 			if (err == EPIPE || *moved == n)
 				return err;     /* without a look at the channel, which may be gone */
 			chan_lock(c);
 		} else if (wakeups.receivers + wakeups.senders > 0 || wakeups.claimed != NULL) {
-			unlock_and_wake(c, &wakeups);
+			unlock_and_wake(c, &wakeups);   /* before it sleeps: they may do what it waits for */
 			chan_lock(c);
 		} else {
 			sleep_plain(c, op, deadline, earlier(deadline, recheck));
@@ -444,7 +444,7 @@ static inline bool may(const chan *c, enum chan_op op)
 	return op == CHAN_OP_SEND ? c->count < c->capacity : c->count > 0;
 }
 
-/* As most calls find the channel: one value can be moved, the lock is free, and there is nobody to wake. */
+/* The quick way, for most calls: one value can be moved, the lock is free, and there is nobody to wake. */
 __attribute__((always_inline))
 static inline int transfer_one(chan *c, enum chan_op op, void *value, int64_t deadline)
 {
@@ -635,7 +635,7 @@ static void await_end(chan *c)
 		abort();
 	}
 	while (atomic_load_explicit(&c->signallers, memory_order_acquire) > 0)
-		nanosleep(&(struct timespec){ 0, 20000 }, NULL);        /* a yield helps no lower priority */
+		nanosleep(&(struct timespec){ 0, 20000 }, NULL);        /* to lower priorities, too */
 }
 
 static void destroy(chan *c)
@@ -973,7 +973,7 @@ static bool hand_over(chan *c, enum chan_op op, void *value, struct wakeups *wak
 }
 
 /* Until another thread takes the value or supplies one.  EAGAIN: look again.  Unlocks.  DOC: rendezvous */
-static int rendezvous(chan *c, enum chan_op op, void *value, int64_t deadline, struct wakeups *wakeups)
+static int wait_claimed(chan *c, enum chan_op op, void *value, int64_t deadline, struct wakeups *wakeups)
 {
 	alignas(CACHE_LINE) struct waiter w = { .ch = c, .op = op, .value = value, .in_order = true };
 
@@ -1328,7 +1328,7 @@ static void before_unlock(chan *c)
 	for (struct chan_extra *x = c->extras; x != NULL; x = x->next)
 		if (x->kind->settle != NULL)
 			x->kind->settle(c, x);
-	if (c->timed && !c->kept && c->waiters > 0)
+	if (c->timed && c->waiters > 0 && (!c->kept || c->closed || c->count > 0))
 		pass_time_on(c);
 }
 

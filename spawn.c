@@ -121,7 +121,7 @@ static int wait_and_unlock(waitgroup *wg, int64_t deadline)
 	struct waitgroup_waiter self = { .next = wg->waiters }, **link = &wg->waiters;
 
 	wg->waiters = &self;    /* first: from now on waitgroup_destroy waits for this thread */
-	pthread_mutex_unlock(&wg->lock);        /* chan_new allocates, which nobody does under a lock */
+	pthread_mutex_unlock(&wg->lock);        /* chan_new may take long, and waitgroup_done must not */
 	chan *wake = chan_new(0, 0);
 	chan_purpose = (struct chan_purpose){ .name = chan_purpose.name, .what = "wait group", .which = wg };
 	pthread_mutex_lock(&wg->lock);
@@ -182,16 +182,17 @@ static void copy_name(char *to, size_t size, const char *name)
 static void tell_system(const char *name)
 {
 #if defined __linux__ && !defined CHAN_PORTABLE
-	static _Thread_local char before[SYSTEM_NAME];  /* while the thread has a name of ours */
+	static _Thread_local char before[SYSTEM_NAME];
+	static _Thread_local bool renamed;      /* still so in a child that a task forks */
 	char shown[SYSTEM_NAME];
 
-	if (syscall(SYS_gettid) == getpid())
+	if (!renamed && (name[0] == '\0' || syscall(SYS_gettid) == getpid()))
 		return;
-	if (before[0] == '\0')
+	if (!renamed)
 		prctl(PR_GET_NAME, before);
 	copy_name(shown, sizeof shown, name[0] != '\0' ? name : before);
 	prctl(PR_SET_NAME, shown);
-	before[0] = name[0] != '\0' ? before[0] : '\0';
+	renamed = name[0] != '\0';
 #else
 	(void)name;
 #endif
@@ -201,9 +202,7 @@ void spawn_set_name(const char *name)
 {
 	static _Thread_local char own[NAME];
 
-	own[0] = '\0';
-	if (name != NULL)
-		copy_name(own, sizeof own, name);
+	copy_name(own, sizeof own, name != NULL ? name : "");
 	chan_purpose.name = own[0] != '\0' ? own : NULL;
 	tell_system(own);
 }
@@ -252,7 +251,8 @@ static struct pool {
 	struct worker *leaving, *ended; /* they end; the one of them that joins nobody any more, or NULL */
 	struct task *first, *last;      /* the queue, oldest first; last means nothing if first is NULL */
 	size_t queued;
-	unsigned coming;                /* threads that were sent a task and have not received it yet */
+	unsigned coming;                /* threads that were sent a task and have not received it yet, */
+	int64_t sent;                   /* the last of them at this time */
 	size_t idle_threads, threads;   /* now; threads: idle or busy */
 	size_t started, tasks;          /* ever; of the tasks those that have ended */
 	unsigned unyielding;            /* start so many threads more without a yield */
@@ -331,6 +331,7 @@ static void wake_and_unlock(size_t most)
 		tasks[n] = take_oldest();
 		move(woken[n++], &pool.busy);
 		pool.coming++;
+		pool.sent = chan_now();
 	}
 	pthread_mutex_unlock(&pool.lock);
 	for (size_t i = 0; i < n; i++)
@@ -576,8 +577,7 @@ static int start_thread(struct worker *w)
 		return err;
 	if (size <= SIZE_MAX - page)
 		size = (size + page - 1) / page * page;
-	if (chan_purpose.name != NULL)
-		tell_system("");        /* the new thread would have the name of this one */
+	tell_system("");        /* the new thread would have the name of this one */
 	pthread_sigmask(SIG_BLOCK, &pool_mask, &spawner_mask);
 	do {
 		err = pthread_attr_setstacksize(&attr, size);
@@ -683,7 +683,8 @@ static int start(struct task *task)
 	size_t threads = queued ? 0 : pool.threads;
 	if (queued)
 		append(task);
-	wake_and_unlock(pool.coming < 2 ? 1 : 0);   /* one that is not let run holds up nobody */
+	bool stuck = pool.coming >= 2 && chan_now() - pool.sent > CHAN_MS;      /* they are not let run */
+	wake_and_unlock(pool.coming < 2 || stuck ? 1 : 0);
 	enlarge_futex_hash(threads);
 	return err;
 }
@@ -764,10 +765,8 @@ static int lock_drained(int64_t deadline)
 /* Takes all threads out of the pool, so a spawn meanwhile starts new ones, and joins them. */
 static int end_threads(int64_t deadline)
 {
-	int err = lock_drained(deadline);
-	if (err != 0)
-		return err;
-
+	if (lock_drained(deadline) != 0)
+		return ETIMEDOUT;
 	while (pool.leaving != NULL)
 		move(pool.leaving, &pool.idle);
 	struct worker *workers = pool.idle;
@@ -782,7 +781,8 @@ static int end_threads(int64_t deadline)
 	for (struct worker *w; (w = workers) != NULL; join(w))
 		workers = w->next;
 	waitgroup_done(&shutdowns);
-	return waitgroup_wait_until(&shutdowns, deadline);
+	waitgroup_wait(&shutdowns);     /* for destructors alone: no deadline limits them */
+	return 0;
 }
 
 int spawn_shutdown(int64_t deadline)

@@ -130,7 +130,8 @@ void spawn_get_stats(spawn_stats *s);
  *   EDEADLK    called in a task
  *
  * Destructors of thread-specific data run after the task has ended for wait groups and
- * shutdowns.  They must not spawn, and a shutdown waits for them even after its deadline.
+ * shutdowns.  They must not spawn, nor wait for each other.  A shutdown waits for them even after its
+ * deadline.
  */
 int spawn_shutdown(int64_t deadline);
 

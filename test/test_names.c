@@ -361,6 +361,8 @@ struct shown {
 	char before[SYSTEM_NAME], now[SYSTEM_NAME], after[SYSTEM_NAME];
 };
 
+static char program_name[SYSTEM_NAME];
+
 static void look_at_name(void *shown)
 {
 	struct shown *s = *(struct shown **)shown;
@@ -449,6 +451,60 @@ START_TEST(a_thread_that_a_named_task_starts_does_not_have_its_name)
 }
 END_TEST
 
+/* In a child that a named task has forked. */
+static void look_in_child(int ignored)
+{
+	struct shown next = { .name = NULL };
+	char program[SYSTEM_NAME];
+
+	(void)ignored;
+	run(look_at_name, &next);
+	spawn_set_name(NULL);
+	prctl(PR_GET_NAME, program);
+	_exit(strcmp(next.before, program_name) == 0 && strcmp(program, program_name) == 0 ? 0 : 1);
+}
+
+static void fork_with_name(void *shown)
+{
+	char text[TEXT];
+
+	spawn_set_name("forks");
+	ck_assert_int_eq(run_in_child(look_in_child, 0, text, sizeof text), 0);
+	prctl(PR_GET_NAME, (*(struct shown **)shown)->now);
+}
+
+/* Rule 29. */
+START_TEST(a_child_that_a_named_task_forks_does_not_have_its_name)
+{
+	struct shown s = { .name = NULL };
+
+	prctl(PR_GET_NAME, program_name);
+	run(fork_with_name, &s);
+	ck_assert_str_eq(s.now, "forks");
+}
+END_TEST
+
+static void name_twice(void *shown)
+{
+	struct shown *s = *(struct shown **)shown;
+
+	prctl(PR_SET_NAME, "");
+	spawn_set_name("one");
+	spawn_set_name("two");
+	spawn_set_name(NULL);
+	prctl(PR_GET_NAME, s->after);
+}
+
+/* Rule 29. */
+START_TEST(a_thread_without_a_name_in_the_system_has_none_again)
+{
+	struct shown s = { .after = "unknown" };
+
+	run(name_twice, &s);
+	ck_assert_str_eq(s.after, "");
+}
+END_TEST
+
 static void *look_in_thread(void *shown)
 {
 	look_at_name(&shown);
@@ -508,6 +564,8 @@ Suite *names_suite(void)
 	tcase_add_loop_test(tc, the_system_knows_the_name_while_the_task_runs, 0, CUTS);
 	tcase_add_test(tc, a_name_that_the_program_gave_a_thread_itself_comes_back);
 	tcase_add_test(tc, a_thread_that_a_named_task_starts_does_not_have_its_name);
+	tcase_add_test(tc, a_child_that_a_named_task_forks_does_not_have_its_name);
+	tcase_add_test(tc, a_thread_without_a_name_in_the_system_has_none_again);
 	tcase_add_test(tc, the_system_knows_a_thread_of_the_program_by_its_name_but_main_as_the_program);
 	suite_add_tcase(s, tc);
 #endif

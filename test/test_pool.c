@@ -323,16 +323,6 @@ START_TEST(zero_in_every_option_and_null_are_the_defaults)
 END_TEST
 
 #ifdef __linux__
-static atomic_bool held, let_go;
-
-static void hold(int signo)
-{
-	(void)signo;
-	atomic_store(&held, true);
-	while (!atomic_load(&let_go))
-		nanosleep(&(struct timespec){ 0, CHAN_MS }, NULL);
-}
-
 struct idle_thread {
 	pthread_t thread;
 	long id;
@@ -352,20 +342,6 @@ static void set_flag(void *arg)
 	atomic_store(*(atomic_bool **)arg, true);
 }
 
-/* By what Linux says of it.  On the way to its sleep a thread has a lock, and holds up the one that wakes it. */
-static void await_asleep(long id)
-{
-	char path[64], *stat = NULL;
-	bool asleep = false;
-
-	snprintf(path, sizeof path, "/proc/self/task/%ld/stat", id);
-	for (int64_t since = 0; !asleep; free(stat)) {
-		look_again(&since);
-		stat = read_file(path);
-		asleep = strstr(stat, ") S ") != NULL;
-	}
-}
-
 /* They become idle one after the other, and the first task is sent to the last of them. */
 static void make_idle(struct idle_thread threads[], size_t n)
 {
@@ -379,34 +355,20 @@ static void make_idle(struct idle_thread threads[], size_t n)
 	}
 }
 
-/* A signal handler holds the thread, as a busy CPU might. */
-static void hold_thread(const struct idle_thread *t)
-{
-	await_asleep(t->id);
-	atomic_store(&let_go, false);
-	atomic_store(&held, false);
-	ck_assert_int_eq(pthread_kill(t->thread, SIGTRAP), 0);
-	while (!atomic_load(&held))
-		pause_for(50 * CHAN_US);
-}
-
 /* Rule 28.  The second task does not wait for the thread that is held. */
 START_TEST(a_thread_that_is_not_let_run_holds_up_one_task_at_most)
 {
-	struct sigaction action = { .sa_handler = hold }, before;
 	struct idle_thread threads[2];
 	atomic_bool done[2] = { false, false }, *flags[2] = { &done[0], &done[1] };
 
 	make_idle(threads, 2);
-	ck_assert_int_eq(sigaction(SIGTRAP, &action, &before), 0);
-	hold_thread(&threads[_i]);
+	hold_thread(threads[_i].thread, threads[_i].id);
 	for (int i = 0; i < 2; i++)
 		go(set_flag, &flags[i], sizeof *flags);
 	while (!atomic_load(&done[0]) && !atomic_load(&done[1]))
 		pause_for(50 * CHAN_US);
-	atomic_store(&let_go, true);
+	let_threads_go();
 	waitgroup_wait(&tasks);
-	sigaction(SIGTRAP, &before, NULL);
 }
 END_TEST
 
@@ -414,14 +376,12 @@ END_TEST
 START_TEST(tasks_that_queue_behind_threads_that_are_not_let_run_all_run)
 {
 	enum { THREADS = 8 };
-	struct sigaction action = { .sa_handler = hold }, before;
 	struct idle_thread threads[THREADS];
 	atomic_bool done[THREADS], *flag;
 
 	make_idle(threads, THREADS);
-	ck_assert_int_eq(sigaction(SIGTRAP, &action, &before), 0);
-	hold_thread(&threads[THREADS - 1]);
-	hold_thread(&threads[THREADS - 2]);
+	for (int i = THREADS - 2; i < THREADS; i++)
+		hold_thread(threads[i].thread, threads[i].id);
 	for (int i = 0; i < THREADS; i++) {
 		flag = &done[i];
 		atomic_init(flag, false);
@@ -429,11 +389,37 @@ START_TEST(tasks_that_queue_behind_threads_that_are_not_let_run_all_run)
 	}
 	ck_assert_uint_eq(stats().threads, THREADS);
 	ck_assert_uint_eq(stats().idle, 0);
-	atomic_store(&let_go, true);
+	let_threads_go();
 	waitgroup_wait(&tasks);
 	for (int i = 0; i < THREADS; i++)
 		ck_assert(atomic_load(&done[i]));
-	sigaction(SIGTRAP, &before, NULL);
+}
+END_TEST
+
+/* Rule 28.  Two are held, with a task each, and nobody wakes the others: who spawns later does. */
+START_TEST(two_threads_that_are_not_let_run_do_not_hold_up_what_is_spawned_later)
+{
+	enum { THREADS = 4, TASKS = 4 };
+	struct idle_thread threads[THREADS];
+	atomic_bool done[TASKS], *flag;
+	int ready = 0;
+
+	make_idle(threads, THREADS);
+	for (int i = THREADS - 2; i < THREADS; i++)
+		hold_thread(threads[i].thread, threads[i].id);
+	for (int i = 0; i < TASKS; i++) {
+		flag = &done[i];
+		atomic_init(flag, false);
+		go(set_flag, &flag, sizeof flag);
+		pause_for(2 * CHAN_MS);         /* so long that those two are taken for stuck */
+	}
+	for (int64_t since = 0; ready < TASKS - 2; look_again(&since)) {
+		ready = 0;
+		for (int i = 0; i < TASKS; i++)
+			ready += atomic_load(&done[i]);
+	}
+	let_threads_go();
+	waitgroup_wait(&tasks);
 }
 END_TEST
 #endif
@@ -890,7 +876,7 @@ START_TEST(two_shutdowns_at_once_both_wait)
 }
 END_TEST
 
-/* The second finds the threads already on their way out, and waits for the first to have joined them. */
+/* The second finds the threads already on their way out, and waits for the first to have joined them: whatever its deadline. */
 START_TEST(of_two_shutdowns_neither_returns_before_every_thread_has_made_its_last_step)
 {
 	struct shutdown both[2];
@@ -902,7 +888,7 @@ START_TEST(of_two_shutdowns_neither_returns_before_every_thread_has_made_its_las
 		go_and_wait(leave_value, &returns, sizeof returns);
 		begin_shutdown(&both[0], CHAN_FOREVER);
 		await_threads(0);
-		ck_assert_int_eq(spawn_shutdown(CHAN_FOREVER), 0);
+		ck_assert_int_eq(spawn_shutdown(i % 2 ? CHAN_FOREVER : CHAN_NOWAIT), 0);
 		ck_assert(atomic_load(&last_step));
 		join(both[0].thread);
 		ck_assert_int_eq(both[0].result, 0);
@@ -1510,6 +1496,7 @@ Suite *pool_suite(void)
 	tcase_set_tags(tc, "timing");
 	tcase_add_loop_test(tc, a_thread_that_is_not_let_run_holds_up_one_task_at_most, 0, 2);
 	tcase_add_test(tc, tasks_that_queue_behind_threads_that_are_not_let_run_all_run);
+	tcase_add_test(tc, two_threads_that_are_not_let_run_do_not_hold_up_what_is_spawned_later);
 #endif
 #if defined __linux__ && !defined CHAN_PORTABLE
 	tc = tcase(s, "ordinary");

@@ -1,5 +1,9 @@
 /* chan_at, chan_after and chan_tick: channels to which the clock sends, without a thread behind them. */
+#ifdef __linux__
+#define _GNU_SOURCE             /* syscall */
+#else
 #define _POSIX_C_SOURCE 200809L
+#endif
 
 #include "chan_context.h"
 #include "chan_timer.h"
@@ -12,6 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -647,6 +654,81 @@ START_TEST(the_one_that_kept_the_time_leaves_what_it_brought_to_the_others)
 		wait *= 4;
 }
 END_TEST
+
+#ifdef __linux__
+struct keeper {
+	chan *c, *end;
+	atomic_long id;
+	atomic_bool returned;
+};
+
+static void *keep_time(void *keeper)
+{
+	struct keeper *k = keeper;
+
+	atomic_store(&k->id, syscall(SYS_gettid));
+	chan_recv(k->c, NULL);
+	atomic_store(&k->returned, true);
+	chan_recv(k->end, NULL);
+	return NULL;
+}
+
+enum { LATER = 10 };
+
+/* Where somebody looks when the time has come: a context lets all go, and a timer one of them. */
+static void see_who_is_let_go(chan *c, bool is_context, int64_t due)
+{
+	while (chan_now() <= due)
+		pause_for(CHAN_MS);
+	if (is_context)
+		ck_assert_int_eq(chan_context_err(c), ETIMEDOUT);
+	else
+		chan_len(c);
+	ck_assert_uint_le(waiting_in(c), is_context ? 0 : LATER);
+}
+
+/* The thread that keeps the time for the others is held when the time comes. */
+static bool time_is_kept_by_one_held(bool is_context, bool somebody_looks, int64_t wait)
+{
+	const int64_t due = in(wait);
+	struct keeper keeper = { .c = is_context ? chan_context(NULL, due) : chan_at(due), .end = chan_new(0, 0) };
+	struct call later[LATER];
+	pthread_t thread = start(keep_time, &keeper);
+
+	while (waiting_in(keeper.c) == 0 && !atomic_load(&keeper.returned))
+		pause_for(CHAN_MS / 10);
+	hold_thread(thread, atomic_load(&keeper.id));
+	bool in_time = !atomic_load(&keeper.returned);
+	for (int i = 0; i < LATER; i++)
+		begin_recv(&later[i], i % 2 ? PLAIN : SELECT, keeper.c, NULL);
+	while (waiting_in(keeper.c) < 1 + LATER && chan_now() < due)
+		pause_for(CHAN_MS / 10);
+	in_time = in_time && chan_now() < due;
+	if (in_time && somebody_looks)
+		see_who_is_let_go(keeper.c, is_context, due);
+	while (in_time && returned(later, LATER) < (is_context ? LATER : 1))
+		pause_for(CHAN_MS);
+	chan_close(keeper.c);
+	let_threads_go();
+	for (int i = 0; i < LATER; i++)
+		finish(&later[i]);
+	chan_close(keeper.end);
+	join(thread);
+	chan_free(keeper.c);
+	chan_free(keeper.end);
+	return in_time;
+}
+
+/* Rules 21 and 40. */
+START_TEST(a_time_comes_though_the_thread_that_keeps_it_is_not_let_run)
+{
+	int64_t wait = 50 * CHAN_MS;
+
+	while (!time_is_kept_by_one_held(_i % 2, _i / 2, wait))
+		wait *= 4;
+}
+END_TEST
+#endif
 
 /* ---- Closed ---------------------------------------------------------------------------------------------------- */
 
@@ -1502,6 +1584,9 @@ Suite *timer_suite(void)
 	tcase_add_test(tc, of_several_threads_exactly_one_gets_it);
 	tcase_add_test(tc, no_tick_goes_to_two_threads);
 	tcase_add_loop_test(tc, the_time_is_kept_when_the_one_that_kept_it_goes, 0, 2 * WAITING_WAYS);
+#ifdef __linux__
+	tcase_add_loop_test(tc, a_time_comes_though_the_thread_that_keeps_it_is_not_let_run, 0, 4);
+#endif
 	tcase_add_loop_test(tc, the_one_that_kept_the_time_leaves_what_it_brought_to_the_others, 0, WAITING_WAYS);
 	tcase_add_loop_test(tc, a_close_stops_it_and_a_second_one_is_told_so, 0, KINDS);
 	tcase_add_loop_test(tc, what_was_due_before_a_close_is_drained_and_nothing_comes_after_it, 0, 3);

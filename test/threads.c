@@ -5,7 +5,9 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -209,6 +211,49 @@ static void drop_handlers(void)
 		if (sigaction(signo, NULL, &a) == 0 && a.sa_handler != SIG_DFL && a.sa_handler != SIG_IGN)
 			signal(signo, SIG_DFL);
 }
+
+#ifdef __linux__
+static atomic_bool held, let_go;
+
+static void hold(int signo)
+{
+	(void)signo;
+	atomic_store(&held, true);
+	while (!atomic_load(&let_go))
+		nanosleep(&(struct timespec){ 0, CHAN_MS }, NULL);
+}
+
+/* By what Linux says of it.  On the way to its sleep a thread has a lock, and holds up the one that wakes it. */
+static void await_asleep(long id)
+{
+	char path[64], *stat = NULL;
+	bool asleep = false;
+
+	snprintf(path, sizeof path, "/proc/self/task/%ld/stat", id);
+	for (int64_t since = 0; !asleep; free(stat)) {
+		look_again(&since);
+		stat = read_file(path);
+		asleep = strstr(stat, ") S ") != NULL;
+	}
+}
+
+void hold_thread(pthread_t thread, long id)
+{
+	await_asleep(id);
+	atomic_store(&let_go, false);
+	atomic_store(&held, false);
+	ck_assert_int_eq(sigaction(SIGTRAP, &(struct sigaction){ .sa_handler = hold }, NULL), 0);
+	ck_assert_int_eq(pthread_kill(thread, SIGTRAP), 0);
+	while (!atomic_load(&held))
+		pause_for(50 * CHAN_US);
+}
+
+void let_threads_go(void)
+{
+	signal(SIGTRAP, SIG_DFL);
+	atomic_store(&let_go, true);
+}
+#endif
 
 int run_in_child(void (*fn)(int arg), int arg, char *text, size_t size)
 {

@@ -77,6 +77,12 @@ void pause_for(int64_t nanoseconds);
  */
 int run_in_child(void (*fn)(int arg), int arg, char *text, size_t size);
 
+#ifdef __linux__
+/* Waits until the thread with this number (SYS_gettid) sleeps; a signal handler then holds it, as a busy CPU might. */
+void hold_thread(pthread_t thread, long id);
+void let_threads_go(void);
+#endif
+
 /* The channel's lock, without a look at what time has brought (test/inside.c). */
 void hold_lock(chan *c);
 void give_lock(chan *c);

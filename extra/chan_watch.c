@@ -477,7 +477,10 @@ static void count_idle(struct copy *to, const struct chan_wait *w)
 	to->what = w->purpose.what;
 }
 
-/* Memory is allocated before, so if there is not enough it tries again; false: there is none. */
+/*
+ * Memory is allocated before, so if there is not enough it tries again; false: there is none.  It is written
+ * to at once: under the lock, where each page would be new to the system, others would wait for that.
+ */
 static bool copy_all(struct copy *to)
 {
 	do {
@@ -486,6 +489,7 @@ static bool copy_all(struct copy *to)
 		to->bytes = malloc(to->room);
 		if (to->bytes == NULL)
 			return false;
+		memset(to->bytes, 1, to->room);         /* not 0, which a compiler may leave to calloc */
 		lock_watch();
 		for (const struct chan_wait *w = watch.first; w != NULL; w = w->after)
 			if (is_in_pool(w))

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """sequence.py - draws a trace of tasks and channels as a sequence chart
 
     sequence.py TRACE.json [-o OUT.svg] [--title TEXT] [--from US] [--to US] [--most N]

@@ -33,7 +33,7 @@ static int address(const char *path, struct sockaddr_un *a, socklen_t *size)
 }
 
 /* As sd_notify: one datagram to the socket that systemd names.  0 without systemd. */
-static int tell(const char *state)
+static int notify(const char *state)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un to;
@@ -51,6 +51,15 @@ static int tell(const char *state)
 	return err;
 }
 
+/* A message that gets lost must not end the service. */
+static void tell(const char *state)
+{
+	int err = notify(state);
+
+	if (err != 0)
+		fprintf(stderr, "systemd was not told: %s\n", strerror(err));
+}
+
 struct settings {
 	int read;                               /* so often */
 };
@@ -63,20 +72,20 @@ static int read_settings(struct settings *s)
 }
 
 /* main of the daemon, when its tasks have been started.  The channel gets SIGHUP, SIGTERM and SIGINT. */
-static int run(struct settings *s, chan *signals)
+static void run(struct settings *s, chan *signals)
 {
 	char state[80];
-	int signo, err = tell("READY=1");
+	int signo;
 
-	while (err == 0 && chan_recv(signals, &signo) == 0 && signo == SIGHUP) {
+	tell("READY=1");
+	while (chan_recv(signals, &signo) == 0 && signo == SIGHUP) {
 		snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, chan_now() / CHAN_US);
-		err = tell(state);
+		tell(state);
 		if (read_settings(s) != 0)
 			fprintf(stderr, "the settings stay as they were\n");
-		if (err == 0)
-			err = tell("READY=1");
+		tell("READY=1");
 	}
-	return err != 0 ? err : tell("STOPPING=1");
+	tell("STOPPING=1");
 }
 
 /* ---- In place of systemd ------------------------------------------------------------------ */
@@ -135,7 +144,7 @@ int main(void)
 		int fd = open_socket();
 		must(spawn(play_systemd, &fd, sizeof fd));
 	}
-	must(run(&settings, signals));
+	run(&settings, signals);
 	must(spawn_shutdown(CHAN_FOREVER));
 	printf("the settings were read %d times\n", settings.read);
 	must(chan_notify(NULL, &set));

@@ -2,7 +2,8 @@
  * fan: three workers share the jobs (fan-out), and one loop takes the results of all (fan-in).
  *
  * Expect: the sum of the squares of 1 to 100, whoever computed which.
- * Try: printing i with each result.  Then without setting .ch to NULL: the loop ends too early.  Why?
+ * Try: printing i with each result.  Then let the first worker sleep before each job, and do not set .ch to
+ * NULL: the loop ends too early.  Why?
  */
 #include "must.h"
 

@@ -2,7 +2,7 @@
  * hedged: one server does not answer within 5 ms, so a second one is asked beside it.
  *
  * Expect: the answer of the second one, and the request to the first one is called off.
- * Try: a patience of 0, which asks all of them at once; and a server that refuses.
+ * Try: a patience of 0, which asks all of them at once; and a server that does not look at `done`.
  */
 #include "chan_context.h"
 #include "must.h"
@@ -22,50 +22,56 @@ struct question {
 	chan *done;                             /* and this */
 };
 
-static void request(void *arg)
+/* The last act of a request. */
+static void answer(const struct question *q, int err)
 {
-	struct question *q = arg;
-	struct answer a = { q->kind == REFUSES ? ECONNREFUSED : 0, q->server };
+	struct answer a = { err, q->server };
 
-	if (q->kind == HANGS) {
-		chan_recv(q->done, NULL);
-		a.err = ECANCELED;
-	}
 	CHAN_SEND(q->answers, &a);
 	chan_free(q->answers.ch);
 	chan_free(q->done);
 }
 
-static int ask(enum kind kind, int server, answers_tx to, chan *done)
+static void request(void *arg)
+{
+	struct question *q = arg;
+
+	if (q->kind == HANGS)
+		chan_recv(q->done, NULL);
+	answer(q, q->kind == HANGS ? ECANCELED : q->kind == REFUSES ? ECONNREFUSED : 0);
+}
+
+/* Without a thread for it, it has failed like one that was refused; others may be on their way. */
+static void ask(enum kind kind, int server, answers_tx to, chan *done)
 {
 	struct question q = { kind, server, { chan_ref(to.ch) }, chan_ref(done) };
 	int err = spawn(request, &q, sizeof q);
 
-	if (err != 0) {
-		chan_free(to.ch);
-		chan_free(done);
-	}
-	return err;
+	if (err != 0)
+		answer(&q, err);
 }
 
-/* Asks the next server when `patience` is over or one has refused.  The first good answer counts. */
+/* Asks the next server when `patience` is over or one has failed.  The first good answer counts. */
 static int race(const enum kind servers[], int n, int64_t patience, answers c, chan *done, struct answer *a)
 {
+	chan_case cases[] = { chan_on_recv(done, NULL), CHAN_ON_RECV(c.rx, a) };
 	int asked = 0, failed = 0;
 
 	while (failed < n) {
 		if (asked < n) {
-			int err = ask(servers[asked], asked, c.tx, done);
-			if (err != 0)
-				return err;
+			ask(servers[asked], asked, c.tx, done);
 			asked++;
 		}
-		int err = CHAN_RECV_UNTIL(c.rx, a, asked < n ? chan_now() + patience : CHAN_FOREVER);
-		if (err == 0 && a->err == 0)
-			return 0;
-		failed += err == 0;
+		switch (chan_select_first(cases, 2, asked < n ? chan_now() + patience : CHAN_FOREVER)) {
+		case 0:
+			return chan_context_err(done);  /* a server may still be at work: nobody waits for it */
+		case 1:
+			if (a->err == 0)
+				return 0;
+			failed++;
+		}
 	}
-	return a->err;                          /* all have refused */
+	return a->err;                          /* all have failed */
 }
 
 static int hedged(const enum kind servers[], int n, int64_t patience, chan *parent, struct answer *a)
@@ -95,7 +101,7 @@ int main(void)
 
 	chan *soon = made(chan_context(NULL, chan_now() + 10 * CHAN_MS));
 	err = hedged(dead, 2, CHAN_MS, soon, &a);
-	printf("all hang: %s\n", err == ECANCELED ? "ECANCELED" : strerror(err));
+	printf("all hang: %s\n", err == ETIMEDOUT ? "ETIMEDOUT" : strerror(err));
 	chan_free(soon);
 	return finish();
 }

@@ -2,7 +2,8 @@
  * last-sender: several tasks send on one channel, and the last one that is done closes it.
  *
  * Expect: every value once, and then the receiver's loop ends.
- * Try: without main's own share: then a task that is done before the next one starts closes too early.
+ * Try: without main's own share, and with a pause after each spawn: the first task that is done closes too
+ * early.
  */
 #include <stdatomic.h>
 

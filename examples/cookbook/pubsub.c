@@ -25,9 +25,14 @@ static void add_up(void *arg)
 /* A subscriber for whom the publisher waits, and one that always finds the latest price. */
 static int subscribe(chan_broadcast *b, chan **each, chan **latest)
 {
-	*each = chan_subscribe(b, 4, CHAN_SLOW_WAIT);
 	*latest = chan_subscribe(b, 1, CHAN_SLOW_DROP_OLDEST);
-	return *each != NULL && *latest != NULL ? 0 : errno;
+	*each = *latest != NULL ? chan_subscribe(b, 4, CHAN_SLOW_WAIT) : NULL;
+	if (*each != NULL)
+		return 0;
+	int err = errno;
+	chan_unsubscribe(b, *latest);           /* a subscription that nobody reads must not stay */
+	chan_free(*latest);
+	return err;
 }
 
 static int publish(chan_broadcast *b, int price)

@@ -28,16 +28,26 @@ static void refill(void *arg)
 	chan_close(l->tokens);                  /* those who wait for one get EPIPE */
 }
 
+static void free_channels(struct limiter *l)
+{
+	chan_free(l->tokens);
+	chan_free(l->tick);
+	chan_free(l->done);
+}
+
+/* 0, or ENOMEM or EAGAIN: then there is nothing to free. */
 static int start(struct limiter *l)
 {
-	l->tokens = chan_new(0, BURST);
-	l->tick = chan_tick(PERIOD);
-	l->done = chan_new(0, 0);
-	if (l->tokens == NULL || l->tick == NULL || l->done == NULL)
-		return ENOMEM;
-	while (chan_try_send(l->tokens, NULL) == 0)
+	*l = (struct limiter){ chan_new(0, BURST), chan_tick(PERIOD), chan_new(0, 0) };
+	int err = l->tokens != NULL && l->tick != NULL && l->done != NULL ? 0 : ENOMEM;
+
+	while (err == 0 && chan_try_send(l->tokens, NULL) == 0)
 		continue;
-	return spawn(refill, l, sizeof *l);
+	if (err == 0)
+		err = spawn(refill, l, sizeof *l);
+	if (err != 0)
+		free_channels(l);
+	return err;
 }
 
 int main(void)
@@ -59,8 +69,6 @@ int main(void)
 		continue;
 	printf("after the close: EPIPE\n");
 	must(spawn_shutdown(CHAN_FOREVER));
-	chan_free(l.tokens);
-	chan_free(l.tick);
-	chan_free(l.done);
+	free_channels(&l);
 	return finish();
 }

@@ -2,7 +2,7 @@
  * read-until: a task that waits for a client which sends nothing more is called off.
  *
  * Expect: what the client has sent; then the task ends, because its context is closed.
- * Try: read in place of read_until.  Which thread waits for what then?
+ * Try: read in place of read_until, and no O_NONBLOCK.  Which thread waits for what then?
  */
 #define _POSIX_C_SOURCE 200809L
 #include <fcntl.h>

@@ -196,6 +196,7 @@ int serve_client(void *arg, chan *done)
 	struct batch b;                 /* not cleared: a silent client touches little of it */
 	struct client c = { .tasks = t, .fd = fd, .done = done, .batch = &b };
 
+	spawn_set_name("client");
 	b.eof = b.last = b.watch = false;
 	b.used = 0;
 	const bool starts = CHAN_MAKE(&c.back, 1) == 0;

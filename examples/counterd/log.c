@@ -49,6 +49,7 @@ static void write_one(void *message)
 static void write_messages(void *arg)
 {
 	(void)arg;
+	spawn_set_name("log");
 	for (struct message m; CHAN_RECV(queue.rx, &m) == 0; ) {
 		size_t lost = !write_message(&m);
 		lost += atomic_exchange(&dropped, 0);

@@ -166,6 +166,7 @@ int own(void *arg, chan *done)
 	};
 
 	(void)done;
+	spawn_set_name("owner");
 	snprintf(o.full, sizeof o.full, "there are %zu keys, no more are allowed", t->options->keys);
 	for (;;) {
 		switch (chan_select(cases, 5, CHAN_FOREVER)) {
@@ -191,6 +192,7 @@ int write_snapshots(void *arg, chan *done)
 	struct tasks *t = *(struct tasks **)arg;
 
 	(void)done;
+	spawn_set_name("snapshots");
 	for (struct copy copy; CHAN_RECV(t->snapshots.rx, &copy) == 0; ) {
 		int err = snapshot_write(t->options->file, copy.counters, copy.count);
 		free(copy.counters);
@@ -207,6 +209,7 @@ int end_by_signals(void *arg, chan *done)
 	struct tasks *t = *(struct tasks **)arg;
 
 	(void)done;
+	spawn_set_name("end by signals");
 	chan_recv(t->signals, NULL);
 	chan_close(chan_group_done(t->connections));
 	chan_recv_until(t->signals, NULL, chan_now() + t->options->grace);

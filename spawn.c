@@ -182,17 +182,16 @@ static void copy_name(char *to, size_t size, const char *name)
 static void tell_system(const char *name)
 {
 #if defined __linux__ && !defined CHAN_PORTABLE
-	static _Thread_local char before[SYSTEM_NAME];
-	static _Thread_local bool renamed;      /* still so in a child that a task forks */
+	static _Thread_local struct { bool renamed; char before[SYSTEM_NAME]; } self;   /* a forked child's, too */
 	char shown[SYSTEM_NAME];
 
-	if (!renamed && (name[0] == '\0' || syscall(SYS_gettid) == getpid()))
+	if (!self.renamed && (name[0] == '\0' || syscall(SYS_gettid) == getpid()))
 		return;
-	if (!renamed)
-		prctl(PR_GET_NAME, before);
-	copy_name(shown, sizeof shown, name[0] != '\0' ? name : before);
+	if (!self.renamed)
+		prctl(PR_GET_NAME, self.before);
+	copy_name(shown, sizeof shown, name[0] != '\0' ? name : self.before);
 	prctl(PR_SET_NAME, shown);
-	renamed = name[0] != '\0';
+	self.renamed = name[0] != '\0';
 #else
 	(void)name;
 #endif
@@ -202,7 +201,9 @@ void spawn_set_name(const char *name)
 {
 	static _Thread_local char own[NAME];
 
-	copy_name(own, sizeof own, name != NULL ? name : "");
+	own[0] = '\0';
+	if (name != NULL)
+		copy_name(own, sizeof own, name);
 	chan_purpose.name = own[0] != '\0' ? own : NULL;
 	tell_system(own);
 }
@@ -683,8 +684,7 @@ static int start(struct task *task)
 	size_t threads = queued ? 0 : pool.threads;
 	if (queued)
 		append(task);
-	bool stuck = pool.coming >= 2 && chan_now() - pool.sent > CHAN_MS;      /* they are not let run */
-	wake_and_unlock(pool.coming < 2 || stuck ? 1 : 0);
+	wake_and_unlock(pool.coming < 2 || chan_now() - pool.sent > CHAN_MS ? 1 : 0);   /* are they stuck? */
 	enlarge_futex_hash(threads);
 	return err;
 }

@@ -55,21 +55,18 @@ static void ask(enum kind kind, int server, answers_tx to, chan *done)
 static int race(const enum kind servers[], int n, int64_t patience, answers c, chan *done, struct answer *a)
 {
 	chan_case cases[] = { chan_on_recv(done, NULL), CHAN_ON_RECV(c.rx, a) };
-	int asked = 0, failed = 0;
 
-	while (failed < n) {
+	for (int asked = 0, failed = 0; failed < n; ) {
 		if (asked < n) {
 			ask(servers[asked], asked, c.tx, done);
 			asked++;
 		}
-		switch (chan_select_first(cases, 2, asked < n ? chan_now() + patience : CHAN_FOREVER)) {
-		case 0:
+		int i = chan_select_first(cases, 2, asked < n ? chan_now() + patience : CHAN_FOREVER);
+		if (i == 0)
 			return chan_context_err(done);  /* a server may still be at work: nobody waits for it */
-		case 1:
-			if (a->err == 0)
-				return 0;
-			failed++;
-		}
+		if (i == 1 && a->err == 0)
+			return 0;
+		failed += i == 1;
 	}
 	return a->err;                          /* all have failed */
 }

@@ -684,7 +684,7 @@ static int start(struct task *task)
 	size_t threads = queued ? 0 : pool.threads;
 	if (queued)
 		append(task);
-	wake_and_unlock(pool.coming < 2 || chan_now() - pool.sent > CHAN_MS ? 1 : 0);   /* are they stuck? */
+	wake_and_unlock(pool.coming < 2 || chan_now() - pool.sent > CHAN_MS ? 1 : 0);  /* those are stuck */
 	enlarge_futex_hash(threads);
 	return err;
 }

@@ -182,7 +182,7 @@ static void copy_name(char *to, size_t size, const char *name)
 static void tell_system(const char *name)
 {
 #if defined __linux__ && !defined CHAN_PORTABLE
-	static _Thread_local struct { bool renamed; char before[SYSTEM_NAME]; } self;   /* a forked child's, too */
+	static _Thread_local struct { bool renamed; char before[SYSTEM_NAME]; } self;   /* a child's, too */
 	char shown[SYSTEM_NAME];
 
 	if (!self.renamed && (name[0] == '\0' || syscall(SYS_gettid) == getpid()))

@@ -62,7 +62,7 @@
 #define CHAN_RECHECK CHAN_FOREVER
 #endif
 
-/* extra/chan_trace.c notes what happens.  Without -DCHAN_TRACE nothing is left of it. */
+/* extra/chan_trace.c notes what happens.  Without -DCHAN_TRACE only chan_wait.step is left of it. */
 #ifdef CHAN_TRACE
 #include "chan_trace.h"
 #define TRACE(hook) chan_trace_##hook

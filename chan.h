@@ -82,7 +82,7 @@ void chan_set_name(chan *c, const char *name);
  *   EPIPE      closed: nothing was sent; nothing is left to receive, and *value
  *              is zeroed (Go's zero value)
  *   EAGAIN     chan_try_*: this call would have had to wait
- *   ETIMEDOUT  chan_*_until, chan_*_n: not transferred, *value untouched
+ *   ETIMEDOUT  chan_*_until, chan_*_n: not transferred (but *sent elements), *value untouched
  *   EINVAL     c is NULL; or the size is above 0 and value is NULL, in a send, or in a receive where a
  *              drop callback is set; or it is a send to a timer or a context
  *

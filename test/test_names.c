@@ -564,9 +564,14 @@ Suite *names_suite(void)
 	tcase_add_loop_test(tc, the_system_knows_the_name_while_the_task_runs, 0, CUTS);
 	tcase_add_test(tc, a_name_that_the_program_gave_a_thread_itself_comes_back);
 	tcase_add_test(tc, a_thread_that_a_named_task_starts_does_not_have_its_name);
-	tcase_add_test(tc, a_child_that_a_named_task_forks_does_not_have_its_name);
 	tcase_add_test(tc, a_thread_without_a_name_in_the_system_has_none_again);
 	tcase_add_test(tc, the_system_knows_a_thread_of_the_program_by_its_name_but_main_as_the_program);
+	suite_add_tcase(s, tc);
+
+	tc = tcase_create("forks");
+	tcase_set_tags(tc, "process");
+	tcase_add_checked_fixture(tc, set_up, tear_down);
+	tcase_add_test(tc, a_child_that_a_named_task_forks_does_not_have_its_name);
 	suite_add_tcase(s, tc);
 #endif
 	return s;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """mutate.py - changes chan.c, spawn.c and the companions in small ways and sees whether the tests notice
 
-    test/mutate.py [--list] [--doubt] [--only FILE[:FUNCTION]] [--sample N] [--seed N] [--jobs N]
+    test/mutate.py [--list] [--doubt] [--only FILE[:FUNCTION],...] [--sample N] [--seed N] [--jobs N]
 
 Each mutant is one small change: a condition negated, a statement dropped, a lock and its unlock
 dropped, signal for broadcast and (a dropped statement) none for signal, a bound or a constant off by
@@ -535,7 +535,7 @@ def main():
 
     every = list(all_mutants())
     stale = set(known_survivors()) - {m.key for m in every}
-    every = [m for m in every if m.key.replace(": ", ":").startswith(options.only)]
+    every = [m for m in every if m.key.replace(": ", ":").startswith(tuple(options.only.split(",")))]
     if options.sample and options.sample < len(every):
         every = random.Random(options.seed).sample(every, options.sample)
     if options.list:

@@ -118,7 +118,7 @@ struct chan {
 	char *name;                     /* may be NULL; written under lock and the watcher's lock */
 	atomic_size_t owners;
 	atomic_size_t signallers;       /* threads that signal after they have unlocked */
-	bool kept;                      /* if timed: one that waits wakes for that, the others only later */
+	unsigned kept;                  /* if timed: 1: one waits until then; 2: another a bit longer */
 
 	struct side receivers;
 	struct side senders;
@@ -232,12 +232,12 @@ static void look(chan *c)
 			x->kind->look(c, x);
 }
 
-/* When to look again.  Where another thread does, later, and one by one: that thread may not be let run. */
-static int64_t due(const chan *c, bool kept)
+/* When to look again.  One thread does, and another a little later, as the first may not be let run. */
+static int64_t due(const chan *c, unsigned kept)
 {
-	int64_t first = CHAN_FOREVER, later = kept ? (int64_t)c->waiters * 20 * CHAN_MS : 0;
+	int64_t first = CHAN_FOREVER, later = (kept & 1) != 0 ? 20 * CHAN_MS : 0;
 
-	for (const struct chan_extra *x = c->extras; x != NULL; x = x->next)
+	for (const struct chan_extra *x = kept == 3 ? NULL : c->extras; x != NULL; x = x->next)
 		first = earlier(first, x->due);
 	return first < CHAN_FOREVER - later ? first + later : CHAN_FOREVER;
 }
@@ -439,9 +439,9 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 /* Whether an operation need not wait.  At capacity 0, and without the lock, yes is only a guess. */
 static inline bool may(const chan *c, enum chan_op op)
 {
-	if (c->closed || c->capacity == 0)
-		return c->closed || c->waiters > 0;
-	return op == CHAN_OP_SEND ? c->count < c->capacity : c->count > 0;
+	bool sends = op == CHAN_OP_SEND;
+	bool yes = c->capacity == 0 ? c->waiters > 0 : sends ? c->count < c->capacity : c->count > 0;
+	return yes || c->closed;        /* in this order: it may be closed, and emptied, meanwhile */
 }
 
 /* The quick way, for most calls: one value can be moved, the lock is free, and there is nobody to wake. */
@@ -689,7 +689,7 @@ struct waiter {
 	void *value;                    /* the element to send, or where it goes; NULL discards it */
 	size_t index;                   /* of the case in its select */
 	enum chan_op op;
-	bool keeps;                     /* the time, for all that wait in its channel */
+	unsigned keeps;                 /* the time, for all that wait in its channel: its part of kept */
 	bool in_order;                  /* of several cases the first is done, not one by lot */
 	bool zeroes;                    /* value, at a close; a plain receive does that itself */
 	int err;                        /* 0; EPIPE: closed; EAGAIN: look at the channel again */
@@ -819,8 +819,7 @@ static void dequeue(struct waiter *w)
 	*(w->next != NULL ? &w->next->link : &side_of(w->ch, w->op)->end) = w->link;
 	w->link = NULL;
 	count_waiter(w->ch, -1);
-	if (w->keeps)
-		w->ch->kept = false;
+	w->ch->kept &= ~w->keeps;
 }
 
 static void begin_wait(struct sleeper *s, struct waiter *cases, size_t n)
@@ -839,9 +838,8 @@ static void begin_wait(struct sleeper *s, struct waiter *cases, size_t n)
 		w->link = side->end;
 		*side->end = w;
 		side->end = &w->next;
-		w->keeps = w->ch->timed && !w->ch->kept;
-		if (w->keeps)
-			w->ch->kept = true;
+		w->keeps = !w->ch->timed || w->ch->kept == 3 ? 0 : (w->ch->kept & 1) != 0 ? 2 : 1;
+		w->ch->kept |= w->keeps;
 		atomic_store_explicit(&w->ch->joined, joined, memory_order_relaxed);
 		count_waiter(w->ch, 1);
 	}
@@ -930,14 +928,16 @@ static void unlock_all(struct waiter *w, size_t n, chan *last, struct wakeups *w
 		unlock_and_wake(last, wakeups);
 }
 
-/* Leaves the queues of all channels but the one where a case was done.  DOC: leave */
+/* Leaves the queues of all channels but `served`, where a case was done; NULL: it comes back.  DOC: leave */
 static void leave(struct waiter *w, size_t n, const chan *served)
 {
 	for (size_t i = 0; i < n; i++)
 		if (w[i].ch != served) {
-			chan_lock(w[i].ch);
+			lock_soon(w[i].ch);
 			dequeue(&w[i]);
-			chan_unlock(w[i].ch);
+			if (served != NULL || !w[i].ch->timed)
+				before_unlock(w[i].ch);         /* another one keeps the time, if it did */
+			pthread_mutex_unlock(&w[i].ch->lock);
 		}
 }
 
@@ -1310,15 +1310,16 @@ static void check(chan *c)
  */
 
 /* The one that kept the time is gone: another comes to look, and keeps it.  A close is for all.  Locked. */
-static void pass_time_on(chan *c)
+static void pass_time_on(chan *c, size_t most)
 {
 	struct wakeups wakeups = { 0 };
-	struct waiter *w = NULL;
+	struct waiter *w;
 
 	if (c->closed)
 		wake_all(c, &wakeups);
-	else if (chan_ready_at(c) < CHAN_FOREVER && (w = claim_oldest(&c->receivers, &wakeups)) != NULL)
-		end_wait(w, EAGAIN);
+	else if (chan_ready_at(c) < CHAN_FOREVER)
+		for (; most > 0 && (w = claim_oldest(&c->receivers, &wakeups)) != NULL; most--)
+			end_wait(w, EAGAIN);
 	release_all(wakeups.claimed);
 }
 
@@ -1328,8 +1329,8 @@ static void before_unlock(chan *c)
 	for (struct chan_extra *x = c->extras; x != NULL; x = x->next)
 		if (x->kind->settle != NULL)
 			x->kind->settle(c, x);
-	if (c->timed && c->waiters > 0 && (!c->kept || c->closed || c->count > 0))
-		pass_time_on(c);
+	if (c->timed && c->waiters > 0 && ((c->kept & 1) == 0 || c->closed || c->count > 0))
+		pass_time_on(c, 1);
 }
 
 /* Last, so that it settles what those before it have changed. */
@@ -1341,10 +1342,8 @@ void chan_add_extra(chan *c, struct chan_extra *x, bool receives_only)
 		end = &(*end)->next;
 	x->next = NULL;
 	*end = x;
-	if (receives_only)
-		c->receives_only = true;
-	if (x->kind->look != NULL && x->due < CHAN_FOREVER)
-		c->timed = true;
+	c->receives_only = c->receives_only || receives_only;
+	c->timed = c->timed || (x->kind->look != NULL && x->due < CHAN_FOREVER);
 	c->settles = c->settles || x->kind->settle != NULL;
 }
 
@@ -1374,14 +1373,14 @@ void chan_end(chan *c)
 
 void chan_look_again(chan *c)
 {
-	c->kept = false;
+	pass_time_on(c, SIZE_MAX);
 }
 
 int64_t chan_ready_at(chan *c)
 {
 	if (c->closed || c->count > 0 || (c->capacity == 0 && oldest(&c->senders) != NULL))
 		return CHAN_NOWAIT;
-	return due(c, false);
+	return due(c, 0);
 }
 
 struct chan_state chan_state(const chan *c)
@@ -1593,8 +1592,9 @@ static void let_batch_grow(chan *c)
 static void lock_when_ready(chan *c, enum chan_op op, int64_t deadline)
 {
 	size_t least = cpus > 1 ? LEAST_BATCH : CHAN_QUEUED + 1;
+	bool looks = CHAN_SPIN > 0 && c->capacity >= least && !may(c, op) && !passed(deadline);
 
-	if (CHAN_SPIN > 0 && deadline > 0 && c->capacity >= least && !may(c, op) && wait_awake(c, op, NULL))
+	if (looks && wait_awake(c, op, NULL))
 		let_batch_grow(c);
 	chan_lock(c);
 }

@@ -247,7 +247,7 @@ bool chan_put(chan *c, const void *value);      /* in look: puts an element, if 
 bool chan_take(chan *c);                        /* locked: takes an element out, if there is one */
 void chan_end(chan *c);                         /* in look, or not shared yet: closed from now on */
 int chan_close_alone(chan *c);                  /* not locked: as chan_close of a channel without extras */
-void chan_look_again(chan *c);                  /* locked: a waiting thread looks again after the unlock */
+void chan_look_again(chan *c);                  /* locked: waiting threads look again after the unlock */
 int64_t chan_ready_at(chan *c);                 /* locked: the time from which a receive does not wait */
 struct chan_state { size_t elem_size, len; bool is_closed; };
 struct chan_state chan_state(const chan *c);    /* locked or not: the state at some moment */

@@ -113,10 +113,11 @@ int chan_timer_reset(chan *c, int64_t deadline, int64_t period)
 	int err = t == NULL ? EINVAL : chan_state(c).is_closed ? EPIPE : 0;
 	if (err == 0) {
 		chan_take(c);           /* at once, so at no moment a timer that is due has nothing */
-		if (deadline < t->extra.due)
-			chan_look_again(c);     /* a waiting thread would wake at the old time */
+		bool sooner = deadline < t->extra.due;
 		t->period = period;
 		set(t, deadline);
+		if (sooner)
+			chan_look_again(c);     /* who waits would wake at the old time */
 	}
 	chan_ref(c);                    /* its receiver may free c as soon as it is unlocked */
 	chan_unlock(c);

@@ -439,9 +439,8 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 /* Whether an operation need not wait.  At capacity 0, and without the lock, yes is only a guess. */
 static inline bool may(const chan *c, enum chan_op op)
 {
-	bool sends = op == CHAN_OP_SEND;
-	bool yes = c->capacity == 0 ? c->waiters > 0 : sends ? c->count < c->capacity : c->count > 0;
-	return yes || c->closed;        /* in this order: it may be closed, and emptied, meanwhile */
+	bool yes = op == CHAN_OP_SEND ? c->count < c->capacity : c->count > 0;
+	return yes || (c->capacity == 0 && c->waiters > 0) || c->closed;        /* last: meanwhile it may close */
 }
 
 /* The quick way, for most calls: one value can be moved, the lock is free, and there is nobody to wake. */
@@ -1342,8 +1341,10 @@ void chan_add_extra(chan *c, struct chan_extra *x, bool receives_only)
 		end = &(*end)->next;
 	x->next = NULL;
 	*end = x;
-	c->receives_only = c->receives_only || receives_only;
-	c->timed = c->timed || (x->kind->look != NULL && x->due < CHAN_FOREVER);
+	if (receives_only)
+		c->receives_only = true;
+	if (x->kind->look != NULL && x->due < CHAN_FOREVER)
+		c->timed = true;
 	c->settles = c->settles || x->kind->settle != NULL;
 }
 
@@ -1591,10 +1592,9 @@ static void let_batch_grow(chan *c)
 /* One that can wait looks before it locks: on one CPU only where it would sleep plainly, for it yields. */
 static void lock_when_ready(chan *c, enum chan_op op, int64_t deadline)
 {
-	size_t least = cpus > 1 ? LEAST_BATCH : CHAN_QUEUED + 1;
-	bool looks = CHAN_SPIN > 0 && c->capacity >= least && !may(c, op) && !passed(deadline);
+	bool few = c->capacity < (size_t)(cpus > 1 ? LEAST_BATCH : CHAN_QUEUED + 1);
 
-	if (looks && wait_awake(c, op, NULL))
+	if (CHAN_SPIN > 0 && !few && !may(c, op) && !passed(deadline) && wait_awake(c, op, NULL))
 		let_batch_grow(c);
 	chan_lock(c);
 }

@@ -440,7 +440,7 @@ static int transfer_locked(chan *c, enum chan_op op, void *values, size_t least,
 static inline bool may(const chan *c, enum chan_op op)
 {
 	bool yes = op == CHAN_OP_SEND ? c->count < c->capacity : c->count > 0;
-	return yes || (c->capacity == 0 && c->waiters > 0) || c->closed;        /* last: meanwhile it may close */
+	return yes || (c->capacity == 0 && c->waiters > 0) || c->closed;        /* last: it may close now */
 }
 
 /* The quick way, for most calls: one value can be moved, the lock is free, and there is nobody to wake. */

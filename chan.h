@@ -95,7 +95,7 @@ int chan_send(chan *c, const void *value);
 /* Waits while the channel is empty and open; at capacity 0 until a sender comes. */
 int chan_recv(chan *c, void *value);
 
-/* The same without waiting.  They never return EAGAIN only because another thread is busy in the channel. */
+/* The same without waiting.  They never return EAGAIN only because another thread has the channel's lock. */
 int chan_try_send(chan *c, const void *value);
 int chan_try_recv(chan *c, void *value);
 
@@ -105,8 +105,8 @@ int chan_recv_until(chan *c, void *value, int64_t deadline);
 
 /*
  * Sends without waiting: if the channel is full, the oldest element makes room and goes to the drop
- * callback.  *displaced says whether it did; displaced may be NULL.  At capacity 0 it is EINVAL.  If there is
- * a callback and elements have more than 256 bytes, it allocates; if that fails: ENOMEM, and nothing is sent.
+ * callback.  *displaced says whether it did, after a 0; it may be NULL.  EINVAL at capacity 0.  If there is a
+ * callback and elements have more than 256 bytes, it allocates; if that fails: ENOMEM, and nothing is sent.
  */
 int chan_send_latest(chan *c, const void *value, bool *displaced);
 

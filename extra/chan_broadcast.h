@@ -11,7 +11,7 @@
  * Compile chan_broadcast.c together with chan.c.
  *
  * A subscription is an ordinary channel, for receives, selects and descriptors, but only the
- * broadcast sends to it.  It gets the values that are published after chan_subscribe.  All subscribers
+ * broadcast may send to it.  It gets the values that are published after chan_subscribe.  All subscribers
  * see the values in the same order: publishers are served one after the other.  A subscription of capacity
  * 1 with CHAN_SLOW_DROP_OLDEST is a watch: it always has the latest value that was not received.
  *

@@ -117,7 +117,7 @@ int chan_timer_reset(chan *c, int64_t deadline, int64_t period)
 		t->period = period;
 		set(t, deadline);
 		if (sooner)
-			chan_look_again(c);     /* who waits would wake at the old time */
+			chan_look_again(c);     /* waiting threads would wake at the old time */
 	}
 	chan_ref(c);                    /* its receiver may free c as soon as it is unlocked */
 	chan_unlock(c);

@@ -3,7 +3,8 @@
  * SPDX-License-Identifier: MIT
  *
  * Compile chan_watch.c together with chan.c.  You need no call: if every thread of the process waits without
- * a deadline in calls of this library, the library reports that on stderr at once (on Linux).
+ * a deadline in calls of this library, the library reports that on stderr at once (on Linux).  It does not
+ * while signals from outside go to a channel or to a handler of the program, because one may come.
  *
  *     chan_set_name(jobs, "jobs");
  *     chan_dump_on(SIGQUIT);          // Ctrl-\ shows which thread waits where

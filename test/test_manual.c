@@ -134,11 +134,13 @@ START_TEST(each_example_compiles_and_prints_what_stands_below_it)
 	     "		file != \"\" { gsub(/\\\\e/, \"\\\\\"); print >file }"
 	     "		END { exit n == 0 }' $page || { echo \"$page has no example\"; exit 1; };"
 	     "done", scratch);
+	/* As with the library installed: its headers are in chan/. */
+	must("mkdir '%s/chan' && cp *.h extra/*.h '%s/chan'", scratch, scratch);
 	must("for program in '%s'/*.c; do"
 	     "	name=${program%%.c};"
-	     "	${CC:-cc} -std=c11 -pedantic -Wall -Wextra -Wshadow -Wconversion -Werror -pthread -I. -Iextra $program"
+	     "	${CC:-cc} -std=c11 -pedantic -Wall -Wextra -Wshadow -Wconversion -Werror -pthread -I'%s' $program"
 	     "		${BUILD:-build}/libchan.a -o $name && timeout 30 $name | diff - $name.expected || exit;"
-	     "done", scratch);
+	     "done", scratch, scratch);
 }
 END_TEST
 

@@ -566,7 +566,9 @@ START_TEST(a_tick_wakes_no_herd)
 	long n = switches() - before;
 	size_t ticks = atomic_load(&ticks_taken) - first;
 	ck_assert_uint_ge(ticks, ticks_for_herd[_i].least);
-	ck_assert_msg(n < 10 * (long)ticks, "%ld switches for %zu ticks", n, ticks);
+	/* ThreadSanitizer has a thread of its own that wakes again and again. */
+	long others = sanitized() ? (long)(ticks_for_herd[_i].time / (25 * CHAN_MS)) : 0;
+	ck_assert_msg(n < 10 * (long)ticks + others, "%ld switches for %zu ticks", n, ticks);
 	chan_close(c);
 	for (int i = 0; i < HERD; i++)
 		join(herd[i]);
